@@ -1,0 +1,53 @@
+# Targets for people and for CI. Everything that is needed beside Go and git is
+# installed by the targets themselves where apt-get is there, and named where not.
+
+export GOFLAGS := -trimpath $(GOFLAGS)
+MODULES := proto libs/core libs libs/graph/msgraph services
+TOOLS   := $(CURDIR)/.tools
+
+.PHONY: dev test quick lint gen gen-check bench soak fuzz build tools system
+
+dev: ## everything in one process, with a simulated tenant and phone system
+	go run ./services/offhook dev
+
+quick: ## no network, nothing installed
+	go test work
+
+test: system lint gen-check ## everything, as CI runs it
+	sh deploy/tools/test.sh
+
+lint: tools
+	go vet work
+	for m in $(MODULES); do (cd $$m && GOWORK=off go vet ./...) || exit 1; done
+	$(TOOLS)/staticcheck $$(go list work)
+
+gen: tools
+	PATH=$(TOOLS):$$PATH buf generate
+
+gen-check: tools ## generated code is what the .proto files say
+	PATH=$(TOOLS):$$PATH buf lint
+	sh deploy/tools/gen-check.sh
+
+tools: $(TOOLS)/staticcheck
+$(TOOLS)/staticcheck: deploy/tools/go.mod
+	mkdir -p $(TOOLS)
+	cd deploy/tools && GOWORK=off go build -o $(TOOLS)/ github.com/bufbuild/buf/cmd/buf \
+		google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc \
+		honnef.co/go/tools/cmd/staticcheck
+	touch $@
+
+system: ## a real redis-server and a real Kamailio
+	sh deploy/tools/system.sh
+
+bench: ## the benchmark tables, each with its floor
+	go run ./services/offhook bench
+
+soak: ## the long form of the fault tests: kills under 200 changes a second, 20 rounds
+	OFFHOOK_SOAK=1 go test -timeout 3h -v ./services/e2e -run TestServicesApart
+
+fuzz: ## every fuzz target for a minute
+	sh deploy/tools/fuzz.sh
+
+build: ## static binaries under bin/
+	mkdir -p bin
+	for s in services/*/main.go; do CGO_ENABLED=0 go build -ldflags='-s -w' -o bin/ ./$$(dirname $$s) || exit 1; done

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Unit tests first, with the race detector where Microsoft's SDK is not compiled in
+# (it would be compiled a second time: minutes, and 5 GB); then, apart and one
+# package at a time, the tests that start whole installations.
+set -eu
+sdk=$(go list -test -f '{{if .ForTest}}{{.ForTest}}{{else}}{{.ImportPath}}{{end}}{{range .Deps}} {{.}}{{end}}' work |
+	grep -F 'github.com/microsoftgraph/msgraph-sdk-go/' | cut -d' ' -f1 | sed 's/\.test$//' | sort -u)
+race="" plain="" late=""
+for p in $(go list work); do
+	case $p in
+	*/e2e*) late="$late $p" ;;
+	*) if echo "$sdk" | grep -qxF "$p"; then plain="$plain $p"; else race="$race $p"; fi ;;
+	esac
+done
+echo "== with the race detector"
+# shellcheck disable=SC2086
+go test -race $race
+echo "== with Microsoft's SDK, without the race detector"
+# shellcheck disable=SC2086
+go test $plain
+echo "== whole installations"
+# shellcheck disable=SC2086
+go test -p 1 -timeout 20m $late

@@ -1,0 +1,207 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/topology"
+)
+
+// Last returns the newest message of a subject, or a fault of kind NotFound.
+func (b *Bus) Last(ctx context.Context, stream topology.Stream, subject string) (Message, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, publishTimeout, errors.New("no answer from the broker"))
+	defer cancel()
+	s, err := b.stream(ctx, stream)
+	if err != nil {
+		return Message{}, err
+	}
+	raw, err := s.GetLastMsgForSubject(ctx, subject)
+	if err != nil {
+		return Message{}, classify("bus: last of "+subject, err)
+	}
+	return Message{Subject: raw.Subject, Data: raw.Data, Header: raw.Header, Sequence: raw.Sequence, Time: raw.Time, Hops: hops(raw.Header)}, nil
+}
+
+// stream returns a handle without asking the broker each time.
+func (b *Bus) stream(ctx context.Context, name topology.Stream) (jetstream.Stream, error) {
+	if s, ok := b.streams.Load(name); ok {
+		return s.(jetstream.Stream), nil
+	}
+	s, err := b.js.Stream(ctx, string(name))
+	if err != nil {
+		return nil, classify("bus: stream "+string(name), err)
+	}
+	b.streams.Store(name, s)
+	return s, nil
+}
+
+// Each calls do for the newest message of every subject that matches filter and
+// returns when all that were there at the start have been seen.
+func (b *Bus) Each(ctx context.Context, stream topology.Stream, filter string, do func(Message) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := errors.New("done")
+	err := b.follow(ctx, stream, jetstream.DeliverLastPerSubjectPolicy, []string{filter}, do, func() error { return done })
+	if errors.Is(err, done) {
+		return nil
+	}
+	return err
+}
+
+// History calls do for every message of the filter that the stream still holds,
+// oldest first.
+func (b *Bus) History(ctx context.Context, stream topology.Stream, filter string, do func(Message) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := errors.New("done")
+	err := b.follow(ctx, stream, jetstream.DeliverAllPolicy, []string{filter}, do, func() error { return done })
+	if errors.Is(err, done) {
+		return nil
+	}
+	return err
+}
+
+// Follow calls do for the newest message of every matching subject, then current
+// once, then do for each new message until ctx ends or do fails. It keeps no
+// position: it is for mirrors in memory, not for work.
+//
+// When the connection to the broker comes back it begins anew, with the newest
+// message of every subject: a broker that was killed may have lost the last ones
+// of a stream that is not synced. A mirror that holds on to what it has seen looks
+// at Reconnects to know when to forget it.
+func (b *Bus) Follow(ctx context.Context, stream topology.Stream, filters []string, do func(Message) error, current func()) error {
+	var failed error
+	first := sync.OnceFunc(current)
+	for {
+		round, cancel := context.WithCancel(ctx)
+		stop := context.AfterFunc(b.untilReconnect(), cancel)
+		err := b.follow(round, stream, jetstream.DeliverLastPerSubjectPolicy, filters, func(m Message) error {
+			failed = do(m)
+			return failed
+		}, func() error { first(); return nil })
+		stop()
+		cancel()
+		if failed != nil || ctx.Err() != nil {
+			return err
+		}
+		b.log.Debug("following anew", "stream", stream, "cause", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(followPause):
+		}
+	}
+}
+
+// followPause is how long Follow waits before it begins anew.
+const followPause = 100 * time.Millisecond
+
+func (b *Bus) follow(ctx context.Context, stream topology.Stream, from jetstream.DeliverPolicy, filters []string,
+	do func(Message) error, current func() error) error {
+	s, err := b.stream(ctx, stream)
+	if err != nil {
+		return err
+	}
+	consumer, err := s.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: filters, DeliverPolicy: from, InactiveThreshold: abandoned})
+	if err != nil {
+		return classify("bus: follow "+string(stream), err)
+	}
+	defer forget(ctx, s, consumer)
+	info, err := consumer.Info(ctx)
+	if err != nil {
+		return classify("bus: follow "+string(stream), err)
+	}
+	pending := info.NumPending > 0
+	if !pending {
+		if err := current(); err != nil {
+			return err
+		}
+	}
+	messages, err := consumer.Messages()
+	if err != nil {
+		return classify("bus: follow "+string(stream), err)
+	}
+	stop := context.AfterFunc(ctx, messages.Stop)
+	defer stop()
+	defer messages.Stop()
+	for {
+		msg, err := next(messages, pending)
+		if errors.Is(err, nats.ErrTimeout) {
+			// What was pending can vanish: deleted, or purged. Then nothing more comes, and
+			// the reader is current.
+			info, err := consumer.Info(ctx)
+			if err != nil {
+				return classify("bus: follow "+string(stream), err)
+			}
+			if info.NumPending == 0 && info.NumAckPending == 0 {
+				pending = false
+				if err := current(); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		if err != nil {
+			if ctx.Err() != nil {
+				return fault.New(fault.Cancelled, "bus: follow "+string(stream), context.Cause(ctx))
+			}
+			return classify("bus: follow "+string(stream), err)
+		}
+		m, meta, err := received(msg)
+		if err != nil {
+			return err
+		}
+		if err := do(m); err != nil {
+			return err
+		}
+		if pending && meta.NumPending == 0 {
+			pending = false
+			if err := current(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// patience is how long a reader that is not current waits for the next message
+// before it asks whether there still is one.
+const patience = time.Second
+
+func next(messages jetstream.MessagesContext, pending bool) (jetstream.Msg, error) {
+	if pending {
+		return messages.Next(jetstream.NextMaxWait(patience))
+	}
+	return messages.Next()
+}
+
+// abandoned is after how long the broker forgets a reader that is gone without a
+// word.
+const abandoned = 30 * time.Second
+
+// forget removes a reader at once: a broker has room for so many, and reading
+// happens often.
+func forget(ctx context.Context, s jetstream.Stream, consumer jetstream.Consumer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if info := consumer.CachedInfo(); info != nil {
+		_ = s.DeleteConsumer(ctx, info.Name) // else it is forgotten by itself
+	}
+}
+
+// received turns a delivered message into ours.
+func received(msg jetstream.Msg) (Message, *jetstream.MsgMetadata, error) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return Message{}, nil, fault.New(fault.Invalid, fmt.Sprintf("bus: message on %s without metadata", msg.Subject()), err)
+	}
+	return Message{
+		Subject: msg.Subject(), Data: msg.Data(), Header: msg.Headers(), Sequence: meta.Sequence.Stream,
+		Time: meta.Timestamp, Delivered: meta.NumDelivered, Hops: hops(msg.Headers()),
+	}, meta, nil
+}

@@ -1,0 +1,101 @@
+package presence
+
+import (
+	"time"
+
+	"offhook.dev/libs/core/identity"
+)
+
+// Fact is something observed, or the passing of time: one of TeamsReading,
+// StatusReading, Sweep, LinksChanged, Chosen and Tick.
+type Fact interface{ fact() }
+
+// Source is the way on which a Teams reading came.
+type Source string
+
+// The sources.
+const (
+	Poll         Source = "poll"         // read by us; SeenAt is the start of the request
+	Notification Source = "notification" // sent by Graph; SeenAt is when it arrived
+)
+
+// TeamsReading is what Teams showed for the person. Availability and Activity
+// are open sets and compared without case (https://learn.microsoft.com/graph/api/resources/presence).
+type TeamsReading struct {
+	Availability string
+	Activity     string
+	SeenAt       time.Time
+	Source       Source
+	Sequence     string // presence.sequenceNumber, sorts as a string; "" where the cloud or the notification lacks it
+}
+
+// Origin is the writer's word on who caused what a phone system shows (docs/design.md, invariant 4).
+type Origin string
+
+// The origins.
+const (
+	Ours   Origin = "ours"   // the effect of a want
+	Person Origin = "person" // somebody chose it on the phone system
+	Revert Origin = "revert" // our previous effect, come back with a restart of the phone system
+)
+
+// Choice is a status that a person chose on the phone system.
+type Choice struct {
+	Status      Status
+	Observation int64     // the observation that showed it first
+	At          time.Time // when that observation was made
+}
+
+// StatusReading is what a phone system showed for a line.
+type StatusReading struct {
+	Line        identity.Line
+	Status      Status
+	Origin      Origin
+	SeenAt      time.Time
+	Observation int64 // numbers the observations of a line, from 1
+	// LastPerson is the last choice that the writer knows of, or nil. It outlives
+	// the conflation of facts. Where its status is the one read, it is the choice
+	// that the reading shows; without it a reading of origin Person is a choice.
+	LastPerson *Choice
+}
+
+// Sweep says that the Teams source was read for this person from Began to Ended,
+// whether or not anything had changed, or (OK false) that the read failed.
+type Sweep struct {
+	Began, Ended time.Time
+	OK           bool
+}
+
+// Link pairs the person with a line.
+type Link struct {
+	Line     identity.Line
+	Revision uint64 // of this link; a want carries it, and a writer refuses an older one
+	Powers   Powers
+}
+
+// LinksChanged lists all links of the person. A list of an older Revision than
+// the one known is ignored. A line no longer listed is released once.
+type LinksChanged struct {
+	Revision uint64 // of the list, from 1
+	Links    []Link
+}
+
+// Chosen is a status that somebody chose in Offhook: a manual claim on Line, or
+// on all lines where Line is zero. Status Unset ends the claim instead.
+type Chosen struct {
+	Line   identity.Line
+	Status Status
+	At     time.Time
+	Until  time.Time // zero: like a choice on the phone. With a time the claim holds until then whatever shows without it
+	By     string    // who, for the explanation
+}
+
+// Tick says that time has passed, or that options changed.
+type Tick struct{}
+
+func (TeamsReading) fact()  {}
+func (StatusReading) fact() {}
+func (Sweep) fact()         {}
+func (LinksChanged) fact()  {}
+func (Chosen) fact()        {}
+func (Tick) fact()          {}

@@ -1,0 +1,196 @@
+package presence
+
+import (
+	"slices"
+	"time"
+
+	"offhook.dev/libs/core/identity"
+)
+
+// fold puts the fact where it belongs. What came before, or came already, changes
+// nothing.
+func (m *Memory) fold(f Fact, o *Options, now time.Time) {
+	switch f := f.(type) {
+	case TeamsReading:
+		m.foldTeams(f, now)
+		m.foldRead(f.SeenAt, o, now)
+	case Sweep:
+		if f.OK {
+			m.foldRead(f.Began, o, now)
+		}
+	case StatusReading:
+		m.foldStatus(f, now)
+	case Chosen:
+		m.insert(event{Kind: orderChoice, At: f.At, Line: f.Line, Status: f.Status, Until: instant(f.Until), By: f.By}, now)
+	case LinksChanged:
+		m.foldLinks(f, o, now)
+	}
+	m.shorten(o)
+}
+
+// foldTeams logs a reading. Polls order among themselves by their sequence where
+// both have one: of two polls that disagree with their times, the one of the
+// lower sequence was answered from an older copy and is dropped.
+func (m *Memory) foldTeams(f TeamsReading, now time.Time) {
+	if f.SeenAt.IsZero() {
+		return
+	}
+	e := event{Kind: teamsRead, At: notAfter(f.SeenAt, now), Availability: f.Availability, Activity: f.Activity,
+		Source: f.Source, Sequence: f.Sequence}
+	if past := m.Past.Teams; !past.SeenAt.IsZero() && !e.At.After(past.SeenAt) || e.isPoll() && e.Sequence < past.Sequence {
+		return
+	}
+	if e.isPoll() {
+		outdates := func(newer, older event) bool {
+			return newer.isPoll() && older.isPoll() && newer.Sequence > older.Sequence && !newer.At.After(older.At)
+		}
+		if slices.ContainsFunc(m.Log, func(known event) bool { return outdates(known, e) }) {
+			return
+		}
+		m.Log = slices.DeleteFunc(m.Log, func(known event) bool { return outdates(e, known) })
+	}
+	m.insert(e, now)
+}
+
+// foldRead notes that Teams was read at a time.
+func (m *Memory) foldRead(at time.Time, o *Options, now time.Time) {
+	if at = notAfter(at, now); at.IsZero() {
+		return
+	}
+	spans := append(m.Reads, span{at, at})
+	slices.SortFunc(spans, func(a, b span) int { return a.From.Compare(b.From) })
+	joined := spans[:1]
+	for _, next := range spans[1:] {
+		last := &joined[len(joined)-1]
+		if next.From.After(last.To.Add(o.StaleAfter)) {
+			joined = append(joined, next)
+		} else if next.To.After(last.To) {
+			last.To = next.To
+		}
+	}
+	m.Reads = joined[max(0, len(joined)-spansMax):]
+}
+
+// foldStatus keeps the newest reading of a line and logs the choices it tells of.
+func (m *Memory) foldStatus(f StatusReading, now time.Time) {
+	if f.SeenAt.IsZero() || m.Links > 0 && m.line(f.Line) == nil {
+		return
+	}
+	l := m.addLine(f.Line)
+	seen := notAfter(f.SeenAt, now)
+	if l.First.IsZero() || seen.Before(l.First) {
+		l.First = seen
+	}
+	// Unset is a reading too: nothing is shown there, which is nobody's choice.
+	if newest := l.Shown.SeenAt.Compare(seen); f.Status != Unset && (newest < 0 || newest == 0 && l.Shown.Observation < f.Observation) {
+		l.Shown = shown{f.Status, f.Origin, seen, f.Observation}
+	}
+	if last := f.LastPerson; last != nil {
+		shows := f.Origin == Person && f.Status == last.Status
+		m.foldChoice(l, *last, shows, now)
+		if shows {
+			return
+		}
+	}
+	if f.Origin == Person && f.Status != Unset {
+		m.foldChoice(l, Choice{f.Status, f.Observation, seen}, true, now)
+	}
+}
+
+// foldChoice logs a choice, once. shows says that it is what the reading showed.
+func (m *Memory) foldChoice(l *line, c Choice, shows bool, now time.Time) {
+	l.DecidedOn = max(l.DecidedOn, c.Observation)
+	if past := m.Past.line(l.Line); past != nil && c.Observation <= past.Observation {
+		return
+	}
+	e := event{Kind: phoneChoice, At: notAfter(c.At, now), Line: l.Line, Status: c.Status, Observation: c.Observation, Shows: shows}
+	same := func(known event) bool {
+		return known.Kind == phoneChoice && known.Line == e.Line && known.Observation == e.Observation
+	}
+	if i := slices.IndexFunc(m.Log, same); i >= 0 {
+		known := m.Log[i]
+		if e.Shows = e.Shows || known.Shows; known.At.Before(e.At) {
+			e.At = known.At
+		}
+		m.Log = slices.Delete(m.Log, i, i+1)
+	}
+	m.insert(e, now)
+}
+
+// foldLinks makes f the list of links. What is no longer in it is released.
+func (m *Memory) foldLinks(f LinksChanged, o *Options, now time.Time) {
+	if f.Revision < m.Links {
+		return
+	}
+	listed := func(id identity.Line) bool {
+		return slices.ContainsFunc(f.Links, func(k Link) bool { return k.Line == id })
+	}
+	m.Gone = slices.DeleteFunc(m.Gone, func(w Want) bool { return listed(w.Line) })
+	if slices.ContainsFunc(m.Lines, func(l line) bool { return !listed(l.Line) }) {
+		run := m.replay(o, now)
+		for i := range m.Lines {
+			if l := &m.Lines[i]; !listed(l.Line) {
+				if run.release(l, now); l.Want != (Want{}) {
+					m.Gone = append(m.Gone, l.Want)
+				}
+				m.forget(l.Line)
+			}
+		}
+		m.Lines = slices.DeleteFunc(m.Lines, func(l line) bool { return !listed(l.Line) })
+	}
+	m.Links = f.Revision
+	for _, k := range f.Links {
+		if l := m.addLine(k.Line); !l.Linked || k.Revision >= l.Revision {
+			l.Linked, l.Revision, l.Powers = true, k.Revision, k.Powers
+		}
+	}
+}
+
+// forget drops what the log and the past hold of one line.
+func (m *Memory) forget(id identity.Line) {
+	m.Log = slices.DeleteFunc(m.Log, func(e event) bool { return e.Line == id })
+	m.Past.Lines = slices.DeleteFunc(m.Past.Lines, func(l lineState) bool { return l.Line == id })
+}
+
+// insert puts an event into the log unless it is there.
+func (m *Memory) insert(e event, now time.Time) {
+	e.At = notAfter(e.At, now)
+	if e.Kind == orderChoice && !e.At.After(m.Past.Ordered) {
+		return
+	}
+	if i, found := slices.BinarySearchFunc(m.Log, e, event.compare); !found {
+		m.Log = slices.Insert(m.Log, i, e)
+	}
+}
+
+// shorten moves the oldest events from the log into the past.
+func (m *Memory) shorten(o *Options) {
+	n := 0
+	for rest := m.Log; len(rest) > logMost || len(rest) > logged && rest[0].At.Before(rest[len(rest)-1].At.Add(-logSpan)); rest = m.Log[n:] {
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	run := m.begin(o)
+	for _, e := range m.Log[:n] {
+		run.apply(e)
+	}
+	m.Past, m.Log = run.state, slices.Delete(m.Log, 0, n)
+}
+
+// notAfter returns t, or now where t is later.
+func notAfter(t, now time.Time) time.Time {
+	if t = instant(t); t.After(now) {
+		return now
+	}
+	return t
+}
+
+// instant strips zone and monotonic reading, so that == and JSON agree.
+func instant(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return t.Round(0).UTC()
+}

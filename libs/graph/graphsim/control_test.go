@@ -1,0 +1,84 @@
+package graphsim_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+func TestControl(t *testing.T) {
+	s := start(t, nil)
+	control := s.Control()
+	do := func(method, path, body string) (int, string) {
+		t.Helper()
+		w := httptest.NewRecorder()
+		control.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, "/sim/v1/"+path, strings.NewReader(body)))
+		return w.Code, w.Body.String()
+	}
+	cases := []struct {
+		name, method, path, body string
+		status                   int
+		contains                 string
+	}{
+		{"the tenants", "GET", "tenants", "", 200, `"id":"contoso","directoryId":"` + contoso},
+		{"the users", "GET", "tenants/contoso/users?search=ANNA", "", 200, `"userPrincipalName":"anna@contoso.example"`},
+		{"the tenant by its directory id", "GET", "tenants/" + contoso + "/users/anna", "", 200, `"givenName":"Anna"`},
+		{"a presence by local part", "PUT", "tenants/contoso/users/anna/presence", `{"availability":"Busy","activity":"InAMeeting"}`, 200, `"activity":"InAMeeting"`},
+		{"a presence by UPN", "PUT", "tenants/contoso/users/ben@contoso.example/presence", `{"availability":"Away"}`, 200, `"activity":"Away"`},
+		{"the presence", "GET", "tenants/contoso/users/anna/presence", "", 200, `"availability":"Busy"`},
+		{"the truth", "GET", "tenants/contoso/truth", "", 200, `"activity":"InAMeeting"`},
+		{"the ledger", "GET", "tenants/contoso/ledger", "", 200, `"total":{"due":0`},
+		{"subscriptions", "GET", "tenants/contoso/subscriptions", "", 200, `[]`},
+		{"a fault", "POST", "tenants/contoso/faults", `{"kind":"status","status":503,"retryAfter":"2.5","for":"1m30s"}`, 200, `{"id":1}`},
+		{"the faults", "GET", "tenants/contoso/faults", "", 200, `"for":"1m30s"`},
+		{"one fault away", "DELETE", "tenants/contoso/faults/1", "", 204, ""},
+		{"all faults away", "DELETE", "tenants/contoso/faults", "", 204, ""},
+		{"a switch", "PATCH", "tenants/contoso/switches", `{"unknownIds":"error"}`, 200, `"unknownIds":"error"`},
+		{"other switches stay", "PATCH", "tenants/contoso/switches", `{"casing":"camel"}`, 200, `"unknownIds":"error"`},
+		{"a new user", "POST", "tenants/contoso/users", `{"userPrincipalName":"kim@contoso.example"}`, 200, `"displayName":"kim"`},
+		{"a deleted user", "DELETE", "tenants/contoso/users/kim?soft=true", "", 204, ""},
+		{"a withdrawn permission", "DELETE", "tenants/contoso/apps/" + appID + "/permissions/User.Read.All", "", 204, ""},
+		{"a granted permission", "PUT", "tenants/contoso/apps/" + appID + "/permissions/User.Read.All", "", 204, ""},
+		{"an account", "POST", "tenants/contoso/accounts", `{"user":"ben","refreshToken":"x"}`, 204, ""},
+		{"expired deltas", "POST", "tenants/contoso/deltas/expire", "", 204, ""},
+		{"a storm", "POST", "tenants/contoso/storm", `{"changes":5}`, 200, `"changes":5`},
+		{"requests", "GET", "requests", "", 200, `"maxConcurrent":0`},
+		{"endpoints", "GET", "endpoints", "", 200, `[]`},
+
+		{"an unknown tenant", "GET", "tenants/nowhere/truth", "", 404, `(there are: contoso, fabrikam)`},
+		{"an unknown user", "PUT", "tenants/contoso/users/nobody/presence", `{"availability":"Busy"}`, 404, `user \"nobody\" in tenant contoso.example`},
+		{"no availability", "PUT", "tenants/contoso/users/anna/presence", `{}`, 400, "an availability is needed, such as Busy"},
+		{"an unknown member", "PUT", "tenants/contoso/users/anna/presence", `{"status":"Busy"}`, 400, `send JSON like {\"availability\"`},
+		{"two values", "PUT", "tenants/contoso/users/anna/presence", `{"availability":"Busy"}{}`, 400, "more than one JSON value"},
+		{"no JSON", "POST", "tenants/contoso/faults", `x`, 400, `send JSON like`},
+		{"an unknown fault", "POST", "tenants/contoso/faults", `{"kind":"flood"}`, 400, `none of`},
+		{"a delay without a unit", "POST", "tenants/contoso/faults", `{"kind":"late","delay":"5"}`, 400, `missing unit`},
+		{"a fault that is no number", "DELETE", "tenants/contoso/faults/x", "", 400, `is not a number`},
+		{"a fault that is not there", "DELETE", "tenants/contoso/faults/99", "", 404, `fault 99`},
+		{"an impossible switch", "PATCH", "tenants/contoso/switches", `{"casing":"upper"}`, 400, `none of [pascal camel]`},
+		{"an unknown switch", "PATCH", "tenants/contoso/switches", `{"colour":"red"}`, 400, `unknown field`},
+		{"a user twice", "POST", "tenants/contoso/users", `{"userPrincipalName":"anna@contoso.example"}`, 400, `exists already`},
+		{"a user elsewhere", "POST", "tenants/contoso/users", `{"userPrincipalName":"kim@fabrikam.example"}`, 400, `is not name@contoso.example`},
+		{"an unknown app", "PUT", "tenants/contoso/apps/x/permissions/y", "", 404, `app x`},
+		{"an unknown device", "POST", "tenants/contoso/devices/x", `{"user":"anna"}`, 404, `user code`},
+		{"an unknown subscription", "DELETE", "tenants/contoso/subscriptions/x", "", 404, `subscription \"x\"`},
+		{"an unknown subscription's event", "POST", "tenants/contoso/subscriptions/x/event", `{"event":"missed"}`, 404, `subscription \"x\"`},
+		{"no limit", "GET", "tenants/contoso/users?limit=0", "", 400, `limit \"0\"`},
+	}
+	for _, c := range cases {
+		status, body := do(c.method, c.path, c.body)
+		if status != c.status || !strings.Contains(body, c.contains) {
+			t.Errorf("%s: %d %s, want %d with %s", c.name, status, body, c.status, c.contains)
+		}
+		if status >= 400 && !strings.Contains(body, `"code":"`+map[int]string{400: "invalid", 404: "not-found"}[status]) {
+			t.Errorf("%s: no code in %s", c.name, body)
+		}
+	}
+	if _, err := s.contoso().User("kim"); err == nil {
+		t.Error("kim was not deleted")
+	}
+	if status, _ := do(http.MethodPut, "tenants/contoso/users/anna", "{}"); status != http.StatusMethodNotAllowed {
+		t.Errorf("PUT of a user: %d", status)
+	}
+}

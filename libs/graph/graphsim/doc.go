@@ -1,0 +1,19 @@
+// Package graphsim is a Microsoft 365 tenant in a box: Entra's token endpoint and
+// the part of Microsoft Graph that Offhook speaks to, over real HTTPS, in one
+// process, without a network.
+//
+// It behaves as Microsoft documents, and where the documents leave a question open
+// it has a switch (Switches), so that a program can be tried against every answer.
+// What goes wrong in the field is a Fault that can be asked for at any time.
+//
+// Guarantees:
+//   - The same Config gives the same users with the same ids in every run.
+//   - What a reader sees is never older than a SetPresence that has returned.
+//   - Every notification has a number and ends in exactly one column of the
+//     Ledger; see Tally for the law that holds at every moment.
+//   - Close returns after every delivery has ended and no port is open any more.
+//
+// Duties of the caller: keep it on loopback or in a private network. It accepts
+// the credentials it was configured with, but its control interface (Control) asks
+// for none. What a tenant holds lives in memory and is gone at the end.
+package graphsim

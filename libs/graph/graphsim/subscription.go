@@ -1,0 +1,242 @@
+package graphsim
+
+import (
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// subscription is one live subscription. Its fields are guarded by Tenant.mu.
+type subscription struct {
+	id            string
+	app           *app
+	creator       string // object id of the user, or of the service principal
+	delegated     bool
+	resource      resource
+	resourceText  string
+	changeType    string
+	url           string
+	lifecycleURL  string
+	clientState   string
+	rich          bool
+	certificate   *x509.Certificate // of rich notifications
+	certificateID string
+	expires       time.Time
+	tokenExpires  time.Time // of the token that created or renewed it
+}
+
+// subscriptionBody is microsoft.graph.subscription as requests and answers have it.
+type subscriptionBody struct {
+	Context               string     `json:"@odata.context,omitempty"`
+	ID                    string     `json:"id,omitempty"`
+	ApplicationID         string     `json:"applicationId,omitempty"`
+	CreatorID             string     `json:"creatorId,omitempty"`
+	Resource              string     `json:"resource"`
+	ChangeType            string     `json:"changeType"`
+	ClientState           *string    `json:"clientState"`
+	NotificationURL       string     `json:"notificationUrl"`
+	LifecycleURL          *string    `json:"lifecycleNotificationUrl"`
+	Expiration            *time.Time `json:"expirationDateTime"`
+	IncludeResourceData   *bool      `json:"includeResourceData"`
+	Certificate           *string    `json:"encryptionCertificate"`
+	CertificateID         *string    `json:"encryptionCertificateId"`
+	TLSVersion            string     `json:"latestSupportedTlsVersion,omitempty"`
+	NotificationURLAppID  *string    `json:"notificationUrlAppId"`
+	NotificationQueryOpts *string    `json:"notificationQueryOptions"`
+}
+
+// createSubscription is POST /subscriptions: everything is checked, then the URLs
+// are validated, and only then does the subscription exist.
+func createSubscription(c *call) (answer, *graphError) {
+	var body subscriptionBody
+	if err := c.decode(&body); err != nil {
+		return answer{}, err
+	}
+	sub, failure := c.newSubscription(body)
+	if failure != nil {
+		return answer{}, failure
+	}
+	t := c.tenant
+	t.mu.Lock()
+	sub.expires, failure = t.expiry(sub.resource.kind, *body.Expiration)
+	if failure == nil {
+		failure = t.duplicate(sub)
+	}
+	t.mu.Unlock()
+	if failure != nil {
+		return answer{}, failure
+	}
+	for _, target := range []string{sub.url, sub.lifecycleURL} {
+		if target == "" {
+			continue
+		}
+		if failure := c.server.handshake(c.Context(), target); failure != nil {
+			return answer{}, failure
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if failure := t.duplicate(sub); failure != nil { // another create was faster
+		return answer{}, failure
+	}
+	t.subscriptions[sub.id] = sub
+	t.watch(sub)
+	t.ledger.of(sub.id)
+	t.warnLater(sub)
+	return answer{http.StatusCreated, sub.body(c.origin() + "/$metadata#subscriptions/$entity")}, nil
+}
+
+// newSubscription checks what does not depend on other subscriptions.
+func (c *call) newSubscription(body subscriptionBody) (*subscription, *graphError) {
+	sub := &subscription{id: newGUID(), app: c.app, creator: c.creator(), delegated: c.user != "", resourceText: body.Resource,
+		changeType: body.ChangeType, url: body.NotificationURL, tokenExpires: c.expires}
+	for name, missing := range map[string]bool{"changeType": body.ChangeType == "", "notificationUrl": body.NotificationURL == "",
+		"resource": body.Resource == "", "expirationDateTime": body.Expiration == nil} {
+		if missing {
+			return nil, badRequest("The required property '%s' is missing.", name)
+		}
+	}
+	var failure *graphError
+	if sub.resource, failure = parseResource(body.Resource, c.user); failure != nil {
+		return nil, failure
+	}
+	if failure := c.allow(sub.resource); failure != nil {
+		return nil, failure
+	}
+	for _, change := range strings.Split(body.ChangeType, ",") {
+		if !slices.Contains(sub.resource.kind.changes, change) {
+			return nil, badRequest("Change type '%s' is not supported for %s.", change, sub.resource.kind.name)
+		}
+	}
+	if body.ClientState != nil {
+		if sub.clientState = *body.ClientState; len(sub.clientState) > 128 {
+			return nil, badRequest("clientState is longer than 128 characters.")
+		}
+	}
+	if body.LifecycleURL != nil {
+		sub.lifecycleURL = *body.LifecycleURL
+	}
+	for _, target := range []string{sub.url, sub.lifecycleURL} {
+		if target != "" && !isHTTPS(target) {
+			return nil, badRequest("Notification URL '%s' is not an https URL.", target)
+		}
+	}
+	if body.IncludeResourceData == nil || !*body.IncludeResourceData {
+		return sub, nil
+	}
+	if !sub.resource.kind.rich {
+		return nil, badRequest("includeResourceData is not supported for %s by the simulator.", sub.resource.kind.name)
+	}
+	sub.rich = true
+	return sub, sub.setCertificate(body)
+}
+
+func isHTTPS(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Scheme == "https" && u.Host != ""
+}
+
+// setCertificate takes the key under which resource data is encrypted
+// (learn.microsoft.com/graph/change-notifications-with-resource-data).
+func (s *subscription) setCertificate(body subscriptionBody) *graphError {
+	if body.Certificate == nil || body.CertificateID == nil || *body.CertificateID == "" {
+		return badRequest("encryptionCertificate and encryptionCertificateId are required when includeResourceData is true.")
+	}
+	if len(*body.CertificateID) > 128 {
+		return badRequest("encryptionCertificateId is longer than 128 characters.")
+	}
+	der, err := base64.StdEncoding.DecodeString(*body.Certificate)
+	if err != nil {
+		return badRequest("encryptionCertificate is not base64.")
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		return badRequest("encryptionCertificate is not an X.509 certificate.")
+	}
+	key, ok := certificate.PublicKey.(*rsa.PublicKey)
+	if !ok || key.N.BitLen() < 2048 || key.N.BitLen() > 4096 {
+		return badRequest("encryptionCertificate must hold an RSA key of 2048 to 4096 bits.")
+	}
+	s.certificate, s.certificateID = certificate, *body.CertificateID
+	return nil
+}
+
+// creator is the object id under which the caller's subscriptions are kept.
+func (c *call) creator() string {
+	if c.user != "" {
+		return c.user
+	}
+	return guidOf("service principal " + c.app.ClientID)
+}
+
+// duplicate answers 409 for a second presence subscription of one account and app
+// (the message with its typos as seen 2020 and 2022) and for a second subscription
+// of an app to the same changes. t.mu is held.
+func (t *Tenant) duplicate(sub *subscription) *graphError {
+	t.expireSubscriptions()
+	for _, other := range t.subscriptions {
+		switch {
+		case other.app != sub.app || other.resource.kind != sub.resource.kind:
+		case sub.resource.kind == presenceKind:
+			if other.creator != sub.creator {
+				continue
+			}
+			return graphErr(http.StatusConflict, "ExtensionError", "Operation: Create; Exception: [Status Code: Conflict; Reason: A subscripton already exists. It must be deleted before a another can be made.]")
+		case other.resourceText == sub.resourceText && other.changeType == sub.changeType:
+			return graphErr(http.StatusConflict, "Conflict", "Subscription Id %s already exists for the requested combination", other.id)
+		}
+	}
+	return nil
+}
+
+// expireSubscriptions forgets what has run out. t.mu is held.
+func (t *Tenant) expireSubscriptions() {
+	now := t.server.now()
+	for _, sub := range t.subscriptions {
+		if !sub.expires.After(now) {
+			t.drop(sub)
+		}
+	}
+}
+
+// watch enters a presence subscription under each of its users. t.mu is held.
+func (t *Tenant) watch(sub *subscription) {
+	if sub.resource.kind != presenceKind {
+		return
+	}
+	for _, user := range sub.resource.users {
+		t.watchers[user] = append(t.watchers[user], sub)
+	}
+}
+
+func (t *Tenant) drop(sub *subscription) {
+	delete(t.subscriptions, sub.id)
+	if sub.resource.kind != presenceKind {
+		return
+	}
+	for _, user := range sub.resource.users {
+		t.watchers[user] = slices.DeleteFunc(t.watchers[user], func(s *subscription) bool { return s == sub })
+		if len(t.watchers[user]) == 0 {
+			delete(t.watchers, user)
+		}
+	}
+}
+
+func (s *subscription) body(context string) subscriptionBody {
+	expires := s.expires.UTC()
+	body := subscriptionBody{Context: context, ID: s.id, ApplicationID: s.app.ClientID, CreatorID: s.creator,
+		Resource: s.resourceText, ChangeType: s.changeType, ClientState: &s.clientState, NotificationURL: s.url,
+		Expiration: &expires, IncludeResourceData: &s.rich, TLSVersion: "v1_2"}
+	if s.lifecycleURL != "" {
+		body.LifecycleURL = &s.lifecycleURL
+	}
+	if s.certificateID != "" {
+		body.CertificateID = &s.certificateID
+	}
+	return body
+}

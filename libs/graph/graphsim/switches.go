@@ -1,0 +1,71 @@
+package graphsim
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Switches choose an answer where no source says what the service does, and turn
+// on what would be in the way of most tests. The zero value is the likeliest
+// answer. They may change at any time (Tenant.Switch).
+type Switches struct {
+	// UnknownIDs: what getPresencesByUserId does with an id that is no user:
+	// "omit" (default), "unknown" (PresenceUnknown) or "error" (404 for all).
+	UnknownIDs string `json:"unknownIds,omitempty"`
+	// Casing of availability and activity: "pascal" (default, as on the wire) or
+	// "camel" (as on the resource page since 2025-12).
+	Casing string `json:"casing,omitempty"`
+	// Overlong expiry of a subscription: "reject" (default) or "clamp".
+	Overlong string `json:"overlong,omitempty"`
+	// ValidationTokens of rich notifications: "v2" (default: azp), "v1" (appid) or
+	// "null" (an app that requires assignment).
+	ValidationTokens string `json:"validationTokens,omitempty"`
+	// PageSize of lists and deltas when the request does not say; 0 is 100.
+	PageSize int `json:"pageSize,omitempty"`
+	// EmptyPages puts an empty page with a nextLink before every page of a delta.
+	EmptyPages bool `json:"emptyPages,omitempty"`
+	// GoneLocation adds Location to the 410 of a delta that must start over.
+	GoneLocation bool `json:"goneLocation,omitempty"`
+	// Quotas enforces the published request quotas with 429.
+	Quotas bool `json:"quotas,omitempty"`
+	// PresenceQuota is the presence limit per 30 s: 0 is 1,500 (the API page); the
+	// throttling page says 10,000.
+	PresenceQuota int `json:"presenceQuota,omitempty"`
+	// HandshakeOnRenewal validates the notification URL again on every PATCH.
+	HandshakeOnRenewal bool `json:"handshakeOnRenewal,omitempty"`
+}
+
+func (s Switches) withDefaults() Switches {
+	set(&s.UnknownIDs, "omit")
+	set(&s.Casing, "pascal")
+	set(&s.Overlong, "reject")
+	set(&s.ValidationTokens, "v2")
+	set(&s.PageSize, 100)
+	set(&s.PresenceQuota, 1500)
+	return s
+}
+
+func (s Switches) validate() error {
+	s = s.withDefaults()
+	choices := []struct {
+		name, value string
+		allowed     []string
+	}{
+		{"unknownIds", s.UnknownIDs, []string{"omit", "unknown", "error"}},
+		{"casing", s.Casing, []string{"pascal", "camel"}},
+		{"overlong", s.Overlong, []string{"reject", "clamp"}},
+		{"validationTokens", s.ValidationTokens, []string{"v1", "v2", "null"}},
+	}
+	for _, c := range choices {
+		if !slices.Contains(c.allowed, c.value) {
+			return fmt.Errorf("switch %s: %q is none of %v", c.name, c.value, c.allowed)
+		}
+	}
+	if s.PageSize < 1 || s.PageSize > 999 {
+		return fmt.Errorf("switch pageSize: %d is not 1 to 999", s.PageSize)
+	}
+	if s.PresenceQuota < 0 {
+		return fmt.Errorf("switch presenceQuota: %d is negative", s.PresenceQuota)
+	}
+	return nil
+}

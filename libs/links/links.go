@@ -1,0 +1,165 @@
+// Package links mirrors in memory which Microsoft user is which extension. The
+// bucket `links` is written by user-sync; the mapper, the writer, the poller and
+// the control API watch it through a Mirror.
+//
+// A line belongs to one person at a time. Its link has a revision that grows with
+// every new pairing, so that what was decided for an older one can be refused.
+package links
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/store"
+	"offhook.dev/libs/wire"
+)
+
+// Record is the value of one person's key in the bucket.
+type Record struct {
+	Lines []Line `json:"lines"`
+}
+
+// Line is one pairing.
+type Line struct {
+	identity.Line
+	// Revision of this pairing: broker time in microseconds when it was made.
+	Revision uint64          `json:"revision"`
+	Powers   presence.Powers `json:"powers"`
+	How      string          `json:"how"` // "configured" or "mail"
+	Since    time.Time       `json:"since"`
+}
+
+// Mirror is the bucket in memory.
+type Mirror struct {
+	mu      sync.RWMutex // guards what follows
+	people  map[identity.Person][]Line
+	listed  map[identity.Person]uint64 // revision of each person's record, also of a deleted one
+	lines   map[identity.Line]Owner
+	current chan struct{}
+	once    sync.Once
+}
+
+// Owner is the person that a line belongs to.
+type Owner struct {
+	Person   identity.Person
+	Revision uint64
+}
+
+// NewMirror returns an empty mirror; Run fills it.
+func NewMirror() *Mirror {
+	return &Mirror{people: map[identity.Person][]Line{}, listed: map[identity.Person]uint64{}, lines: map[identity.Line]Owner{}, current: make(chan struct{})}
+}
+
+// Run keeps the mirror current until ctx ends. changed, unless nil, is called after
+// each change with the person and the lines that they have or had; during the
+// first fill as well.
+func (m *Mirror) Run(ctx context.Context, b *store.Bucket, changed func(identity.Person, []identity.Line)) error {
+	return b.Watch(ctx, ">", func(e store.Entry) error {
+		person, err := wire.ParsePersonKey(e.Key)
+		if err != nil {
+			return nil // not a person's key: a later version keeps something else here
+		}
+		var record Record
+		if !e.Deleted {
+			if err := json.Unmarshal(e.Value, &record); err != nil {
+				return nil // what was known of this person stays; the others go on
+			}
+		}
+		touched := m.set(person, record.Lines, e.Revision)
+		if changed != nil {
+			changed(person, touched)
+		}
+		return nil
+	}, func() { m.once.Do(func() { close(m.current) }) })
+}
+
+// Current waits until the mirror has all that was there when Run began.
+func (m *Mirror) Current(ctx context.Context) error {
+	select {
+	case <-m.current:
+		return nil
+	case <-ctx.Done():
+		return fault.New(fault.Cancelled, "links: first fill", context.Cause(ctx))
+	}
+}
+
+func (m *Mirror) set(person identity.Person, lines []Line, revision uint64) (touched []identity.Line) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, old := range m.people[person] {
+		touched = append(touched, old.Line)
+		if m.lines[old.Line].Person == person {
+			delete(m.lines, old.Line)
+		}
+	}
+	m.listed[person] = revision
+	delete(m.people, person)
+	if len(lines) > 0 {
+		m.people[person] = lines
+	}
+	for _, line := range lines {
+		if !slices.Contains(touched, line.Line) {
+			touched = append(touched, line.Line)
+		}
+		// Two people's records can overlap for the moment of a hand-over: the newer pairing wins.
+		if m.lines[line.Line].Revision <= line.Revision {
+			m.lines[line.Line] = Owner{person, line.Revision}
+		}
+	}
+	return touched
+}
+
+// Of returns a person's lines. The slice is not to be changed.
+func (m *Mirror) Of(person identity.Person) []Line {
+	lines, _ := m.List(person)
+	return lines
+}
+
+// List is Of with the revision of the list, which grows with every change of it; 0
+// for a person who never had a line.
+func (m *Mirror) List(person identity.Person) ([]Line, uint64) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.people[person], m.listed[person]
+}
+
+// Who returns whose line this is.
+func (m *Mirror) Who(line identity.Line) (Owner, bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	owner, ok := m.lines[line]
+	return owner, ok
+}
+
+// People lists everyone with a line, of one tenant or of all ("").
+func (m *Mirror) People(tenant identity.Tenant) []identity.Person {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var people []identity.Person
+	for person := range m.people {
+		if tenant == "" || person.Tenant == tenant {
+			people = append(people, person)
+		}
+	}
+	return people
+}
+
+// LinesOf lists the linked lines of a system.
+func (m *Mirror) LinesOf(system identity.System) []identity.Line {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var lines []identity.Line
+	for line := range maps.Keys(m.lines) {
+		if line.System == system {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}

@@ -1,0 +1,83 @@
+package pbx
+
+import (
+	"sync"
+	"time"
+
+	"offhook.dev/libs/core/fault"
+)
+
+// The breaker opens after breakAfter calls in a row without a usable answer, for
+// restFirst, twice as long each time a probe fails, at most restLongest.
+const (
+	breakAfter  = 5
+	restFirst   = time.Second
+	restLongest = 30 * time.Second
+)
+
+// breaker keeps calls away from a phone system that does not answer, and counts
+// how often it came back.
+type breaker struct {
+	mu         sync.Mutex
+	failures   int           // calls without an answer, in a row
+	rest       time.Duration // how long it was opened last; 0: closed
+	until      time.Time     // open until then; later: half open
+	probing    bool          // half open, and the one probe is under way
+	down       bool          // unreachable since the last answer
+	generation uint64
+}
+
+// admit says whether a call may go out. Whoever is admitted must call settle.
+func (b *breaker) admit(op string) (probe bool, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.rest == 0 {
+		return false, nil
+	}
+	if wait := time.Until(b.until); wait > 0 {
+		return false, fault.After(fault.Unavailable, op, wait, errOpen)
+	}
+	if b.probing {
+		return false, fault.After(fault.Unavailable, op, restFirst, errOpen)
+	}
+	b.probing = true
+	return true, nil
+}
+
+// settle records what became of an admitted call. A call that the caller gave up
+// says nothing about the phone system.
+func (b *breaker) settle(probe bool, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if probe {
+		b.probing = false
+	}
+	switch kind := fault.KindOf(err); {
+	case err != nil && kind == fault.Cancelled:
+	case err != nil && (kind == fault.Unavailable || kind == fault.Timeout):
+		b.failures++
+		b.down = b.down || kind == fault.Unavailable || b.failures >= breakAfter
+		if probe || b.rest == 0 && b.failures >= breakAfter {
+			b.rest = min(max(restFirst, 2*b.rest), restLongest)
+			b.until = time.Now().Add(b.rest)
+		}
+	default:
+		if b.down {
+			b.generation++
+		}
+		b.failures, b.rest, b.down = 0, 0, false
+	}
+}
+
+// open says whether calls are being kept away.
+func (b *breaker) open() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.rest > 0
+}
+
+func (b *breaker) generationNow() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.generation
+}

@@ -1,0 +1,158 @@
+package pbx
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/identity"
+)
+
+const (
+	// tries is how often one call may be sent. This is the layer of seconds; the
+	// bus has the layer of minutes, and there is no third.
+	tries = 3
+	// firstWait is the mean of the first wait between tries; it doubles.
+	firstWait = 200 * time.Millisecond
+	// patience is the longest Retry-After that is waited for here; a longer one is
+	// the caller's, who has other work to do.
+	patience = 5 * time.Second
+	// tryTimeout bounds one request about one extension. Listings are bounded by
+	// the caller and, page by page, by the driver.
+	tryTimeout = 10 * time.Second
+	// breath is after how many items a listing looks whether writes wait: about a
+	// page, so that a listing under a flood of writes still advances.
+	breath = 100
+)
+
+var errTryTimeout = errors.New("no answer within 10 s")
+
+// call is one thing asked of the phone system.
+type call struct {
+	op    string
+	ext   identity.Extension // "" if it is not about one
+	lane  lane
+	write bool
+
+	// For listings, which are not bounded by tryTimeout and not timed.
+	long    bool
+	began   func() bool // whether an item was passed on already
+	outside *bool       // whether it gave up its turn and did not get it back
+}
+
+// repeatable says whether the call may be sent again after err. Reads may
+// whenever it could help; writes only where nothing was changed (see Driver).
+func (c call) repeatable(err error) bool {
+	switch fault.KindOf(err) {
+	case fault.Throttled, fault.Unavailable:
+	case fault.Timeout:
+		if c.write {
+			return false
+		}
+	default:
+		return false
+	}
+	return c.began == nil || !c.began()
+}
+
+// do sends a call until it succeeds, must not be repeated, or there is no time.
+func (s *System) do(ctx context.Context, c call, send func(context.Context) error) (err error) {
+	ctx, end := s.telemetry.begin(ctx, c)
+	defer func() { end(err) }()
+	wait := firstWait
+	for try := 1; ; try++ {
+		var sent bool
+		sent, err = s.try(ctx, c, send)
+		if err == nil || !sent || try == tries || ctx.Err() != nil || !c.repeatable(err) || s.breaker.open() {
+			return err
+		}
+		delay := wait/2 + rand.N(wait)
+		wait *= 2
+		if asked := fault.RetryAfter(err); asked > 0 {
+			delay = asked
+		}
+		if delay > patience || !fits(ctx, delay) {
+			return err
+		}
+		s.log.Debug("trying again", "op", c.op, "extension", string(c.ext), "try", try, "delay", delay, "error", err)
+		if pause(ctx, delay) != nil {
+			return err // what is known about the call matters more than that the caller left
+		}
+	}
+}
+
+// try sends a call once, when it is its turn. sent is false if it never left.
+func (s *System) try(ctx context.Context, c call, send func(context.Context) error) (sent bool, err error) {
+	op := s.named(c.op)
+	if err := s.lanes.enter(ctx, op, c.lane, patience); err != nil {
+		return false, err
+	}
+	defer func() {
+		if c.outside == nil || !*c.outside {
+			s.lanes.leave()
+		}
+	}()
+	if err := ctx.Err(); err != nil {
+		return false, fault.New(fault.KindOf(err), op, context.Cause(ctx))
+	}
+	probe, err := s.breaker.admit(op)
+	if err != nil {
+		return false, err
+	}
+	if !c.long {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, tryTimeout, errTryTimeout)
+		defer cancel()
+	}
+	began := time.Now()
+	err = send(ctx)
+	took := time.Since(began)
+
+	var own yieldError
+	if errors.As(err, &own) { // the caller's, about which the phone system knows nothing
+		s.breaker.settle(probe, nil)
+		s.telemetry.tried(ctx, c.op, took, nil)
+		return true, own.error
+	}
+	before := s.breaker.generationNow()
+	s.breaker.settle(probe, err)
+	if s.breaker.generationNow() != before {
+		s.log.Info("the phone system answers again", "op", c.op)
+	}
+	if c.long {
+		s.lanes.learn(err, 0)
+	} else {
+		s.lanes.learn(err, took)
+	}
+	s.telemetry.tried(ctx, c.op, took, err)
+	return true, err
+}
+
+// yieldError carries an error of our own side (the caller's yield, or a turn that
+// did not come back) through the driver, past everything that judges the phone
+// system by its errors.
+type yieldError struct{ error }
+
+// list runs a listing: like do, but it makes way for writes, and once an item was
+// passed on it is not repeated.
+func (s *System) list(ctx context.Context, op string, send func(context.Context, func(func() error) error) error) error {
+	items := 0
+	c := call{op: op, lane: bulk, long: true, began: func() bool { return items > 0 }, outside: new(bool)}
+	item := func(yield func() error) error {
+		if items++; items%breath == 0 && s.lanes.contended() {
+			s.lanes.leave()
+			*c.outside = true
+			if err := s.lanes.turn(ctx, s.named(op), bulk); err != nil {
+				return yieldError{err}
+			}
+			*c.outside = false
+		}
+		if err := yield(); err != nil {
+			return yieldError{err}
+		}
+		return nil
+	}
+	return s.do(ctx, c, func(ctx context.Context) error { return send(ctx, item) })
+}

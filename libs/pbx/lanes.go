@@ -1,0 +1,225 @@
+package pbx
+
+import (
+	"container/list"
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"offhook.dev/libs/core/fault"
+)
+
+// lane is the order of precedence in which requests wait for their turn.
+type lane uint8
+
+const (
+	urgent lane = iota // one extension's status: somebody's phone rings or not
+	bulk               // listings
+)
+
+// bulkShare is how many urgent requests in a row may overtake a waiting listing.
+// Writes need fresh listings, so a flood of them must not starve the sweep.
+const bulkShare = 16
+
+// lanes admits requests: no more than limit at a time, urgent ones first, none
+// before an hour that the phone system named. limit moves between 1 and max:
+// halved when the phone system complains or slows down, raised by one after as
+// many good answers as it is wide (additive increase, multiplicative decrease).
+type lanes struct {
+	max  float64
+	rate *rate.Limiter // nil: no fixed rate
+
+	mu        sync.Mutex
+	limit     float64
+	busy      int
+	waiting   [2]list.List  // of chan struct{}, closed when admitted
+	overtaken int           // urgent admissions since a listing had to wait
+	notBefore time.Time     // Retry-After, for everybody
+	usual     time.Duration // smoothed time of an answer; 0: none yet
+}
+
+func newLanes(pace Pace) *lanes {
+	l := &lanes{max: float64(pace.InFlight), limit: float64(pace.InFlight)}
+	if pace.PerSecond > 0 {
+		l.rate = rate.NewLimiter(rate.Limit(pace.PerSecond), 1)
+	}
+	return l
+}
+
+// enter waits for a turn. Its error is Throttled if the phone system wants to be
+// left alone for longer than patience or than ctx allows, else ctx's.
+func (l *lanes) enter(ctx context.Context, op string, in lane, patience time.Duration) error {
+	for {
+		if err := l.quiet(ctx, op, patience); err != nil {
+			return err
+		}
+		if err := l.turn(ctx, op, in); err != nil {
+			return err
+		}
+		if l.silence() <= 0 {
+			break
+		}
+		l.leave() // somebody ahead was told to slow down while this one queued
+	}
+	if l.rate == nil {
+		return nil
+	}
+	if err := l.rate.Wait(ctx); err != nil {
+		l.leave()
+		if ctx.Err() == nil { // the deadline is nearer than the next free moment
+			return fault.New(fault.Throttled, op, err)
+		}
+		return fault.New(fault.KindOf(ctx.Err()), op, context.Cause(ctx))
+	}
+	return nil
+}
+
+// quiet waits for the end of a remembered Retry-After.
+func (l *lanes) quiet(ctx context.Context, op string, patience time.Duration) error {
+	for {
+		wait := l.silence()
+		if wait <= 0 {
+			return nil
+		}
+		if wait > patience || !fits(ctx, wait) {
+			return fault.After(fault.Throttled, op, wait, nil)
+		}
+		if err := pause(ctx, wait); err != nil {
+			return fault.New(fault.KindOf(err), op, context.Cause(ctx))
+		}
+	}
+}
+
+// silence is how long the phone system still wants to be left alone.
+func (l *lanes) silence() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Until(l.notBefore)
+}
+
+// turn waits in lane in until there is room.
+func (l *lanes) turn(ctx context.Context, op string, in lane) error {
+	l.mu.Lock()
+	if l.free() && l.waiting[urgent].Len()+l.waiting[bulk].Len() == 0 {
+		l.busy++
+		l.mu.Unlock()
+		return nil
+	}
+	admitted := make(chan struct{})
+	place := l.waiting[in].PushBack(admitted)
+	l.mu.Unlock()
+
+	select {
+	case <-admitted:
+		return nil
+	case <-ctx.Done():
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-admitted: // both at once: hand the turn on
+		l.busy--
+	default:
+		l.waiting[in].Remove(place)
+	}
+	l.admit()
+	return fault.New(fault.KindOf(ctx.Err()), op, context.Cause(ctx))
+}
+
+// leave ends a turn.
+func (l *lanes) leave() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.busy--
+	l.admit()
+}
+
+// contended says whether urgent requests wait.
+func (l *lanes) contended() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.waiting[urgent].Len() > 0
+}
+
+func (l *lanes) free() bool { return l.busy < max(1, int(l.limit)) }
+
+// admit lets in as many as there is room for. mu is held.
+func (l *lanes) admit() {
+	for l.free() {
+		in := urgent
+		switch {
+		case l.waiting[urgent].Len() == 0 && l.waiting[bulk].Len() == 0:
+			return
+		case l.waiting[bulk].Len() == 0:
+		case l.waiting[urgent].Len() == 0 || l.overtaken >= bulkShare:
+			in, l.overtaken = bulk, 0
+		default:
+			l.overtaken++
+		}
+		close(l.waiting[in].Remove(l.waiting[in].Front()).(chan struct{}))
+		l.busy++
+	}
+}
+
+// How much slower than usual an answer must be to count as a complaint. The
+// floor keeps a fast phone system's jitter from mattering. What is usual follows
+// slow answers reluctantly: a phone system that became slower for good is worked
+// at full width again only after hundreds of them.
+const (
+	slowFactor = 4
+	slowFloor  = 250 * time.Millisecond
+	learnUsual = 16
+	learnSlow  = 256
+)
+
+// learn adapts the limit to one answer. took is 0 for a listing, whose duration
+// says little about the phone system.
+func (l *lanes) learn(err error, took time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil {
+		switch fault.KindOf(err) {
+		case fault.Throttled, fault.Unavailable, fault.Timeout:
+			l.limit = max(1, l.limit/2)
+			if wait := fault.RetryAfter(err); wait > 0 {
+				if until := time.Now().Add(wait); until.After(l.notBefore) {
+					l.notBefore = until
+				}
+			}
+		}
+		return
+	}
+	if took > 0 {
+		if l.usual == 0 {
+			l.usual = took
+		}
+		if took > max(slowFloor, slowFactor*l.usual) {
+			l.usual += (took - l.usual) / learnSlow
+			l.limit = max(1, l.limit/2)
+			return
+		}
+		l.usual += (took - l.usual) / learnUsual
+	}
+	l.limit = min(l.max, l.limit+1/l.limit)
+	l.admit()
+}
+
+// fits says whether ctx lives longer than wait.
+func fits(ctx context.Context, wait time.Duration) bool {
+	deadline, ok := ctx.Deadline()
+	return !ok || time.Until(deadline) > wait
+}
+
+// pause waits, or returns ctx's error.
+func pause(ctx context.Context, wait time.Duration) error {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,172 @@
+package memory
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/pbx"
+)
+
+// Powers is what a PhoneSystem can do unless a test wants it to be poorer.
+var Powers = presence.Powers{
+	Write: presence.All,
+	Read:  presence.All,
+	Ring:  presence.SetOf(presence.Available, presence.Lunch),
+}
+
+var errClosed = errors.New("the driver is closed")
+
+// driver implements pbx.Driver and every optional power. The compiler holds it to
+// that, so that a power is not lost by a changed signature.
+type driver struct {
+	system *PhoneSystem
+	powers presence.Powers
+	closed atomic.Bool
+}
+
+var (
+	_ pbx.Driver     = (*driver)(nil)
+	_ pbx.Extensions = (*driver)(nil)
+	_ pbx.NativeSync = (*driver)(nil)
+)
+
+// Open connects a driver to system. A real driver takes a Config and a context
+// here, signs in, asks for the version and finds out what it can do; it fails
+// with a classified error.
+func Open(system *PhoneSystem, powers presence.Powers) pbx.Driver {
+	return &driver{system: system, powers: powers}
+}
+
+// Capabilities is fixed when the driver is made.
+func (d *driver) Capabilities() pbx.Capabilities {
+	return pbx.Capabilities{Powers: d.powers, Version: "memory", Extensions: true, NativeSync: true}
+}
+
+// Status is one request.
+func (d *driver) Status(ctx context.Context, ext identity.Extension) (presence.Status, error) {
+	var status presence.Status
+	err := d.request(ctx, func() error {
+		shown, ok := d.system.shown[ext]
+		if !ok {
+			return Refusal{Code: "no such extension"}
+		}
+		status = shown
+		return nil
+	})
+	return status, classify("memory: status", err)
+}
+
+// SetStatus refuses what it has not declared before anything is sent.
+func (d *driver) SetStatus(ctx context.Context, ext identity.Extension, s presence.Status) error {
+	const op = "memory: set status"
+	if !d.powers.Write.Has(s) {
+		return fault.Errorf(fault.Unsupported, op, "status %q cannot be written", s)
+	}
+	return classify(op, d.request(ctx, func() error {
+		if _, ok := d.system.shown[ext]; !ok {
+			return Refusal{Code: "no such extension"}
+		}
+		d.system.shown[ext] = s
+		return nil
+	}))
+}
+
+// pageSize is how many extensions one request lists.
+const pageSize = 100
+
+// Statuses lists page by page. yield runs between requests, so that it may take
+// its time, and its error is returned untouched: it is none of ours.
+func (d *driver) Statuses(ctx context.Context, yield func(identity.Extension, presence.Status) error) error {
+	return d.pages(ctx, "memory: statuses", func(e pbx.Extension, s presence.Status) error { return yield(e.Number, s) })
+}
+
+// Extensions is an optional power.
+func (d *driver) Extensions(ctx context.Context, yield func(pbx.Extension) error) error {
+	return d.pages(ctx, "memory: extensions", func(e pbx.Extension, _ presence.Status) error { return yield(e) })
+}
+
+func (d *driver) pages(ctx context.Context, op string, yield func(pbx.Extension, presence.Status) error) error {
+	type row struct {
+		extension pbx.Extension
+		status    presence.Status
+	}
+	for from := 0; ; from += pageSize {
+		var page []row
+		err := d.request(ctx, func() error {
+			all := d.system.extensions
+			for _, e := range all[min(from, len(all)):min(from+pageSize, len(all))] {
+				page = append(page, row{e, d.system.shown[e.Number]})
+			}
+			return nil
+		})
+		if err != nil {
+			return classify(op, err)
+		}
+		for _, r := range page {
+			if err := yield(r.extension, r.status); err != nil {
+				return err
+			}
+		}
+		if len(page) < pageSize {
+			return nil
+		}
+	}
+}
+
+// NativeSync is an optional power.
+func (d *driver) NativeSync(ctx context.Context) (pbx.SyncState, error) {
+	var state pbx.SyncState
+	err := d.request(ctx, func() error {
+		state = d.system.sync
+		return nil
+	})
+	return state, classify("memory: native sync", err)
+}
+
+// request is the one way to the phone system. A real driver keeps here what all
+// requests share: the address, the credentials, the deadline.
+func (d *driver) request(ctx context.Context, handle func() error) error {
+	if d.closed.Load() {
+		return errClosed
+	}
+	return d.system.request(ctx, handle)
+}
+
+// Close has nothing to end here. A real driver closes its connections and waits
+// for its goroutines.
+func (d *driver) Close() error {
+	d.closed.Store(true)
+	return nil
+}
+
+// classify turns what the phone system said into a kind. It is the only place
+// that knows the vendor's codes; everything above asks for the kind.
+func classify(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var refusal Refusal
+	switch {
+	case errors.As(err, &refusal):
+		switch refusal.Code {
+		case "no such extension":
+			return fault.New(fault.NotFound, op, err)
+		case "busy":
+			return fault.After(fault.Throttled, op, refusal.Wait, err)
+		case "forbidden":
+			return fault.New(fault.Denied, op, err)
+		case "closed": // for the night; nothing was done
+			return fault.New(fault.Unavailable, op, err)
+		}
+		return fault.New(fault.Invalid, op, err)
+	case errors.Is(err, ErrGarbled), errors.Is(err, errClosed):
+		return fault.New(fault.Unavailable, op, err)
+	case errors.Is(err, ErrLost): // done or not: whoever asked must look
+		return fault.New(fault.Timeout, op, err)
+	}
+	return fault.New(fault.KindOf(err), op, err) // a context's error has its kind already
+}

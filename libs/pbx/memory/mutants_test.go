@@ -1,0 +1,316 @@
+package memory
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/pbx"
+	"offhook.dev/libs/pbx/pbxtest"
+)
+
+// full is a driver with all its powers: what mutants are made of.
+type full interface {
+	pbx.Driver
+	pbx.Extensions
+	pbx.NativeSync
+}
+
+// mutant is a driver in which single methods are replaced.
+type mutant struct {
+	full
+	capabilities func(pbx.Capabilities) pbx.Capabilities
+	status       func(context.Context, identity.Extension) (presence.Status, error)
+	statuses     func(context.Context, func(identity.Extension, presence.Status) error) error
+	set          func(context.Context, identity.Extension, presence.Status) error
+	extensions   func(context.Context, func(pbx.Extension) error) error
+	close        func() error
+}
+
+func (m mutant) Capabilities() pbx.Capabilities {
+	if m.capabilities != nil {
+		return m.capabilities(m.full.Capabilities())
+	}
+	return m.full.Capabilities()
+}
+
+func (m mutant) Status(ctx context.Context, ext identity.Extension) (presence.Status, error) {
+	if m.status != nil {
+		return m.status(ctx, ext)
+	}
+	return m.full.Status(ctx, ext)
+}
+
+func (m mutant) Statuses(ctx context.Context, yield func(identity.Extension, presence.Status) error) error {
+	if m.statuses != nil {
+		return m.statuses(ctx, yield)
+	}
+	return m.full.Statuses(ctx, yield)
+}
+
+func (m mutant) SetStatus(ctx context.Context, ext identity.Extension, s presence.Status) error {
+	if m.set != nil {
+		return m.set(ctx, ext, s)
+	}
+	return m.full.SetStatus(ctx, ext, s)
+}
+
+func (m mutant) Extensions(ctx context.Context, yield func(pbx.Extension) error) error {
+	if m.extensions != nil {
+		return m.extensions(ctx, yield)
+	}
+	return m.full.Extensions(ctx, yield)
+}
+
+func (m mutant) Close() error {
+	if m.close != nil {
+		return m.close()
+	}
+	return m.full.Close()
+}
+
+// rewriteRead and rewriteWrite replace the errors of one kind.
+func rewriteRead(d full, from fault.Kind, to func(error) error) mutant {
+	return mutant{full: d, status: func(ctx context.Context, ext identity.Extension) (presence.Status, error) {
+		s, err := d.Status(ctx, ext)
+		if err != nil && fault.KindOf(err) == from {
+			err = to(err)
+		}
+		return s, err
+	}}
+}
+
+func rewriteWrite(d full, from fault.Kind, to func(error) error) mutant {
+	return mutant{full: d, set: func(ctx context.Context, ext identity.Extension, s presence.Status) error {
+		err := d.SetStatus(ctx, ext, s)
+		if err != nil && fault.KindOf(err) == from {
+			err = to(err)
+		}
+		return err
+	}}
+}
+
+func as(kind fault.Kind) func(error) error {
+	return func(err error) error { return fault.New(kind, "mutant", err) }
+}
+
+// mutants breaks a driver in one way for each case of the suite. leak ends when
+// the test does.
+func mutants(leak <-chan struct{}) map[string]func(full) mutant {
+	return map[string]func(full) mutant{
+		"declared powers are those implemented": func(d full) mutant {
+			return mutant{full: d, capabilities: func(c pbx.Capabilities) pbx.Capabilities { c.NativeSync = false; return c }}
+		},
+		"every declared status is shown once set": func(d full) mutant {
+			return mutant{full: d, set: func(ctx context.Context, ext identity.Extension, s presence.Status) error {
+				if s == presence.BusinessTrip {
+					s = presence.Lunch // a missing line in a table
+				}
+				return d.SetStatus(ctx, ext, s)
+			}}
+		},
+		"a status that a person chose is read": func(d full) mutant {
+			seen := make(map[identity.Extension]presence.Status)
+			return mutant{full: d, status: func(ctx context.Context, ext identity.Extension) (presence.Status, error) {
+				s, err := d.Status(ctx, ext)
+				if old, ok := seen[ext]; ok && err == nil {
+					return old, nil // a cache
+				}
+				if err == nil {
+					seen[ext] = s
+				}
+				return s, err
+			}}
+		},
+		"setting the same status twice is one state": func(d full) mutant {
+			set := make(map[identity.Extension]presence.Status)
+			var mu sync.Mutex
+			return mutant{full: d, set: func(ctx context.Context, ext identity.Extension, s presence.Status) error {
+				mu.Lock()
+				same := s != presence.Unset && set[ext] == s
+				set[ext] = s
+				mu.Unlock()
+				if same {
+					return fault.Errorf(fault.Conflict, "mutant", "it is so already")
+				}
+				return d.SetStatus(ctx, ext, s)
+			}}
+		},
+		"the last of many writes wins": func(d full) mutant {
+			var mu sync.Mutex
+			writes := 0
+			return mutant{full: d, set: func(ctx context.Context, ext identity.Extension, s presence.Status) error {
+				mu.Lock()
+				writes++
+				lost := writes > 11 // a queue that drops its newest when full
+				mu.Unlock()
+				if lost {
+					return nil
+				}
+				return d.SetStatus(ctx, ext, s)
+			}}
+		},
+		"writes to different extensions do not mix": func(d full) mutant {
+			var mu sync.Mutex
+			var first identity.Extension // one buffer for all
+			return mutant{full: d, set: func(ctx context.Context, ext identity.Extension, s presence.Status) error {
+				mu.Lock()
+				if first == "" {
+					first = ext
+				}
+				if ext != "999" {
+					ext = first
+				}
+				mu.Unlock()
+				return d.SetStatus(ctx, ext, s)
+			}}
+		},
+		"an undeclared status is unsupported and never sent": func(d full) mutant {
+			return rewriteWrite(d, fault.Unsupported, func(error) error { return nil })
+		},
+		"a read of an unknown extension is not found": func(d full) mutant {
+			return rewriteRead(d, fault.NotFound, func(error) error { return nil })
+		},
+		"a write to an unknown extension is not found": func(d full) mutant {
+			return rewriteWrite(d, fault.NotFound, as(fault.Invalid))
+		},
+		"a listing has every extension once, as it is shown": func(d full) mutant {
+			return mutant{full: d, statuses: func(ctx context.Context, yield func(identity.Extension, presence.Status) error) error {
+				var last identity.Extension
+				var status presence.Status
+				err := d.Statuses(ctx, func(ext identity.Extension, s presence.Status) error {
+					last, status = ext, s
+					return yield(ext, s)
+				})
+				if err != nil {
+					return err
+				}
+				return yield(last, status) // pages that overlap by one
+			}}
+		},
+		"a listing ends with the error of its reader": func(d full) mutant {
+			return mutant{full: d, statuses: func(ctx context.Context, yield func(identity.Extension, presence.Status) error) error {
+				return d.Statuses(ctx, func(ext identity.Extension, s presence.Status) error {
+					_ = yield(ext, s)
+					return nil
+				})
+			}}
+		},
+		"the inventory has every extension once": func(d full) mutant {
+			return mutant{full: d, extensions: func(ctx context.Context, yield func(pbx.Extension) error) error {
+				first := true
+				return d.Extensions(ctx, func(e pbx.Extension) error {
+					if first {
+						first = false
+						return nil
+					}
+					return yield(e)
+				})
+			}}
+		},
+		"one call is one request": func(d full) mutant {
+			return mutant{full: d, status: func(ctx context.Context, ext identity.Extension) (presence.Status, error) {
+				if s, err := d.Status(ctx, ext); err != nil {
+					return s, err
+				}
+				return d.Status(ctx, ext)
+			}}
+		},
+		"a failed call is not repeated": func(d full) mutant {
+			return mutant{full: d, set: func(ctx context.Context, ext identity.Extension, s presence.Status) error {
+				err := d.SetStatus(ctx, ext, s)
+				if err != nil && fault.KindOf(err) == fault.Unavailable {
+					err = d.SetStatus(ctx, ext, s)
+				}
+				return err
+			}}
+		},
+		"throttling carries its delay": func(d full) mutant {
+			return rewriteRead(d, fault.Throttled, as(fault.Throttled))
+		},
+		"a missing right is denied": func(d full) mutant {
+			return rewriteRead(d, fault.Denied, as(fault.Unavailable))
+		},
+		"a write that was turned away is unavailable and changes nothing": func(d full) mutant {
+			return rewriteWrite(d, fault.Unavailable, as(fault.Timeout))
+		},
+		"a write whose answer is lost is a timeout": func(d full) mutant {
+			return rewriteWrite(d, fault.Timeout, as(fault.Unavailable))
+		},
+		"a senseless answer is classified": func(d full) mutant {
+			return rewriteRead(d, fault.Unavailable, func(error) error { return errors.New("invalid character '<'") })
+		},
+		"a cancelled call returns promptly": func(d full) mutant {
+			return mutant{full: d, set: func(ctx context.Context, ext identity.Extension, s presence.Status) error {
+				if _, bounded := ctx.Deadline(); !bounded {
+					ctx = context.WithoutCancel(ctx)
+				}
+				return d.SetStatus(ctx, ext, s)
+			}}
+		},
+		"a passed deadline is a timeout": func(d full) mutant {
+			return rewriteRead(d, fault.Timeout, as(fault.Unavailable))
+		},
+		"faults leave nothing behind": func(d full) mutant {
+			failures := 0
+			return mutant{full: d, status: func(ctx context.Context, ext identity.Extension) (presence.Status, error) {
+				s, err := d.Status(ctx, ext)
+				if err != nil {
+					failures++
+				}
+				if failures >= 3 && err == nil {
+					return presence.Unset, nil // connections that were never returned
+				}
+				return s, err
+			}}
+		},
+		"closing twice is closing once": func(d full) mutant {
+			closed := false
+			return mutant{full: d, close: func() error {
+				if closed {
+					return errors.New("use of closed connection")
+				}
+				closed = true
+				return d.Close()
+			}}
+		},
+		"no goroutine is left after close": func(d full) mutant {
+			return mutant{full: d, close: func() error {
+				go func() { <-leak }()
+				return d.Close()
+			}}
+		},
+	}
+}
+
+// The suite is awake: each case has a driver that fails it, and nothing else.
+func TestMutants(t *testing.T) {
+	leak := make(chan struct{})
+	defer close(leak)
+	all := mutants(leak)
+	if names := slices.Sorted(maps.Keys(all)); !slices.Equal(names, slices.Sorted(slices.Values(pbxtest.Names()))) {
+		t.Fatalf("cases and mutants differ: %v", names)
+	}
+	for _, name := range pbxtest.Names() {
+		t.Run(name, func(t *testing.T) {
+			failed := pbxtest.Check(t.Context(), func() pbxtest.Harness {
+				h := newHarness(Powers)
+				h.driver = all[name](h.driver.(full))
+				return h
+			})
+			if failed[name] == "" {
+				t.Errorf("the broken driver passes its case")
+			}
+			delete(failed, name)
+			for other, said := range failed {
+				t.Errorf("the broken driver also fails %q: %s", other, said)
+			}
+		})
+	}
+}

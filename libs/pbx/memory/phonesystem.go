@@ -1,0 +1,114 @@
+package memory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/pbx"
+)
+
+// PhoneSystem is the world behind the driver: extensions and what they show. Its
+// methods are what a person or a test does to it; the driver uses the requests
+// below, which can be intercepted. Safe for concurrent use.
+type PhoneSystem struct {
+	mu         sync.Mutex
+	extensions []pbx.Extension
+	shown      map[identity.Extension]presence.Status
+	sync       pbx.SyncState
+	requests   int
+	intercept  Interceptor
+}
+
+// Interceptor stands between the driver and the phone system: it may refuse a
+// request, delay it, or lose its answer. The phone system's locks are not held.
+type Interceptor func(ctx context.Context, request func() error) error
+
+// Refusal is how this phone system says no: the counterpart of a status code.
+type Refusal struct {
+	Code string        // "busy", "forbidden", "closed", "no such extension"
+	Wait time.Duration // for "busy": when to come back
+}
+
+// Error names the code.
+func (r Refusal) Error() string { return fmt.Sprintf("the phone system says %q", r.Code) }
+
+// ErrGarbled and ErrLost are failures of the line rather than of the phone
+// system: an answer that makes no sense, and none at all.
+var (
+	ErrGarbled = errors.New("the answer makes no sense")
+	ErrLost    = errors.New("the answer never came")
+)
+
+// NewPhoneSystem makes a phone system on which everybody is available.
+func NewPhoneSystem(extensions ...pbx.Extension) *PhoneSystem {
+	p := &PhoneSystem{extensions: slices.Clone(extensions), shown: make(map[identity.Extension]presence.Status)}
+	for _, e := range extensions {
+		p.shown[e.Number] = presence.Available
+	}
+	return p
+}
+
+// Shown returns what an extension shows, presence.Unset if there is none.
+func (p *PhoneSystem) Shown(ext identity.Extension) presence.Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.shown[ext]
+}
+
+// Choose sets a status as a person at the phone does. An unknown extension is
+// ignored.
+func (p *PhoneSystem) Choose(ext identity.Extension, s presence.Status) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok := p.shown[ext]; ok {
+		p.shown[ext] = s
+	}
+}
+
+// SetSync says what the phone system synchronises with Microsoft 365 by itself.
+func (p *PhoneSystem) SetSync(state pbx.SyncState) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sync = state
+}
+
+// Intercept puts i in the way of all requests from now on; nil clears the way.
+func (p *PhoneSystem) Intercept(i Interceptor) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.intercept = i
+}
+
+// Requests counts the requests that have arrived.
+func (p *PhoneSystem) Requests() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.requests
+}
+
+// request is the wire: everything that the driver asks passes here. handle runs
+// with the lock held.
+func (p *PhoneSystem) request(ctx context.Context, handle func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	p.requests++
+	intercept := p.intercept
+	p.mu.Unlock()
+	locked := func() error {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return handle()
+	}
+	if intercept == nil {
+		return locked()
+	}
+	return intercept(ctx, locked)
+}

@@ -1,0 +1,65 @@
+package pbxtest
+
+import (
+	"context"
+	"time"
+
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/pbx"
+)
+
+// T is what a case needs of *testing.T.
+type T interface {
+	Helper()
+	Context() context.Context
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// Harness is a phone system with a driver attached, seen from behind.
+type Harness interface {
+	// Driver is the driver under test, connected to this phone system.
+	Driver() pbx.Driver
+
+	// Extensions lists extensions that exist, at least four.
+	Extensions() []identity.Extension
+
+	// Absent is a well-formed number that no extension has.
+	Absent() identity.Extension
+
+	// Shown is what the phone system itself says an extension shows.
+	Shown(identity.Extension) presence.Status
+
+	// Choose sets a status as a person at the phone would.
+	Choose(identity.Extension, presence.Status)
+
+	// Requests counts what reached the phone system since it was started, apart
+	// from signing in.
+	Requests() int
+
+	// Inject makes the phone system answer every request from now on with the
+	// fault, until another is injected; None ends it. Requests that hang are let
+	// go when the fault changes.
+	Inject(Fault)
+
+	// Close ends the phone system, after the driver.
+	Close()
+}
+
+// Fault is a way for a phone system to misbehave.
+type Fault string
+
+// The faults. How each looks on the wire is the harness's matter.
+const (
+	None       Fault = ""
+	Throttle   Fault = "throttle"    // too fast: come back after ThrottleDelay; nothing is done
+	Deny       Fault = "deny"        // the credentials are good, the right is missing
+	Down       Fault = "down"        // turned away: nothing is done
+	Garbage    Fault = "garbage"     // the answer to a read makes no sense
+	Hang       Fault = "hang"        // no answer, nothing is done
+	LostAnswer Fault = "lost-answer" // done, but the answer never arrives
+)
+
+// ThrottleDelay is what the fault Throttle asks for.
+const ThrottleDelay = 7 * time.Second

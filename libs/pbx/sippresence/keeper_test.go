@@ -1,0 +1,206 @@
+package sippresence
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/pbx/pbxtest"
+	"offhook.dev/libs/pbx/sippresence/kamailiotest"
+)
+
+func brief(_ *behaviour, c *Config) { c.Expires = time.Second }
+
+// refreshes are the requests after the first n.
+func refreshes(s *server, n int) []message { return s.messages()[n:] }
+
+func TestRefreshesProlongAndCarryNothing(t *testing.T) {
+	t.Parallel()
+	s, d := pair(t, brief)
+	set(t, d, "201", presence.DND)
+	first := held(d, "201").ETag
+	eventually(t, "two refreshes", func() bool { return len(refreshes(s, 1)) >= 2 })
+	m := refreshes(s, 1)
+	if m[0].body || m[0].etag != first || m[1].body || m[1].etag == first || m[1].etag == "" {
+		t.Errorf("the server received %+v", m)
+	}
+	reads(t, d, "201", presence.DND)
+}
+
+func TestRefreshesCarryTheDocumentWhereThatIsConfigured(t *testing.T) {
+	t.Parallel()
+	s, d := pair(t, func(b *behaviour, c *Config) { brief(b, c); c.RefreshWhole = true })
+	set(t, d, "201", presence.DND)
+	eventually(t, "a refresh", func() bool { return len(refreshes(s, 1)) > 0 })
+	if m := refreshes(s, 1)[0]; !m.body || m.etag == "" {
+		t.Errorf("the server received %+v", m)
+	}
+}
+
+func TestWhatTheServerForgotIsPutBack(t *testing.T) {
+	t.Parallel()
+	s, d := pair(t, brief)
+	set(t, d, "201", presence.DND)
+	s.forget()
+	eventually(t, "it is shown again", func() bool { return kamailiotest.Shown(s.document("201")) == presence.DND })
+	reads(t, d, "201", presence.DND)
+}
+
+func TestWhatWasForgottenIsPutBackAlsoWhenAWriteWasTurnedAway(t *testing.T) {
+	t.Parallel()
+	s, d := pair(t, nil) // an hour: nothing is refreshed meanwhile
+	set(t, d, "201", presence.DND)
+	s.forget()
+	s.answer(code(412), code(500))
+	wantKind(t, d.SetStatus(t.Context(), "201", presence.Away), fault.Unavailable)
+	eventually(t, "it is shown again", func() bool { return kamailiotest.Shown(s.document("201")) == presence.DND })
+}
+
+// Otherwise an old status would come back over one that the caller knows to be, or
+// not to be, written.
+func TestWhatIsInDoubtIsNotPutBack(t *testing.T) {
+	t.Parallel()
+	s, d := pair(t, brief)
+	set(t, d, "201", presence.DND)
+	s.inject(pbxtest.LostAnswer)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	wantKind(t, d.SetStatus(ctx, "201", presence.Away), fault.Timeout)
+	s.inject(pbxtest.None)
+	s.forget()
+	row := d.(*driver).table.row("201")
+	eventually(t, "the keeper gives it up", func() bool {
+		d.(*driver).table.mu.Lock()
+		defer d.(*driver).table.mu.Unlock()
+		return row.next.IsZero()
+	})
+	if document := s.document("201"); document != "" {
+		t.Errorf("the server shows\n%s", document)
+	}
+	set(t, d, "201", presence.Lunch) // and a new write ends the doubt
+	s.forget()
+	eventually(t, "it is shown again", func() bool { return kamailiotest.Shown(s.document("201")) == presence.Lunch })
+}
+
+func TestTheKeeperOutlivesAnOutage(t *testing.T) {
+	t.Parallel()
+	for _, f := range []pbxtest.Fault{pbxtest.Down, pbxtest.Throttle} {
+		t.Run(string(f), func(t *testing.T) {
+			s, d := pair(t, brief)
+			set(t, d, "201", presence.DND)
+			s.inject(f)
+			eventually(t, "a refresh failed", func() bool { return len(refreshes(s, 1)) > 0 })
+			s.inject(pbxtest.None)
+			eventually(t, "it is shown again", func() bool { return kamailiotest.Shown(s.document("201")) == presence.DND })
+		})
+	}
+}
+
+func TestWhatIsRefusedIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	s, d := pair(t, brief)
+	set(t, d, "201", presence.DND)
+	set(t, d, "202", presence.DND)
+	s.answer(code(403), code(404)) // to whichever is first, and to the other
+	eventually(t, "two refreshes", func() bool { return len(refreshes(s, 2)) >= 2 })
+	own := d.(*driver)
+	eventually(t, "nothing is due soon", func() bool {
+		_, at := own.table.next()
+		return time.Until(at) > time.Minute
+	})
+	if listed := own.table.listed(); len(listed) != 1 {
+		t.Errorf("listed: %v", listed)
+	}
+}
+
+func TestManyPublicationsAreRefreshedInTime(t *testing.T) {
+	t.Parallel()
+	var extensions []identity.Extension
+	for i := range 40 {
+		extensions = append(extensions, identity.Extension("3"+string(rune('0'+i/10))+string(rune('0'+i%10))))
+	}
+	s := newServer(t, extensions...)
+	config := s.config(UDP)
+	config.Expires = 4 * time.Second
+	d := open(t, config)
+	for _, ext := range extensions {
+		set(t, d, ext, presence.DND)
+	}
+	eventually(t, "each is refreshed twice", func() bool {
+		times := make(map[string]int)
+		for _, m := range s.messages() {
+			times[m.user]++
+		}
+		for _, ext := range extensions {
+			if times[string(ext)] < 3 {
+				return false
+			}
+		}
+		return true
+	})
+	for _, m := range refreshes(s, len(extensions)) {
+		if m.body || m.etag == "" {
+			t.Fatalf("one had expired before it was refreshed: %+v", m)
+		}
+	}
+}
+
+// shelf is a Publications that outlives drivers.
+type shelf struct {
+	mu  sync.Mutex
+	all map[identity.Extension]Publication
+}
+
+func (s *shelf) All(context.Context) ([]Publication, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []Publication
+	for _, p := range s.all {
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+func (s *shelf) Keep(p Publication) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all[p.Extension] = p
+}
+
+func (s *shelf) Forget(ext identity.Extension) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.all, ext)
+}
+
+func TestTheNextProcessGoesOnFromWhatWasKept(t *testing.T) {
+	t.Parallel()
+	kept := &shelf{all: make(map[identity.Extension]Publication)}
+	s, d := pair(t, func(_ *behaviour, c *Config) { c.Publications = kept })
+	set(t, d, "201", presence.DND)
+	tag := held(d, "201").ETag
+	kept.Keep(Publication{Extension: "202", ETag: "old", Status: presence.Away, Expires: time.Now().Add(-time.Hour)})
+	d.Close()
+
+	config := s.config(UDP)
+	config.Publications = kept
+	next := open(t, config)
+	if listed := next.(*driver).table.listed(); len(listed) != 1 || listed[0] != "201" {
+		t.Errorf("listed: %v", listed) // what has expired is nobody's present state
+	}
+	set(t, next, "201", presence.Away)
+	set(t, next, "202", presence.Away)
+	m := refreshes(s, 1)
+	if len(m) != 2 || m[0].etag != tag || m[1].etag != "" {
+		t.Errorf("the server received %+v", m)
+	}
+	s.answer(code(404))
+	wantKind(t, next.SetStatus(t.Context(), "201", presence.DND), fault.NotFound)
+	if all, _ := kept.All(t.Context()); len(all) != 1 || all[0].Extension != "202" {
+		t.Errorf("kept: %+v", all)
+	}
+}

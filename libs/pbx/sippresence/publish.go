@@ -1,0 +1,168 @@
+package sippresence
+
+import (
+	"context"
+	"crypto/rand"
+	"strconv"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/presence"
+)
+
+// conditionFailed is 412: the server does not know the entity tag (RFC 3903
+// section 11.2.1). sipgo has no name for it.
+const conditionFailed = 412
+
+// newRequest makes a request about an address, with ids of its own.
+func newRequest(method sip.RequestMethod, to, from sip.Uri) *sip.Request {
+	req := sip.NewRequest(method, to)
+	sender := &sip.FromHeader{Address: from, Params: sip.NewParams()}
+	sender.Params.Add("tag", rand.Text())
+	req.AppendHeader(sender)
+	req.AppendHeader(&sip.ToHeader{Address: to})
+	id := sip.CallIDHeader(rand.Text())
+	req.AppendHeader(&id)
+	req.AppendHeader(sip.NewHeader("Event", "presence"))
+	return req
+}
+
+// publication builds a PUBLISH (RFC 3903 section 4.1, table 1):
+//
+//	            body  etag  expires
+//	initial     yes   no    > 0
+//	refresh     no    yes   > 0
+//	modify      yes   yes   > 0
+//	remove      no    yes   0
+func publication(address sip.Uri, etag string, body []byte, expires time.Duration) *sip.Request {
+	req := newRequest(sip.PUBLISH, address, address)
+	req.AppendHeader(sip.NewHeader("Expires", strconv.Itoa(int(expires/time.Second))))
+	if etag != "" {
+		req.AppendHeader(sip.NewHeader("SIP-If-Match", etag))
+	}
+	if body != nil {
+		req.AppendHeader(sip.NewHeader("Content-Type", pidfType))
+		req.SetBody(body)
+	}
+	return req
+}
+
+// publish makes the server show s for an extension, of which held is what is known:
+// a modification if there is a living entity tag, else an initial publication. It
+// returns what is known afterwards, also with an error. The caller has the turn.
+func (d *driver) publish(ctx context.Context, op string, held Publication, s presence.Status) (Publication, error) {
+	address, err := d.line.config.address(held.Extension)
+	if err != nil {
+		return held, fault.New(fault.Invalid, op, err)
+	}
+	next, res, err := d.exchange(ctx, op, held, address, compose(address.String(), s))
+	if err == nil && res.IsSuccess() {
+		next.Status = s
+		return next, nil
+	}
+	if err == nil {
+		err = refused(op, res)
+	}
+	if doubtful(err) {
+		next.Status = presence.Unset
+	}
+	return next, err
+}
+
+// refresh prolongs what is published. If the server has forgotten it, it is
+// published anew, unless it is unknown what that was.
+func (d *driver) refresh(ctx context.Context, op string, held Publication) (Publication, error) {
+	if held.living(time.Now()) {
+		address, err := d.line.config.address(held.Extension)
+		if err != nil {
+			return held, fault.New(fault.Invalid, op, err)
+		}
+		var whole []byte
+		if d.line.config.RefreshWhole && held.Status != presence.Unset {
+			whole = compose(address.String(), held.Status)
+		}
+		next, res, err := d.exchange(ctx, op, held, address, whole)
+		switch {
+		case err != nil:
+			return held, err
+		case res.IsSuccess():
+			return next, nil
+		case res.StatusCode != conditionFailed:
+			return held, refused(op, res)
+		}
+		held.ETag = ""
+	}
+	if held.Status == presence.Unset {
+		return Publication{Extension: held.Extension}, nil
+	}
+	status := held.Status
+	next, err := d.publish(ctx, op, held, status)
+	if err != nil {
+		next.Status = status // nothing else was asked for, so there is no doubt about it
+	}
+	return next, err
+}
+
+// exchange sends one PUBLISH and what RFC 3903 section 4.1 says about its answer:
+// after 412 a publication with a body is sent without its tag, after 423 with the
+// interval that the server wants. next is held with what was learned.
+func (d *driver) exchange(ctx context.Context, op string, held Publication, address sip.Uri, body []byte) (next Publication, res *sip.Response, err error) {
+	next = held
+	if !next.living(time.Now()) {
+		next.ETag = ""
+	}
+	for prolonged := false; ; {
+		expires := max(d.line.config.Expires, time.Duration(d.shortest.Load()))
+		sent := time.Now()
+		res, err = d.line.do(ctx, op, publication(address, next.ETag, body, expires))
+		if err != nil {
+			return next, nil, err
+		}
+		shortest := seconds(res, "Min-Expires")
+		switch {
+		case res.StatusCode == conditionFailed && next.ETag != "" && body != nil:
+			next.ETag = ""
+		case res.StatusCode == sip.StatusIntervalToBrief && !prolonged && shortest > expires:
+			d.shortest.Store(int64(shortest))
+			prolonged = true
+		case res.IsSuccess():
+			next.ETag, next.Expires = granted(res, sent, expires)
+			return next, res, nil
+		default:
+			return next, res, nil
+		}
+	}
+}
+
+// granted reads what a 200 says. Both headers are mandatory (RFC 3903 section
+// 11.3.1 and 6); a server that omits the tag is published to anew each time.
+func granted(res *sip.Response, sent time.Time, asked time.Duration) (etag string, expires time.Time) {
+	if header := res.GetHeader("SIP-ETag"); header != nil {
+		etag = header.Value()
+	}
+	if given := seconds(res, "Expires"); given > 0 {
+		asked = given
+	}
+	return etag, sent.Add(asked)
+}
+
+// remove takes a publication back.
+func (d *driver) remove(ctx context.Context, op string, held Publication) error {
+	address, err := d.line.config.address(held.Extension)
+	if err != nil {
+		return fault.New(fault.Invalid, op, err)
+	}
+	res, err := d.line.do(ctx, op, publication(address, held.ETag, nil, 0))
+	if err == nil && !res.IsSuccess() {
+		err = refused(op, res)
+	}
+	return err
+}
+
+// doubtful says whether nobody knows what became of a write.
+func doubtful(err error) bool {
+	kind := fault.KindOf(err)
+	return kind == fault.Timeout || kind == fault.Cancelled
+}

@@ -1,0 +1,158 @@
+package pbx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
+)
+
+// Pace bounds how hard a phone system is worked.
+type Pace struct {
+	InFlight  int     // requests at a time; 0 means 2
+	PerSecond float64 // requests a second at most; 0 means no fixed rate
+}
+
+// Options of a System. The zero value is good.
+type Options struct {
+	Pace   Pace
+	Logger *slog.Logger // nil: silent
+	Tracer trace.Tracer // nil: no spans
+	Meter  metric.Meter // nil: no metrics
+}
+
+// System is one configured phone system: a Driver with everything around it that
+// does not depend on its kind. Safe for concurrent use.
+type System struct {
+	id         identity.System
+	driver     Driver
+	extensions Extensions // nil: no such power
+	nativeSync NativeSync // nil: no such power
+	powers     Capabilities
+
+	lanes     *lanes
+	breaker   *breaker
+	telemetry *telemetry
+	log       *slog.Logger
+	close     func() error
+}
+
+// A System is used like a Driver that also has every optional power, some of
+// which answer Unsupported.
+var (
+	_ Driver     = (*System)(nil)
+	_ Extensions = (*System)(nil)
+	_ NativeSync = (*System)(nil)
+)
+
+var (
+	errOpen    = errors.New("the phone system has not answered for a while")
+	errNoPower = errors.New("this kind of phone system cannot do that")
+)
+
+// NewSystem wraps driver, which belongs to the System from then on. It fails if
+// the driver's declared powers are not those it implements.
+func NewSystem(id identity.System, driver Driver, options Options) (*System, error) {
+	if options.Pace.InFlight == 0 {
+		options.Pace.InFlight = 2
+	}
+	if options.Pace.InFlight < 0 || options.Pace.PerSecond < 0 {
+		return nil, fmt.Errorf("phone system %s: pace must not be negative", id)
+	}
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &System{
+		id: id, driver: driver, powers: driver.Capabilities(),
+		lanes: newLanes(options.Pace), breaker: new(breaker),
+		log: options.Logger.With("system", string(id)), close: sync.OnceValue(driver.Close),
+	}
+	s.extensions, _ = driver.(Extensions)
+	s.nativeSync, _ = driver.(NativeSync)
+	if s.powers.Extensions != (s.extensions != nil) || s.powers.NativeSync != (s.nativeSync != nil) {
+		return nil, fmt.Errorf("phone system %s: the driver %T declares %+v, which is not what it implements", id, driver, s.powers)
+	}
+	var err error
+	s.telemetry, err = newTelemetry(id, options.Tracer, options.Meter)
+	return s, err
+}
+
+// ID returns the configured id.
+func (s *System) ID() identity.System { return s.id }
+
+// Capabilities returns what the driver declared when the System was made.
+func (s *System) Capabilities() Capabilities { return s.powers }
+
+// Generation grows each time the phone system answers after it was unreachable:
+// it may have restarted and lost what was written last. The first read that
+// returns with a new generation is the first after such a restart.
+func (s *System) Generation() uint64 { return s.breaker.generationNow() }
+
+// Status is Driver.Status.
+func (s *System) Status(ctx context.Context, ext identity.Extension) (status presence.Status, err error) {
+	err = s.do(ctx, call{op: "status", ext: ext, lane: urgent}, func(ctx context.Context) error {
+		status, err = s.driver.Status(ctx, ext)
+		return err
+	})
+	return status, err
+}
+
+// SetStatus is Driver.SetStatus. A write that ended in Timeout is not repeated
+// here: read first.
+func (s *System) SetStatus(ctx context.Context, ext identity.Extension, status presence.Status) error {
+	if !s.powers.Powers.Write.Has(status) {
+		return fault.Errorf(fault.Unsupported, s.named("set-status"), "status %q is not among those that can be written (%v)",
+			status, s.powers.Powers.Write.Slice())
+	}
+	return s.do(ctx, call{op: "set-status", ext: ext, lane: urgent, write: true}, func(ctx context.Context) error {
+		return s.driver.SetStatus(ctx, ext, status)
+	})
+}
+
+// Statuses is Driver.Statuses. yield may take its time: whenever writes wait, the
+// listing gives up its turn between two extensions and queues again.
+func (s *System) Statuses(ctx context.Context, yield func(identity.Extension, presence.Status) error) error {
+	return s.list(ctx, "statuses", func(ctx context.Context, item func(func() error) error) error {
+		return s.driver.Statuses(ctx, func(ext identity.Extension, status presence.Status) error {
+			return item(func() error { return yield(ext, status) })
+		})
+	})
+}
+
+// Extensions is the optional power Extensions; Unsupported without it.
+func (s *System) Extensions(ctx context.Context, yield func(Extension) error) error {
+	if s.extensions == nil {
+		return fault.New(fault.Unsupported, s.named("extensions"), errNoPower)
+	}
+	return s.list(ctx, "extensions", func(ctx context.Context, item func(func() error) error) error {
+		return s.extensions.Extensions(ctx, func(extension Extension) error {
+			return item(func() error { return yield(extension) })
+		})
+	})
+}
+
+// NativeSync is the optional power NativeSync; Unsupported without it.
+func (s *System) NativeSync(ctx context.Context) (state SyncState, err error) {
+	if s.nativeSync == nil {
+		return SyncState{}, fault.New(fault.Unsupported, s.named("native-sync"), errNoPower)
+	}
+	err = s.do(ctx, call{op: "native-sync", lane: bulk}, func(ctx context.Context) error {
+		state, err = s.nativeSync.NativeSync(ctx)
+		return err
+	})
+	return state, err
+}
+
+// Close closes the driver, once.
+func (s *System) Close() error { return s.close() }
+
+// named prefixes an operation for errors: "hq: set-status".
+func (s *System) named(op string) string { return string(s.id) + ": " + op }

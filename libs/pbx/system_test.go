@@ -1,0 +1,78 @@
+package pbx_test
+
+import (
+	"slices"
+	"testing"
+
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/pbx"
+	"offhook.dev/libs/pbx/memory"
+)
+
+func TestAReadersErrorIsItsOwn(t *testing.T) {
+	b := newSetup(t, 3, pbx.Options{})
+	mine := fault.Errorf(fault.Unavailable, "broker", "the stream is full")
+	for range 10 { // were it taken for the phone system's, the breaker would open
+		err := b.Statuses(t.Context(), func(identity.Extension, presence.Status) error { return mine })
+		if err != mine {
+			t.Fatalf("got %v", err)
+		}
+	}
+	if n := b.world.Requests(); n != 10 {
+		t.Errorf("%d requests for 10 listings", n)
+	}
+	if b.Generation() != 0 {
+		t.Error("the phone system is said to have been away")
+	}
+}
+
+func TestWhatIsBeyondThePowersNeverLeaves(t *testing.T) {
+	world := memory.NewPhoneSystem(pbx.Extension{Number: "200"})
+	powers := presence.Powers{Write: presence.SetOf(presence.Available, presence.DND), Read: presence.All}
+	bare := struct{ pbx.Driver }{memory.Open(world, powers)}
+	if _, err := pbx.NewSystem("hq", bare, pbx.Options{}); err == nil {
+		t.Error("a driver that declares more than it implements was accepted")
+	}
+	system, err := pbx.NewSystem("hq", modest{memory.Open(world, powers)}, pbx.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, syncErr := system.NativeSync(t.Context())
+	for what, err := range map[string]error{
+		"lunch": system.SetStatus(t.Context(), "200", presence.Lunch),
+		"unset": system.SetStatus(t.Context(), "200", presence.Unset),
+		"sync":  syncErr,
+		"list":  system.Extensions(t.Context(), func(pbx.Extension) error { return nil }),
+	} {
+		if fault.KindOf(err) != fault.Unsupported {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if n := world.Requests(); n != 0 {
+		t.Errorf("%d requests left", n)
+	}
+}
+
+// modest is a driver without optional powers, and says so.
+type modest struct{ pbx.Driver }
+
+func (m modest) Capabilities() pbx.Capabilities {
+	c := m.Driver.Capabilities()
+	c.Extensions, c.NativeSync = false, false
+	return c
+}
+
+func TestOptionalPowersPassThrough(t *testing.T) {
+	b := newSetup(t, 3, pbx.Options{})
+	var numbers []identity.Extension
+	err := b.Extensions(t.Context(), func(e pbx.Extension) error { numbers = append(numbers, e.Number); return nil })
+	if err != nil || !slices.Equal(numbers, []identity.Extension{"200", "201", "202"}) {
+		t.Errorf("inventory: %v, %v", numbers, err)
+	}
+	b.world.SetSync(pbx.SyncState{Calendar: true})
+	if state, err := b.NativeSync(t.Context()); err != nil || !state.Statuses() || !state.Any() {
+		t.Errorf("native sync: %+v, %v", state, err)
+	}
+}

@@ -1,0 +1,252 @@
+package threecx
+
+import (
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"offhook.dev/libs/contracttest"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/pbx"
+	"offhook.dev/libs/pbx/pbxsim"
+)
+
+// vendor returns the contract of XAPI 20.0.10, or nil where its file is absent.
+func vendor(t *testing.T) *contracttest.Contract {
+	t.Helper()
+	c := contracttest.Open(t, "3cx-xapi-subset.yaml", root)
+	if c == nil {
+		return nil
+	}
+	// Signing in is OAuth, beside the Configuration API and not in its file.
+	c.Beside = func(path string) bool { return path == "/connect/token" }
+	// The file gives every error a body; on the wire it may be missing, as in the
+	// simulator's 401 and 503.
+	c.Bodiless = func(status int) bool { return status >= 400 }
+	return c
+}
+
+type exchange = contracttest.Exchange
+
+// through connects a driver to sim by way of a gate.
+func through(t *testing.T, sim *pbxsim.Sim, c *contracttest.Contract) (*contracttest.Gate, *Driver) {
+	t.Helper()
+	g := contracttest.NewGate(t, authority, sim.URL(), c)
+	config := configFor(sim)
+	config.URL = g.URL
+	d, err := Open(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return g, d
+}
+
+// live takes a driver through everything that it can do and meet.
+func live(t *testing.T, sim *pbxsim.Sim, d *Driver) {
+	ctx := t.Context()
+	ignore := func(identity.Extension, presence.Status) error { return nil }
+	want := func(err error, fails bool) {
+		t.Helper()
+		if (err != nil) != fails {
+			t.Errorf("got %v", err)
+		}
+	}
+	write := func(ext identity.Extension, fails bool) { t.Helper(); want(d.SetStatus(ctx, ext, presence.DND), fails) }
+	read := func(ext identity.Extension, fails bool) {
+		t.Helper()
+		_, err := d.Status(ctx, ext)
+		want(err, fails)
+	}
+
+	write("203", false) // never listed, so looked up first
+	want(d.Extensions(ctx, func(pbx.Extension) error { return nil }), false)
+	want(d.Statuses(ctx, ignore), false)
+	for _, state := range []pbx.SyncState{{}, {Users: true, Photos: true, Presence: true}} {
+		sim.SetNativeSync(state)
+		_, err := d.NativeSync(ctx)
+		want(err, false)
+	}
+	sim.SetStatus("200", presence.Unset) // a profile of the administrator's own
+	read("200", false)
+	write("200", false)
+	read("999", true)
+	read("20'0", true) // a quote is doubled in a key
+	write("999", true)
+	want(d.activate(ctx, "test", firstID, "No such profile"), true) // 400
+	sim.Recreate("201")
+	write("201", false) // 404 under the old key
+	sim.ForgetTokens()
+	read("202", false) // 401, a new token, 200
+
+	for _, f := range []pbxsim.Fault{
+		{Kind: pbxsim.Throttle, Delay: time.Second}, {Kind: pbxsim.Unavailable}, {Kind: pbxsim.Unavailable, Delay: time.Second},
+		{Kind: pbxsim.Broken}, {Kind: pbxsim.Deny}, {Kind: pbxsim.Unlicensed},
+	} {
+		f.Times = 1
+		sim.Inject(f)
+		read("200", true)
+		sim.Inject(f)
+		write("200", true)
+	}
+}
+
+// firstID is the key of the simulator's first user.
+const firstID = 21
+
+func TestTheDriverAndTheSimulatorKeepTheVendorsContract(t *testing.T) {
+	c := vendor(t)
+	if c == nil {
+		return
+	}
+	sim := start(t, pbxsim.Config{Version: "20.0.10"})
+	g, d := through(t, sim, c)
+	live(t, sim, d)
+	g.Verdict(t,
+		"POST /connect/token 200",
+		"GET /SystemStatus 200", "GET /Microsoft365Integration 200",
+		"GET /Users 200", "GET /Users({Id})/ForwardingProfiles 200",
+		"GET /Users(Number={Number}) 200", "GET /Users(Number={Number}) 401", "GET /Users(Number={Number}) 403",
+		"GET /Users(Number={Number}) 404", "GET /Users(Number={Number}) 429", "GET /Users(Number={Number}) 500",
+		"GET /Users(Number={Number}) 503",
+		"PATCH /Users({Id}) 204", "PATCH /Users({Id}) 400", "PATCH /Users({Id}) 403", "PATCH /Users({Id}) 404",
+		"PATCH /Users({Id}) 429", "PATCH /Users({Id}) 500", "PATCH /Users({Id}) 503",
+	)
+}
+
+func TestAnAnswerThatBreaksTheContractIsFound(t *testing.T) {
+	c := vendor(t)
+	if c == nil {
+		return
+	}
+	for name, control := range map[string]struct {
+		spoil func(*exchange)
+		want  string
+	}{
+		"a key that is a text":       {func(x *exchange) { x.Answer = []byte(`{"Id":"21","Number":"200"}`) }, "Id: value must be an integer"},
+		"a queue state there is not": {func(x *exchange) { x.Answer = []byte(`{"QueueStatus":"Asleep"}`) }, "QueueStatus"},
+		"a number that is null":      {func(x *exchange) { x.Answer = []byte(`{"Id":null}`) }, "Id: Value is not nullable"},
+		"a page of somebody else":    {func(x *exchange) { x.Header.Set("Content-Type", "text/html") }, "Content-Type"},
+		"an error without a code":    {func(x *exchange) { x.Status, x.Answer = http.StatusConflict, []byte(`{"error":{"message":"no"}}`) }, "code"},
+		"success without a body":     {func(x *exchange) { x.Answer = nil }, "answer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, d := through(t, start(t, pbxsim.Config{}), c)
+			g.Spoil(control.spoil)
+			_, _ = d.Status(t.Context(), "200")
+			if found := g.Findings(); len(found) != 1 || !strings.Contains(found[0], control.want) {
+				t.Errorf("found %q, not %q", found, control.want)
+			}
+		})
+	}
+}
+
+func TestARequestThatBreaksTheContractIsFound(t *testing.T) {
+	c := vendor(t)
+	if c == nil {
+		return
+	}
+	for name, control := range map[string]struct{ method, path, body, want string }{
+		"no such resource":             {"GET", "/Extensions", "", "no matching operation"},
+		"no such verb":                 {"PUT", "/Users(21)", "{}", "method not allowed"},
+		"a key that is no number":      {"PATCH", "/Users(abc)", `{"CurrentProfileName":"Away"}`, "no matching operation"},
+		"a change without a body":      {"PATCH", "/Users(21)", "", "value is required"},
+		"a profile that is a number":   {"PATCH", "/Users(21)", `{"CurrentProfileName":3}`, "CurrentProfileName"},
+		"a misspelt member":            {"PATCH", "/Users(21)", `{"CurrentProfilName":"Away"}`, `"CurrentProfilName", which is not declared`},
+		"a property that is not there": {"GET", "/Users?$select=Id,Nummer", "", `"Nummer", which is not declared`},
+		"a query option of no one":     {"GET", "/Users?$limit=5", "", `"$limit" is not declared`},
+		"a negative number of users":   {"GET", "/Users?$top=-1", "", "$top"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			request, err := http.NewRequestWithContext(t.Context(), control.method, "https://pbx.example.com"+root+control.path, strings.NewReader(control.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("Content-Type", "application/json")
+			_, found := c.Violations(exchange{Request: request, Sent: []byte(control.body), Status: http.StatusNotFound})
+			if len(found) != 1 || !strings.Contains(found[0], control.want) {
+				t.Errorf("found %q, not %q", found, control.want)
+			}
+		})
+	}
+}
+
+// secretMembers are those of Pbx.User that let somebody in.
+func secretMembers() []string {
+	return []string{"AccessPassword", "AuthID", "AuthPassword", "DeskphonePassword", "VMPIN"}
+}
+
+// exposes says what is wrong with a request that could bring secrets: it names one,
+// or it asks for users without saying which of their properties.
+func exposes(x exchange) string {
+	path, query := x.Request.URL.Path, x.Request.URL.Query()
+	if path == "/connect/token" {
+		return ""
+	}
+	for _, text := range []string{path, query.Encode(), string(x.Sent)} {
+		for _, name := range secretMembers() {
+			if strings.Contains(strings.ToLower(text), strings.ToLower(name)) {
+				return "names " + name
+			}
+		}
+	}
+	if x.Request.Method == http.MethodGet && strings.HasPrefix(path, root+"/Users") && query.Get("$select") == "" {
+		return "asks for everything"
+	}
+	return ""
+}
+
+func TestNoRequestNamesASecret(t *testing.T) {
+	sim := start(t, pbxsim.Config{})
+	g, d := through(t, sim, nil)
+	live(t, sim, d)
+	all := g.Passed()
+	if len(all) < 20 {
+		t.Fatalf("only %d requests: the driver did not live", len(all))
+	}
+	for _, x := range all {
+		if problem := exposes(x); problem != "" {
+			t.Errorf("%s %s %s", x.Request.Method, x.Request.URL, problem)
+		}
+	}
+}
+
+func TestARequestForASecretIsNoticed(t *testing.T) {
+	for target, want := range map[string]string{
+		"/Users?$select=Id,AuthPassword":                      "names AuthPassword",
+		"/Users?$select=Id&$filter=vmpin%20eq%20'0000'":       "names VMPIN",
+		"/Users?$top=100":                                     "asks for everything",
+		"/Users(Number='200')":                                "asks for everything",
+		"/Users(21)/ForwardingProfiles?$select=Name":          "",
+		"/Users?$select=Id,Number&$orderby=DeskphonePassword": "names DeskphonePassword",
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://pbx.example.com"+root+target, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := exposes(exchange{Request: request}); got != want {
+			t.Errorf("%s: got %q, want %q", target, got, want)
+		}
+	}
+}
+
+func TestTheListOfSecretsIsTheVendors(t *testing.T) {
+	c := vendor(t)
+	if c == nil {
+		return
+	}
+	looksSecret := regexp.MustCompile(`(?i)password|secret|^auth|pin$`)
+	var found []string
+	for _, name := range c.Members("Pbx.User") {
+		if looksSecret.MatchString(name) {
+			found = append(found, name)
+		}
+	}
+	if !slices.Equal(found, secretMembers()) {
+		t.Errorf("Pbx.User has %v", found)
+	}
+}

@@ -1,0 +1,18 @@
+// Package threecx drives 3CX V20 through its Configuration API (XAPI), OData 4
+// over HTTPS at /xapi/v1.
+//
+// A status is the active forwarding profile of a user: reading is a GET of
+// CurrentProfileName, writing a PATCH of it. The names of the profiles are read
+// from the phone system when the driver is made, because administrators rename
+// them. Which profile is active also decides where calls go; what each means for
+// ringing is Capabilities().Powers.Ring.
+//
+// Duties of the administrator: an Enterprise licence; a service principal
+// (Integrations, API) with XAPI access and a role that may change users; our
+// address outside the block lists and console restrictions. Duties of the
+// caller: one driver per client id and phone system (a new access token may end
+// the one before), and the pace, which pbx.System keeps: two requests at a time.
+//
+// There is no push for statuses and no expiry. Versions 20.0.8 to 20.0.10 differ
+// in the unit of expires_in, which is why the token's own "exp" decides.
+package threecx

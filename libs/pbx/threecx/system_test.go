@@ -1,0 +1,80 @@
+package threecx
+
+import (
+	"strconv"
+	"sync"
+	"testing"
+
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/pbx"
+	"offhook.dev/libs/pbx/pbxsim"
+)
+
+// A pbx.System in front of the driver, on the wire.
+
+func TestAFloodOfWritesArrivesTwoAtATimeEachOnce(t *testing.T) {
+	sim := start(t, pbxsim.Config{})
+	system, err := pbx.NewSystem("hq", open(t, sim), pbx.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var writers sync.WaitGroup
+	for i := range users {
+		writers.Go(func() {
+			if err := system.SetStatus(t.Context(), identity.Extension(strconv.Itoa(200+i)), presence.DND); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	writers.Wait()
+	if n := len(sim.Writes()); n != users {
+		t.Errorf("%d writes arrived, %d were made", n, users)
+	}
+	if n := sim.Stats().MostInFlight; n != 2 {
+		t.Errorf("%d were in flight", n)
+	}
+	// net/http may dial while a connection is on its way back.
+	if n := sim.Stats().Connections; n > maxConnections {
+		t.Errorf("%d connections for two in flight", n)
+	}
+}
+
+func TestAWriteIsNotDoneTwiceWhenItsAnswerIsLost(t *testing.T) {
+	sim := start(t, pbxsim.Config{})
+	system, err := pbx.NewSystem("hq", open(t, sim), pbx.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sim.Inject(pbxsim.Fault{Kind: pbxsim.LostAnswer, Times: 1, Only: "write"})
+	if err := system.SetStatus(t.Context(), "200", presence.DND); fault.KindOf(err) != fault.Timeout {
+		t.Errorf("got %v", err)
+	}
+	if n := len(sim.Writes()); n != 1 {
+		t.Errorf("%d writes", n)
+	}
+}
+
+func TestARestartIsNoticed(t *testing.T) {
+	sim := start(t, pbxsim.Config{})
+	system, err := pbx.NewSystem("hq", open(t, sim), pbx.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := system.SetStatus(t.Context(), "200", presence.DND); err != nil {
+		t.Fatal(err)
+	}
+	before := system.Generation()
+	sim.Down()
+	if _, err := system.Status(t.Context(), "200"); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("while down: %v", err)
+	}
+	if err := sim.Restart(1); err != nil {
+		t.Fatal(err)
+	}
+	status, err := system.Status(t.Context(), "200")
+	if err != nil || status != presence.Available || system.Generation() != before+1 {
+		t.Errorf("after a restart that forgot the write: %v, %v, generation %d", status, err, system.Generation())
+	}
+}

@@ -1,0 +1,192 @@
+package threecx
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"offhook.dev/libs/core/fault"
+)
+
+// root is where the Configuration API lives.
+const root = "/xapi/v1"
+
+// bodyLimit bounds what is read of an answer. A page of 100 users is about 30 KB.
+const bodyLimit = 4 << 20
+
+// wire sends requests with the access token. It repeats one only where the token
+// turned out to be dead, which is no answer to the request.
+type wire struct {
+	base   *url.URL
+	config Config
+	client *http.Client
+	tokens *tokens
+	closed atomic.Bool
+}
+
+// maxConnections bounds what one phone system has to keep open for us, whatever
+// the pace.
+const maxConnections = 8
+
+// dialTimeout bounds connecting apart from the rest, because a request that never
+// connected never arrived.
+const dialTimeout = 5 * time.Second
+
+func newWire(base *url.URL, config Config) *wire {
+	w := &wire{base: base, config: config}
+	w.client = &http.Client{
+		Transport: &http.Transport{
+			Proxy:               http.ProxyFromEnvironment,
+			DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
+			TLSClientConfig:     &tls.Config{RootCAs: config.Authorities, MinVersion: tls.VersionTLS12},
+			TLSHandshakeTimeout: 10 * time.Second,
+			MaxConnsPerHost:     maxConnections,
+			MaxIdleConnsPerHost: maxConnections, // all may be kept, so that none is ever opened in vain
+			IdleConnTimeout:     90 * time.Second,
+		},
+		// A redirect would take the token, or the secret, to a place that nobody configured.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	w.tokens = newTokens(w.signIn)
+	return w
+}
+
+// close ends idle connections at once and the others when their requests end,
+// which is with the contexts of those who wait for them.
+func (w *wire) close() {
+	w.closed.Store(true)
+	w.client.CloseIdleConnections()
+}
+
+// ours refuses a link of the phone system's that leads elsewhere.
+func (w *wire) ours(op, link string) error {
+	if link == "" {
+		return nil
+	}
+	u, err := url.Parse(link)
+	if err != nil || u.IsAbs() && (u.Scheme != w.base.Scheme || !strings.EqualFold(u.Host, w.base.Host)) || !u.IsAbs() && u.Host != "" {
+		return fault.Errorf(fault.Invalid, op, "the next page is said to be on another host")
+	}
+	return nil
+}
+
+// get reads a resource into into.
+func (w *wire) get(ctx context.Context, op, path string, query url.Values, into any) error {
+	answer, err := w.send(ctx, op, http.MethodGet, path, query, nil)
+	if err != nil {
+		return err
+	}
+	if answer.status != http.StatusOK {
+		return refusal(op, false, answer.status, answer.header, answer.body, time.Now())
+	}
+	return decode(op, answer.body, into)
+}
+
+// patch changes a resource. Success is 204 and nothing else.
+func (w *wire) patch(ctx context.Context, op, path string, change any) error {
+	body, err := json.Marshal(change)
+	if err != nil {
+		return fault.New(fault.Invalid, op, err)
+	}
+	answer, err := w.send(ctx, op, http.MethodPatch, path, nil, body)
+	if err != nil {
+		return err
+	}
+	if answer.status != http.StatusNoContent {
+		return refusal(op, true, answer.status, answer.header, answer.body, time.Now())
+	}
+	return nil
+}
+
+// send sends one request with a live token, and once more with a new one if that
+// was dead (a restart forgets tokens, and another client may have taken ours).
+func (w *wire) send(ctx context.Context, op, method, path string, query url.Values, body []byte) (answer, error) {
+	target := *w.base
+	target.Path, target.RawQuery = root+path, query.Encode()
+	dead := ""
+	for {
+		bearer, err := w.tokens.get(ctx, dead)
+		if err != nil {
+			return answer{}, fmt.Errorf("%s: %w", op, err)
+		}
+		a, err := w.exchange(ctx, op, func(ctx context.Context) (*http.Request, error) {
+			r, err := http.NewRequestWithContext(ctx, method, target.String(), bytes.NewReader(body))
+			if err != nil {
+				return nil, err
+			}
+			r.Header.Set("Authorization", "Bearer "+bearer)
+			r.Header.Set("Accept", "application/json")
+			if body == nil {
+				r.Body, r.ContentLength = http.NoBody, 0
+			} else {
+				r.Header.Set("Content-Type", "application/json")
+			}
+			return r, nil
+		})
+		if err != nil || a.status != http.StatusUnauthorized || dead != "" {
+			return a, err
+		}
+		dead = bearer
+	}
+}
+
+// answer is a response, read to its end.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+var (
+	errNoAnswer = errors.New("no answer in time")
+	errClosed   = errors.New("the driver is closed")
+)
+
+// exchange does one HTTP round trip within the configured timeout.
+func (w *wire) exchange(ctx context.Context, op string, build func(context.Context) (*http.Request, error)) (answer, error) {
+	if w.closed.Load() {
+		return answer{}, fault.New(fault.Unavailable, op, errClosed)
+	}
+	bounded, cancel := context.WithTimeoutCause(ctx, w.config.Timeout, errNoAnswer)
+	defer cancel()
+	r, err := build(bounded)
+	if err != nil {
+		return answer{}, fault.New(fault.Invalid, op, err)
+	}
+	response, err := w.client.Do(r)
+	if err != nil {
+		return answer{}, failure(bounded, op, r.Method == http.MethodGet, err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, bodyLimit+1))
+	switch {
+	case err != nil:
+		return answer{}, failure(bounded, op, r.Method == http.MethodGet, err)
+	case len(body) > bodyLimit && r.Method == http.MethodGet:
+		return answer{}, fault.Errorf(fault.Unavailable, op, "the answer is longer than %d bytes", bodyLimit)
+	}
+	return answer{response.StatusCode, response.Header, body[:min(len(body), bodyLimit)]}, nil
+}
+
+// decode reads a JSON answer. What makes no sense is treated as no answer: a proxy
+// in between, or the phone system starting up. The body is not quoted.
+func decode(op string, body []byte, into any) error {
+	if err := json.Unmarshal(body, into); err != nil {
+		var wrong *json.UnmarshalTypeError
+		if errors.As(err, &wrong) {
+			return fault.Errorf(fault.Unavailable, op, "the answer makes no sense: %s where %s should be", wrong.Value, wrong.Field)
+		}
+		return fault.Errorf(fault.Unavailable, op, "the answer (%d bytes) is not JSON", len(body))
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"offhook.dev/libs/bus/bustest"
+	"offhook.dev/libs/config"
+)
+
+func TestReadinessNamesWhatFails(t *testing.T) {
+	h := NewHealth()
+	well := true
+	h.Ask("mapper: broker", func() error {
+		if !well {
+			return errors.New("not connected")
+		}
+		return nil
+	})
+	mux := http.NewServeMux()
+	h.Register(mux)
+	ask := func(path string) (int, map[string]any) {
+		t.Helper()
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		var body map[string]any
+		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
+			t.Fatal(err)
+		}
+		return w.Code, body
+	}
+	if code, _ := ask("/readyz"); code != http.StatusOK {
+		t.Fatalf("ready: %d", code)
+	}
+	h.Set("writer: system hq", errors.New("refused"))
+	well = false
+	code, body := ask("/readyz")
+	failing, _ := body["failing"].(map[string]any)
+	if code != http.StatusServiceUnavailable || failing["writer: system hq"] != "refused" || failing["mapper: broker"] != "not connected" {
+		t.Fatalf("failing: %d %v", code, body)
+	}
+	if code, _ := ask("/livez"); code != http.StatusOK {
+		t.Fatalf("what fails keeps a process from being ready, not alive: %d", code)
+	}
+	h.Set("writer: system hq", nil)
+	well = true
+	if code, _ := ask("/readyz"); code != http.StatusOK {
+		t.Fatalf("well again: %d", code)
+	}
+}
+
+func TestTheFirstPartToBreakStopsTheOthersAndIsNamed(t *testing.T) {
+	stopped := make(chan struct{})
+	parts := []Part{
+		{"waits", func(ctx context.Context, _ Deps, _ config.Config) error { <-ctx.Done(); close(stopped); return nil }},
+		{"breaks", func(context.Context, Deps, config.Config) error { return errors.New("no disk") }},
+	}
+	c := config.Default()
+	c.Telemetry.MetricsListen = ""
+	err := Process(t.Context(), c, Options{Name: "test", Instance: "a", LogTo: t.Output(), Broker: bustest.Broker(t)}, parts...)
+	if err == nil || !strings.Contains(err.Error(), "breaks: no disk") {
+		t.Fatalf("%v", err)
+	}
+	<-stopped
+}
+
+func TestAProcessThatIsAskedToStopEndsWithoutAnError(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	c := config.Default()
+	c.Telemetry.MetricsListen = "127.0.0.1:0"
+	err := Process(ctx, c, Options{Name: "test", Instance: "a", LogTo: t.Output(), Broker: bustest.Broker(t)},
+		Part{"waits", func(ctx context.Context, d Deps, _ config.Config) error { cancel(); <-ctx.Done(); return ctx.Err() }})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	bad := filepath.Join(t.TempDir(), "bad.yaml")
+	if err := os.WriteFile(bad, []byte("natz: {}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	part := Part{Name: "test", Start: func(context.Context, Deps, config.Config) error { return nil }}
+	for name, args := range map[string][]string{
+		"an unknown flag":                  {"--nonsense"},
+		"a configuration with a wrong key": {"--config", bad},
+		"no broker":                        {},
+	} {
+		if code := main(part, args); code != 2 {
+			t.Errorf("%s: exit code %d, want 2", name, code)
+		}
+	}
+}

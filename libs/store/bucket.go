@@ -1,0 +1,160 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/topology"
+)
+
+// timeout bounds one operation on the broker.
+const timeout = 5 * time.Second
+
+// Bucket is one key-value bucket. Keys are made by topology.Join.
+type Bucket struct {
+	kv   jetstream.KeyValue
+	name string
+}
+
+// Entry is one value of a bucket.
+type Entry struct {
+	Key      string
+	Value    []byte
+	Revision uint64    // grows with every change of the bucket
+	Created  time.Time // when this revision was stored, in broker time
+	Deleted  bool      // of watches only
+}
+
+// Open opens a bucket that bus.Apply has made.
+func Open(ctx context.Context, js jetstream.JetStream, bucket topology.Bucket) (*Bucket, error) {
+	kv, err := js.KeyValue(ctx, string(bucket))
+	if err != nil {
+		return nil, classify("store: open "+string(bucket), err)
+	}
+	return &Bucket{kv, string(bucket)}, nil
+}
+
+// Get returns the newest value, or a fault of kind NotFound.
+func (b *Bucket) Get(ctx context.Context, key string) (Entry, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	e, err := b.kv.Get(ctx, key)
+	if err != nil {
+		return Entry{}, classify("store: get from "+b.name, err)
+	}
+	return Entry{Key: key, Value: e.Value(), Revision: e.Revision(), Created: e.Created()}, nil
+}
+
+// Set stores value if the key still has the given revision (0: does not exist),
+// and returns the new one. Else a fault of kind Conflict.
+func (b *Bucket) Set(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	var now uint64
+	var err error
+	if revision == 0 {
+		now, err = b.kv.Create(ctx, key, value)
+	} else {
+		now, err = b.kv.Update(ctx, key, value, revision)
+	}
+	if err != nil {
+		return 0, classify("store: set in "+b.name, err)
+	}
+	return now, nil
+}
+
+// Put stores value whatever was there: for values that only their owner knows.
+func (b *Bucket) Put(ctx context.Context, key string, value []byte) (uint64, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	now, err := b.kv.Put(ctx, key, value)
+	if err != nil {
+		return 0, classify("store: put in "+b.name, err)
+	}
+	return now, nil
+}
+
+// Delete removes a key if it still has the given revision. A key that is not
+// there is no error.
+func (b *Bucket) Delete(ctx context.Context, key string, revision uint64) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	err := b.kv.Delete(ctx, key, jetstream.LastRevision(revision))
+	if err != nil && !errors.Is(err, jetstream.ErrKeyNotFound) {
+		return classify("store: delete from "+b.name, err)
+	}
+	return nil
+}
+
+// Each calls do for every key that matches filter (a key with NATS wildcards, ">"
+// for all) and returns when all that were there at the start have been seen.
+func (b *Bucket) Each(ctx context.Context, filter string, do func(Entry) error) error {
+	done := errors.New("done")
+	err := b.watch(ctx, filter, do, func() error { return done }, jetstream.IgnoreDeletes())
+	if errors.Is(err, done) {
+		return nil
+	}
+	return err
+}
+
+// Watch calls do for every matching key, then current once, then do for each
+// change, deletions included, until ctx ends.
+func (b *Bucket) Watch(ctx context.Context, filter string, do func(Entry) error, current func()) error {
+	return b.watch(ctx, filter, do, func() error { current(); return nil })
+}
+
+func (b *Bucket) watch(ctx context.Context, filter string, do func(Entry) error, current func() error, opts ...jetstream.WatchOpt) error {
+	w, err := b.kv.Watch(ctx, filter, opts...)
+	if err != nil {
+		return classify("store: watch "+b.name, err)
+	}
+	defer func() { _ = w.Stop() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return fault.New(fault.Cancelled, "store: watch "+b.name, context.Cause(ctx))
+		case e, open := <-w.Updates():
+			switch {
+			case !open:
+				return fault.Errorf(fault.Unavailable, "store: watch "+b.name, "the broker ended the watch")
+			case e == nil:
+				if err := current(); err != nil {
+					return err
+				}
+			default:
+				entry := Entry{Key: e.Key(), Value: e.Value(), Revision: e.Revision(), Created: e.Created(),
+					Deleted: e.Operation() != jetstream.KeyValuePut}
+				if err := do(entry); err != nil {
+					return err
+				}
+			}
+		}
+	}
+}
+
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, timeout, errors.New("no answer from the broker"))
+}
+
+func classify(op string, err error) error {
+	var api *jetstream.APIError
+	switch {
+	case errors.Is(err, jetstream.ErrKeyNotFound), errors.Is(err, jetstream.ErrBucketNotFound):
+		return fault.New(fault.NotFound, op, err)
+	case errors.Is(err, jetstream.ErrKeyExists),
+		errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant):
+		return fault.New(fault.Conflict, op, err)
+	case errors.Is(err, jetstream.ErrInvalidKey):
+		return fault.New(fault.Invalid, op, err)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
+		return fault.New(fault.Timeout, op, err)
+	case errors.Is(err, context.Canceled):
+		return fault.New(fault.Cancelled, op, err)
+	}
+	return fault.New(fault.Unavailable, op, err)
+}

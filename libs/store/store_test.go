@@ -1,0 +1,174 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"offhook.dev/libs/bus"
+	"offhook.dev/libs/bus/bustest"
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/store"
+	"offhook.dev/libs/topology"
+)
+
+func open(t *testing.T, name topology.Bucket) *store.Bucket {
+	t.Helper()
+	b := bustest.Connect(t, bustest.Broker(t), "test")
+	if err := b.Apply(t.Context(), bus.Layout{LeaseTTL: 2 * time.Second}); err != nil {
+		t.Fatal(err)
+	}
+	bucket, err := store.Open(t.Context(), b.JetStream(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bucket
+}
+
+func TestSetIsCompareAndSet(t *testing.T) {
+	b := open(t, topology.Memory)
+	if _, err := b.Get(t.Context(), "contoso.anna"); fault.KindOf(err) != fault.NotFound {
+		t.Fatalf("get of nothing: %v, want not found", err)
+	}
+	first, err := b.Set(t.Context(), "contoso.anna", []byte("1"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Set(t.Context(), "contoso.anna", []byte("again"), 0); fault.KindOf(err) != fault.Conflict {
+		t.Fatalf("create twice: %v, want a conflict", err)
+	}
+	second, err := b.Set(t.Context(), "contoso.anna", []byte("2"), first)
+	if err != nil || second <= first {
+		t.Fatalf("set over the newest: revision %d after %d, %v", second, first, err)
+	}
+	if _, err := b.Set(t.Context(), "contoso.anna", []byte("3"), first); fault.KindOf(err) != fault.Conflict {
+		t.Fatalf("set over an older revision: %v, want a conflict", err)
+	}
+	if err := b.Delete(t.Context(), "contoso.anna", first); fault.KindOf(err) != fault.Conflict {
+		t.Fatalf("delete of an older revision: %v, want a conflict", err)
+	}
+	if e, err := b.Get(t.Context(), "contoso.anna"); err != nil || string(e.Value) != "2" || e.Revision != second {
+		t.Fatalf("got %q at %d, %v", e.Value, e.Revision, err)
+	}
+}
+
+func TestWatchGivesWhatIsThereThenWhatChanges(t *testing.T) {
+	b := open(t, topology.Links)
+	revision, err := b.Put(t.Context(), "contoso.anna", []byte("1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	seen := make(chan store.Entry, 10)
+	current := make(chan struct{})
+	ended := make(chan error, 1)
+	go func() {
+		ended <- b.Watch(ctx, ">", func(e store.Entry) error { seen <- e; return nil }, func() { close(current) })
+	}()
+	<-current
+	if e := <-seen; string(e.Value) != "1" || e.Key != "contoso.anna" {
+		t.Fatalf("first %q of %s", e.Value, e.Key)
+	}
+	if err := b.Delete(t.Context(), "contoso.anna", revision); err != nil {
+		t.Fatal(err)
+	}
+	if e := <-seen; !e.Deleted {
+		t.Fatalf("a deletion came as %+v", e)
+	}
+	cancel()
+	if err := <-ended; fault.KindOf(err) != fault.Cancelled {
+		t.Fatal(err)
+	}
+}
+
+func holder(b *store.Bucket, name string) store.Leases {
+	return store.Leases{Bucket: b, Holder: name, TTL: 2 * time.Second, Log: slog.New(slog.DiscardHandler)}
+}
+
+func TestALeaseHasOneHolderAndPassesOnAtOnceWhenGivenBack(t *testing.T) {
+	b := open(t, topology.Leases)
+	var holders, most atomic.Int32
+	fences := make(chan uint64, 2)
+	work := func(ctx context.Context, l store.Lease) error {
+		most.Store(max(most.Load(), holders.Add(1)))
+		defer holders.Add(-1)
+		fences <- l.Fence
+		<-ctx.Done()
+		return nil
+	}
+	ctxA, stopA := context.WithCancel(t.Context())
+	ctxB, stopB := context.WithCancel(t.Context())
+	endA, endB := make(chan error, 1), make(chan error, 1)
+	go func() { endA <- holder(b, "a").Hold(ctxA, "pbx.hq", work) }()
+	first := <-fences
+	go func() { endB <- holder(b, "b").Hold(ctxB, "pbx.hq", work) }()
+	stopA()
+	second := <-fences
+	stopB()
+	if err := errors.Join(<-endA, <-endB); err != nil || most.Load() != 1 || second <= first {
+		t.Fatalf("most holders %d, fences %d then %d, %v", most.Load(), first, second, err)
+	}
+}
+
+func TestALeaseThatIsTakenAwayEndsItsWork(t *testing.T) {
+	b := open(t, topology.Leases)
+	started := make(chan store.Lease, 2)
+	lost := make(chan error, 2)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- holder(b, "a").Hold(ctx, "pbx.hq", func(ctx context.Context, l store.Lease) error {
+			started <- l
+			<-ctx.Done()
+			lost <- context.Cause(ctx)
+			return nil
+		})
+	}()
+	l := <-started
+	if left := time.Until(l.Until()); left <= time.Second || left > 2*time.Second {
+		t.Fatalf("the lease ends in %v, want under 2 s", left)
+	}
+	// What a holder that slept past its TTL meets: somebody else's key.
+	if _, err := b.Put(t.Context(), "pbx.hq", []byte("b")); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-lost; err == nil || errors.Is(err, context.Canceled) {
+		t.Fatalf("the work ended with %v, want to be told that the lease was lost", err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestADeadHoldersLeaseIsFreeAfterItsTTLAndARestartResumesItsOwnAtOnce(t *testing.T) {
+	b := open(t, topology.Leases)
+	if _, err := b.Put(t.Context(), "pbx.hq", []byte("dead")); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	for _, c := range []struct {
+		holder string
+		atOnce bool
+	}{{"dead", true}, {"b", false}} {
+		ctx, cancel := context.WithCancel(t.Context())
+		err := holder(b, c.holder).Hold(ctx, "pbx.hq", func(context.Context, store.Lease) error { cancel(); return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if waited := time.Since(began); c.atOnce && waited > time.Second {
+			t.Fatalf("%s waited %v for its own lease", c.holder, waited)
+		}
+		if c.atOnce {
+			if _, err := b.Put(t.Context(), "pbx.hq", []byte("dead")); err != nil {
+				t.Fatal(err)
+			}
+			began = time.Now()
+		} else if waited := time.Since(began); waited < time.Second {
+			t.Fatalf("%s took a living lease after %v", c.holder, waited)
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package topology
+
+// Flow is one kind of message: where it travels, who makes it, who acts on it.
+type Flow struct {
+	// Subject is a pattern: literal words, <variables> of one token each.
+	Subject string
+	Stream  Stream
+	Produce []Service
+	// Consume lists the services that act on it. Reading a newest message back to
+	// compare it with what one is about to publish is not consuming: it triggers
+	// nothing.
+	Consume []Service
+	// OwnQueue marks a subject that a service puts aside for itself, to answer
+	// first and work afterwards.
+	OwnQueue bool
+	Meaning  string
+}
+
+// Flows lists all messages, in the order in which a change travels.
+func Flows() []Flow {
+	all := []Service{WebhookReceiver, GraphPoller, UserSync, PresenceMapper, PBXWriter}
+	return []Flow{
+		{Subject: "in.<tenant>.<resource>", Stream: Ingress, Produce: []Service{WebhookReceiver}, Consume: []Service{WebhookReceiver}, OwnQueue: true,
+			Meaning: "a POST of Graph, answered 202 because it is stored here"},
+		{Subject: "m365.hint.<kind>.<tenant>.<id>", Stream: Hints, Produce: []Service{WebhookReceiver}, Consume: []Service{GraphPoller},
+			Meaning: "a notification without usable content: read it"},
+		{Subject: "m365.fact.presence.<tenant>.<user>", Stream: Facts, Produce: []Service{WebhookReceiver, GraphPoller}, Consume: []Service{PresenceMapper, ControlAPI},
+			Meaning: "a user's Teams presence"},
+		{Subject: "m365.fact.sweep.<tenant>.<shard>", Stream: Facts, Produce: []Service{GraphPoller}, Consume: []Service{PresenceMapper, ControlAPI},
+			Meaning: "when everyone of a shard was last read"},
+		{Subject: "m365.fact.user.<tenant>.<user>", Stream: Directory, Produce: []Service{GraphPoller}, Consume: []Service{UserSync, ControlAPI},
+			Meaning: "a user of the directory"},
+		{Subject: "pbx.fact.inventory.<system>.<ext>", Stream: Directory, Produce: []Service{PBXWriter}, Consume: []Service{UserSync},
+			Meaning: "an extension of a phone system"},
+		{Subject: "pbx.fact.status.<system>.<ext>", Stream: Facts, Produce: []Service{PBXWriter}, Consume: []Service{PresenceMapper, ControlAPI},
+			Meaning: "what an extension shows, and who set it"},
+		{Subject: "timer.<tenant>.<user>", Stream: Timers, Produce: []Service{PresenceMapper},
+			Meaning: "schedule of the next look at a user; the broker turns it into a fire"},
+		{Subject: "fire.<tenant>.<user>", Stream: Timers, Consume: []Service{PresenceMapper},
+			Meaning: "time to look at a user again"},
+		{Subject: "decision.<tenant>.<user>", Stream: Decisions, Produce: []Service{PresenceMapper}, Consume: []Service{ControlAPI},
+			Meaning: "why a user's extensions should show what they should"},
+		{Subject: "pbx.want.status.<system>.<ext>", Stream: Wants, Produce: []Service{PresenceMapper}, Consume: []Service{PBXWriter},
+			Meaning: "the status an extension should show"},
+		{Subject: "outcome.<system>.<ext>", Stream: Outcomes, Produce: []Service{PBXWriter}, Consume: []Service{ControlAPI},
+			Meaning: "what the writer did with a want, and why"},
+		{Subject: "parked.<stream>.<service>", Stream: ParkedMsg, Produce: all, Consume: []Service{ControlAPI},
+			Meaning: "a message that could not be processed"},
+	}
+}
+
+// Bucket is the name of a key-value bucket.
+type Bucket string
+
+// The buckets.
+const (
+	Links         Bucket = "links"
+	Memory        Bucket = "memory"
+	Ledger        Bucket = "ledger"
+	Cursors       Bucket = "cursors"
+	Subscriptions Bucket = "subscriptions"
+	Certificates  Bucket = "certificates"
+	Leases        Bucket = "leases"
+)
+
+// BucketInfo says who writes a bucket. Everyone else watches it.
+type BucketInfo struct {
+	Name    Bucket
+	Writes  []Service // one, leases excepted
+	Reads   []Service
+	Meaning string
+}
+
+// Buckets lists all buckets. All are synced.
+func Buckets() []BucketInfo {
+	return []BucketInfo{
+		{Links, []Service{UserSync}, []Service{PresenceMapper, PBXWriter, GraphPoller, ControlAPI}, "which user is which extension"},
+		{Memory, []Service{PresenceMapper}, []Service{ControlAPI}, "what is known of a user and was decided last"},
+		{Ledger, []Service{PBXWriter}, nil, "what was written to an extension, and what a person chose there"},
+		{Cursors, []Service{GraphPoller}, nil, "how far each delta query was read"},
+		{Subscriptions, []Service{GraphPoller}, []Service{WebhookReceiver}, "Graph subscriptions: key, clientState hash, certificate"},
+		{Certificates, []Service{WebhookReceiver}, []Service{GraphPoller}, "under which Graph encrypts notifications; the private keys are sealed"},
+		{Leases, []Service{GraphPoller, PBXWriter, PresenceMapper, UserSync, WebhookReceiver}, nil, "who owns which share of the work"},
+	}
+}

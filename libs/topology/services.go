@@ -1,0 +1,32 @@
+package topology
+
+// Service is the name of a service: folder, binary, permission and metric label.
+type Service string
+
+// The services. docs/design.md says why each is a process of its own.
+const (
+	WebhookReceiver Service = "webhook-receiver"
+	GraphPoller     Service = "graph-poller"
+	PresenceMapper  Service = "presence-mapper"
+	UserSync        Service = "user-sync"
+	PBXWriter       Service = "pbx-writer"
+	ControlAPI      Service = "control-api"
+)
+
+// Services lists them in the order of the flow, with what each owns.
+func Services() []ServiceInfo {
+	return []ServiceInfo{
+		{WebhookReceiver, "the public HTTPS endpoint: handshake, clientState, limits, durable publish, 202; behind the queue, token validation and decryption"},
+		{GraphPoller, "reading Graph: presence sweeps, users; creating and renewing subscriptions"},
+		{UserSync, "the links: which Microsoft user is which extension"},
+		{PresenceMapper, "the decision: claims, mapping, timers"},
+		{PBXWriter, "the only process that speaks to phone systems: one owner each, applies wants, reads statuses"},
+		{ControlAPI, "status, explanation and live changes over gRPC, REST and SSE"},
+	}
+}
+
+// ServiceInfo describes one service.
+type ServiceInfo struct {
+	Name Service
+	Owns string
+}

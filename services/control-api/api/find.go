@@ -1,0 +1,118 @@
+package api
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/identity"
+)
+
+// matchesListed is how many of several matches an error names.
+const matchesListed = 10
+
+// find returns the linked people that a name means, everybody for "", of one tenant
+// or of all (""). A name is an object id, a UPN or mail address, an extension
+// ("204", or "204@hq" where several systems have one), or the local part of a UPN or
+// mail address; the first of these kinds that matches counts.
+func (m *model) find(tenant, name string) ([]identity.Person, error) {
+	var of identity.Tenant
+	if tenant != "" {
+		var err error
+		if of, err = identity.ParseTenant(tenant); err != nil {
+			return nil, problem(fault.Invalid, CodeRequest, err.Error(), "tenant", "give the id of a tenant as in the configuration")
+		}
+	}
+	if name == "" {
+		return m.links.People(of), nil
+	}
+	found := m.matches(of, name)
+	switch {
+	case len(found) == 0:
+		return nil, problem(fault.NotFound, CodeUserUnknown, fmt.Sprintf("no user or extension is called %q", name), "user",
+			"give an object id, a UPN or mail address, the part of it before the @, or an extension such as 204 or 204@hq; `offhook status` lists all")
+	case len(found) > 1:
+		return nil, problem(fault.Conflict, CodeUserAmbiguous, fmt.Sprintf("%q matches %d: %s", name, len(found), m.describe(found)), "user",
+			"give the UPN, or the extension with its system as in 204@hq, or name the tenant")
+	case len(m.links.Of(found[0])) == 0:
+		return nil, problem(fault.NotFound, CodeUserUnlinked, fmt.Sprintf("%s has no extension", m.describe(found)), "user",
+			"give an extension the user's mail address, or pair them under tenants.links in the configuration")
+	}
+	return found, nil
+}
+
+// matches returns who the strongest kind of name means, in a stable order.
+func (m *model) matches(of identity.Tenant, name string) []identity.Person {
+	if id, err := identity.ParseUser(name); err == nil {
+		return m.people(of, func(who identity.Person, _ user) bool { return who.User == id })
+	}
+	byAddress := func(_ identity.Person, u user) bool {
+		return strings.EqualFold(u.upn, name) || strings.EqualFold(u.mail, name)
+	}
+	if found := m.people(of, byAddress); len(found) > 0 {
+		return found
+	}
+	number, system, _ := strings.Cut(name, "@")
+	byExtension := func(who identity.Person, _ user) bool {
+		for _, line := range m.links.Of(who) {
+			if string(line.Extension) == number && (system == "" || string(line.System) == system) {
+				return true
+			}
+		}
+		return false
+	}
+	if found := m.people(of, byExtension); len(found) > 0 {
+		return found
+	}
+	return m.people(of, func(_ identity.Person, u user) bool {
+		return strings.EqualFold(local(u.upn), name) || strings.EqualFold(local(u.mail), name)
+	})
+}
+
+func local(address string) string {
+	part, _, _ := strings.Cut(address, "@")
+	return part
+}
+
+// people lists those of the directory and of the links that match, each once.
+func (m *model) people(of identity.Tenant, match func(identity.Person, user) bool) []identity.Person {
+	linked := m.links.People(of)
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var found []identity.Person
+	for who, u := range m.users {
+		if (of == "" || who.Tenant == of) && match(who, u) {
+			found = append(found, who)
+		}
+	}
+	for _, who := range linked {
+		if _, known := m.users[who]; !known && match(who, user{}) {
+			found = append(found, who)
+		}
+	}
+	slices.SortFunc(found, func(a, b identity.Person) int { return strings.Compare(a.String(), b.String()) })
+	return found
+}
+
+// describe names people for an error.
+func (m *model) describe(people []identity.Person) string {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var words []string
+	for i, who := range people {
+		if i == matchesListed {
+			words = append(words, fmt.Sprintf("and %d more", len(people)-i))
+			break
+		}
+		text := m.users[who].upn
+		if text == "" {
+			text = string(who.User)
+		}
+		for _, line := range m.links.Of(who) {
+			text += fmt.Sprintf(" %s@%s", line.Extension, line.System)
+		}
+		words = append(words, fmt.Sprintf("%s (tenant %s)", text, who.Tenant))
+	}
+	return strings.Join(words, ", ")
+}

@@ -1,0 +1,100 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"offhook.dev/libs/run"
+)
+
+func TestTheDescriptionHasTheRoutesAndFieldsThatThereAre(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromData(openapi)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := map[string][]string{"/api/v1/openapi.json": nil}
+	for _, r := range (&rest{}).routes() {
+		served[r.path] = r.parameters
+	}
+	for path, item := range doc.Paths.Map() {
+		parameters, known := served[path]
+		delete(served, path)
+		if !known || item.Get == nil || len(item.Operations()) != 1 {
+			t.Errorf("%s is described, and not served so", path)
+			continue
+		}
+		var described []string
+		for _, p := range item.Get.Parameters {
+			if p.Value.In == "query" {
+				described = append(described, p.Value.Name)
+			}
+		}
+		if !slices.Equal(described, parameters) {
+			t.Errorf("%s: parameters %v described, %v served", path, described, parameters)
+		}
+	}
+	if len(served) > 0 {
+		t.Errorf("not described: %v", served)
+	}
+	for name, value := range map[string]any{"Status": Status{}, "Claim": Claim{}, "Teams": Teams{}, "Change": Change{}, "Explanation": Explanation{}, "Step": Step{}, "Problem": Problem{}} {
+		schema := doc.Components.Schemas[name].Value
+		var described []string
+		for field := range schema.Properties {
+			described = append(described, field)
+		}
+		all, always := fields(reflect.TypeOf(value))
+		slices.Sort(described)
+		slices.Sort(schema.Required)
+		if !slices.Equal(described, all) || !slices.Equal(schema.Required, always) {
+			t.Errorf("%s: described %v, always %v;\nthere are %v, always %v", name, described, schema.Required, all, always)
+		}
+	}
+}
+
+// fields lists the JSON members of a struct, and those that are never left out.
+func fields(of reflect.Type) (all, always []string) {
+	for _, f := range reflect.VisibleFields(of) {
+		tag, ok := f.Tag.Lookup("json")
+		if !ok {
+			continue // embedded, or not exported
+		}
+		name, options, _ := strings.Cut(tag, ",")
+		all = append(all, name)
+		if options != "omitempty" {
+			always = append(always, name)
+		}
+	}
+	slices.Sort(all)
+	slices.Sort(always)
+	return all, always
+}
+
+func TestTheDescriptionIsServed(t *testing.T) {
+	a := &rest{ready: make(chan struct{})}
+	w := httptest.NewRecorder()
+	a.handler(run.NewHealth()).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1/api/v1/openapi.json", nil))
+	if w.Code != http.StatusOK || !json.Valid(w.Body.Bytes()) {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+}
+
+func TestBeforeTheModelIsFilledEveryQuestionIsAnsweredNotYet(t *testing.T) {
+	a := &rest{ready: make(chan struct{})}
+	for _, r := range a.routes() {
+		w := httptest.NewRecorder()
+		a.handler(run.NewHealth()).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1"+r.path, nil))
+		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), CodeStarting) {
+			t.Errorf("%s: %d %s", r.path, w.Code, w.Body)
+		}
+	}
+	if _, err := (service{rest: a}).ListStatus(t.Context(), nil); err == nil || !strings.Contains(err.Error(), CodeStarting) {
+		t.Errorf("over gRPC: %v", err)
+	}
+}

@@ -1,0 +1,123 @@
+package apitest
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"offhook.dev/libs/bus"
+	"offhook.dev/libs/bus/bustest"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/hot"
+	"offhook.dev/libs/links"
+	"offhook.dev/libs/run"
+	"offhook.dev/libs/store"
+	"offhook.dev/libs/topology"
+	"offhook.dev/libs/wire"
+	"offhook.dev/services/control-api/api"
+)
+
+// Stage is a running control API with its broker.
+type Stage struct {
+	Bus       *bus.Bus // to publish as the other services do
+	Telemetry *run.Telemetry
+	URL       string // http://127.0.0.1:port
+	GRPC      string // host:port
+	Stop      func() // ends the service and waits for it
+
+	links *store.Bucket
+}
+
+// Start starts a broker and, after prepare (which may be nil) has published what
+// there is from before, the service. It waits until the service is ready.
+func Start(t testing.TB, prepare func(*Stage)) *Stage {
+	t.Helper()
+	broker := bustest.Broker(t)
+	s := &Stage{Bus: bustest.Connect(t, broker, "test")}
+	var err error
+	if s.links, err = store.Open(t.Context(), s.Bus.JetStream(), topology.Links); err != nil {
+		t.Fatal(err)
+	}
+	if prepare != nil {
+		prepare(s)
+	}
+	s.Telemetry, err = run.NewTelemetry(t.Context(), run.TelemetryOptions{Process: "control-api", Instance: "test", LogTo: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := run.Deps{
+		Instance: "test", Bus: bustest.Connect(t, broker, "control-api"), Hot: hot.InProcess(), Log: s.Telemetry.Log,
+		Tracer: s.Telemetry.Tracer("control-api"), Meter: s.Telemetry.Meter("control-api"), Health: run.NewHealth(),
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	listening, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- api.Run(ctx, deps, api.Options{
+			Listen: "127.0.0.1:0", GRPCListen: "127.0.0.1:0", Ping: 50 * time.Millisecond, Backlog: 50 * time.Millisecond,
+			OnListening: func(http, grpc string) { s.URL, s.GRPC = "http://"+http, grpc; close(listening) },
+		})
+	}()
+	stopped := false
+	s.Stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("control-api ended with: %v", err)
+		}
+	}
+	t.Cleanup(s.Stop)
+	select {
+	case <-listening:
+	case err := <-ended:
+		stopped = true
+		t.Fatalf("control-api did not start: %v", err)
+	}
+	bustest.Eventually(t, 10*time.Second, func() string {
+		answer, err := http.Get(s.URL + "/readyz")
+		if err != nil {
+			return err.Error()
+		}
+		defer answer.Body.Close()
+		if body, _ := io.ReadAll(answer.Body); answer.StatusCode != http.StatusOK {
+			return string(body)
+		}
+		return ""
+	})
+	return s
+}
+
+// Publish publishes messages and returns the sequence of the last.
+func (s *Stage) Publish(t testing.TB, messages ...wire.Message) uint64 {
+	t.Helper()
+	var sequence uint64
+	for _, m := range messages {
+		subject, data := m.Encode()
+		var err error
+		if sequence, err = s.Bus.Publish(t.Context(), bus.Message{Subject: subject, Data: data}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return sequence
+}
+
+// Link pairs a person with lines and no others.
+func (s *Stage) Link(t testing.TB, who identity.Person, lines ...identity.Line) {
+	t.Helper()
+	var record links.Record
+	for i, line := range lines {
+		record.Lines = append(record.Lines, links.Line{Line: line, Revision: uint64(i + 1), How: "mail"})
+	}
+	value, err := json.Marshal(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.links.Put(t.Context(), wire.PersonKey(who), value); err != nil {
+		t.Fatal(err)
+	}
+}

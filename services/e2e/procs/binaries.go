@@ -1,0 +1,47 @@
+package procs
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+// Binaries is a folder of programs, named as the services are.
+type Binaries string
+
+// Build builds services and a nats-server of the version that the module requires.
+// It uses the flags of the other builds, so that Microsoft's SDK is compiled once.
+func Build(t testing.TB, root string, services ...string) Binaries {
+	t.Helper()
+	dir := t.TempDir()
+	packages := []string{"github.com/nats-io/nats-server/v2"}
+	for _, s := range services {
+		packages = append(packages, "offhook.dev/services/"+s)
+	}
+	build := exec.Command("go", slices.Concat([]string{"build", "-trimpath", "-o", dir + string(filepath.Separator)}, packages)...)
+	build.Dir = filepath.Join(root, "services")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return Binaries(dir)
+}
+
+func (b Binaries) path(name string) string { return filepath.Join(string(b), name) }
+
+// redis finds a redis-server, or returns "" where there is none. In CI there must
+// be one: else nobody would notice that Redis is no longer tried.
+func redis(t testing.TB) string {
+	t.Helper()
+	path, err := exec.LookPath("redis-server")
+	if err == nil {
+		return path
+	}
+	const missing = "no redis-server on PATH; get it with: apt-get install redis-server (or the redis package of your system)"
+	if os.Getenv("CI") != "" {
+		t.Fatal(missing)
+	}
+	t.Log(missing + ". The services keep hot state in their own processes.")
+	return ""
+}

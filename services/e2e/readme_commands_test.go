@@ -1,0 +1,150 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"offhook.dev/services/e2e/world"
+)
+
+// readmeCommands lists the lines of the README's shell examples, comments cut off.
+func readmeCommands(text string) []string {
+	var lines []string
+	inside := false
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(line, "```"):
+			inside = line == "```sh"
+		case inside && line != "":
+			command, _, _ := strings.Cut(line, " #")
+			lines = append(lines, strings.TrimSpace(command))
+		}
+	}
+	return lines
+}
+
+// output collects what a process prints.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// Every command of the README is run as it stands there, but for the compiling: the
+// binary is built once. A command that nobody tries fails the test.
+func TestTheReadmesCommandsWork(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root(t), "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	binary := filepath.Join(dir, "offhook")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", binary, "./services/offhook")
+	build.Dir = root(t)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	home := t.TempDir()
+	env := append(os.Environ(), "XDG_CONFIG_HOME="+home, "HOME="+home, "OFFHOOK_API=", "OFFHOOK_SIM=",
+		// The world's configuration, beside a development installation that has the usual ports.
+		"OFFHOOK_CONTROL_LISTEN=127.0.0.1:0", "OFFHOOK_CONTROL_GRPC_LISTEN=127.0.0.1:0", "OFFHOOK_TELEMETRY_LOG_LEVEL=info")
+	run := func(within time.Duration, until string, args ...string) string {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), within)
+		defer cancel()
+		var out output
+		c := exec.CommandContext(ctx, binary, args...)
+		c.Env, c.Stdout, c.Stderr = env, &out, &out
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- c.Wait() }()
+		for {
+			select {
+			case err := <-ended:
+				if err != nil || !strings.Contains(out.String(), until) {
+					t.Errorf("offhook %s: %v; it said %q, without %q", strings.Join(args, " "), err, out.String(), until)
+				}
+				return out.String()
+			case <-time.After(50 * time.Millisecond):
+				if until != "" && strings.Contains(out.String(), until) && (args[0] == "dev" || args[0] == "watch" || args[0] == "run") {
+					if args[0] == "watch" || args[0] == "run" {
+						cancel()
+						<-ended
+					}
+					return out.String()
+				}
+			}
+		}
+	}
+
+	dev := exec.CommandContext(t.Context(), binary, "dev")
+	var said output
+	dev.Env, dev.Stdout, dev.Stderr = env, &said, &said
+	if err := dev.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = dev.Process.Signal(os.Interrupt); _ = dev.Wait() }()
+	eventually(t, time.Minute, "dev is not ready", func() bool { return strings.Contains(said.String(), "ready in") })
+
+	w := world.New(t, world.Options{})
+	watched := make(chan string, 1)
+	for _, command := range readmeCommands(string(text)) {
+		args := strings.Fields(strings.TrimPrefix(command, "go run -trimpath ./services/offhook "))
+		switch {
+		case command == "go run -trimpath ./services/offhook dev": // it runs
+		case command == "go run -trimpath ./services/offhook watch":
+			go func() { watched <- run(time.Minute, "available -> dnd", "watch") }()
+		case strings.HasPrefix(command, "go run -trimpath ./services/offhook sim "):
+			run(20*time.Second, "", args...)
+		case command == "go run -trimpath ./services/offhook status anna", command == "go run -trimpath ./services/offhook explain anna":
+			run(20*time.Second, "Anna", args...)
+		case command == "offhook doctor --config offhook.yaml":
+			run(30*time.Second, "read presence", "doctor", "--config", w.File)
+		case command == "offhook run --config offhook.yaml":
+			run(30*time.Second, `"msg":"started"`, "run", "--config", w.File)
+		case command == "make test": // it runs this
+		default:
+			t.Errorf("nobody tries %q", command)
+		}
+	}
+	if line := <-watched; !strings.Contains(line, "Anna") {
+		t.Errorf("watch said %q", line)
+	}
+}
+
+func TestACommandThatNobodyTriesIsFound(t *testing.T) {
+	found := readmeCommands("text\n```sh\noffhook fly   # to the moon\n```\n```\nnot this\n```\n")
+	if len(found) != 1 || found[0] != "offhook fly" {
+		t.Errorf("%q", found)
+	}
+}
+
+func eventually(t *testing.T, patience time.Duration, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); <-time.After(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("after %v: %s", patience, what)
+		}
+	}
+}

@@ -1,0 +1,293 @@
+// Package world is a whole installation for tests: a simulated tenant, a simulated
+// 3CX, a broker, and all services of Offhook between them, configured by a file as
+// an administrator would write it.
+package world
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"offhook.dev/libs/bus/embedded"
+	"offhook.dev/libs/config"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/graph/graphsim"
+	"offhook.dev/libs/pbx/pbxsim"
+	"offhook.dev/libs/run"
+	"offhook.dev/libs/secret"
+	"offhook.dev/services/graph-poller/poller"
+	"offhook.dev/services/pbx-writer/writer"
+	"offhook.dev/services/presence-mapper/mapper"
+	"offhook.dev/services/user-sync/usersync"
+	"offhook.dev/services/webhook-receiver/receiver"
+)
+
+const (
+	directoryID = "11111111-2222-3333-4444-555555555555"
+	clientID    = "66666666-7777-8888-9999-000000000000"
+	refresh     = "the-first-refresh-token"
+)
+
+// Options of a World; the zero value has ten users, polling only.
+type Options struct {
+	Users int // 0: 10
+	// Webhook also keeps a presence subscription.
+	Webhook bool
+	// Sweep is how often presences are read; 0: 500 ms.
+	Sweep time.Duration
+	// Damping towards less busy; 0: 50 ms.
+	Damping time.Duration
+	// Delivery and TimeScale of notifications.
+	Delivery  graphsim.Delivery
+	TimeScale float64
+	Synced    bool // fsync before acks, as in production
+	// Systems are phone systems beside hq, which serve the tenant too.
+	Systems []System
+}
+
+// System is a further phone system, which the test runs.
+type System struct {
+	ID string
+	// Entry is the rest of its entry in the configuration, in YAML's flow style
+	// without braces: "driver: memory, options: {extensions: 3}".
+	Entry string
+	// Links are explicit pairs: extensions by user.
+	Links map[string]identity.Extension
+}
+
+// World is a running installation.
+type World struct {
+	t         testing.TB
+	Tenant    *graphsim.Tenant
+	Graph     *graphsim.Server
+	PBX       *pbxsim.Sim
+	Broker    *embedded.Server
+	Config    config.Config
+	File      string // the configuration file
+	Dir       string
+	Authority *secret.Authority
+	webhook   string
+	parts     map[string]*runningPart
+}
+
+type runningPart struct {
+	part run.Part
+	stop context.CancelFunc
+	done chan error
+}
+
+// New makes the outside world and the broker; Start starts services.
+func New(t testing.TB, o Options) *World {
+	t.Helper()
+	if o.Users == 0 {
+		o.Users = 10
+	}
+	if o.Sweep == 0 {
+		o.Sweep = 500 * time.Millisecond
+	}
+	if o.Damping == 0 {
+		o.Damping = 50 * time.Millisecond
+	}
+	w := &World{t: t, Dir: t.TempDir(), parts: map[string]*runningPart{}}
+	var err error
+	w.Authority, err = secret.NewAuthority("Offhook test", time.Now())
+	must(t, err)
+	app, err := secret.NewKeyPair("Offhook test app", time.Now(), 24*time.Hour)
+	must(t, err)
+	tenant := graphsim.TenantConfig{
+		DirectoryID: directoryID, Domain: "contoso.example", Users: o.Users,
+		Apps: []graphsim.App{{ClientID: clientID, Certificates: []*x509.Certificate{app.Certificate}, PublicClient: true}},
+	}
+	if o.Webhook {
+		tenant.Accounts = []graphsim.Account{{User: "anna", RefreshToken: secret.NewValue(refresh)}}
+	}
+	w.Graph, err = graphsim.Start(t.Context(), graphsim.Config{Authority: w.Authority, Tenants: []graphsim.TenantConfig{tenant}, Seed: 1, Delivery: o.Delivery, TimeScale: o.TimeScale})
+	must(t, err)
+	t.Cleanup(func() { _ = w.Graph.Close() })
+	w.Tenant = w.Graph.Tenant("contoso")
+	var people []pbxsim.Person
+	for i, u := range w.Tenant.Users("", o.Users) {
+		people = append(people, pbxsim.Person{FirstName: u.GivenName, LastName: u.Surname, Mail: u.Mail, Number: identity.Extension(fmt.Sprint(100 + i))})
+	}
+	w.PBX, err = pbxsim.Start(pbxsim.Config{Listen: "127.0.0.1:0", Authority: w.Authority, System: "hq", Version: "20.0.9", People: people, Extensions: len(people), Seed: 1})
+	must(t, err)
+	t.Cleanup(w.PBX.Close)
+	w.Broker, err = embedded.Start(embedded.Options{Dir: filepath.Join(w.Dir, "nats"), NoSync: !o.Synced, Host: "127.0.0.1", Port: -1})
+	must(t, err)
+	t.Cleanup(w.Broker.Close)
+	w.configure(o, app)
+	return w
+}
+
+// configure writes the files that an administrator would and loads them.
+func (w *World) configure(o Options, app secret.KeyPair) {
+	w.t.Helper()
+	pair, err := app.PEM()
+	must(w.t, err)
+	client, password := w.PBX.Credentials()
+	w.write("ca.pem", w.Authority.PEM())
+	w.write("app.pem", pair)
+	w.write("hq.secret", []byte(password.Reveal()))
+	w.write("anna.token", []byte(refresh))
+	tls, err := w.Authority.Issue("127.0.0.1", "localhost")
+	must(w.t, err)
+	key, err := x509.MarshalPKCS8PrivateKey(tls.PrivateKey)
+	must(w.t, err)
+	w.write("webhook.crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: tls.Certificate[0]}))
+	w.write("webhook.key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
+	w.webhook = freeAddress(w.t)
+
+	public, accounts := "", ""
+	if o.Webhook {
+		public = "https://" + w.webhook
+		accounts = "\n      accounts: [{name: anna, refresh_token_file: " + w.path("anna.token") + "}]"
+	}
+	names, links, systems := furtherSystems(o.Systems)
+	w.write("offhook.yaml", []byte(fmt.Sprintf(strings.TrimLeft(`
+data_dir: %[1]s
+nats: {url: "%[2]s"}
+webhook: {listen: "%[3]s", public_url: "%[4]s", tls: {cert_file: %[1]s/webhook.crt, key_file: %[1]s/webhook.key}}
+telemetry: {metrics_listen: "127.0.0.1:0", log_level: warn}
+tenants:
+  - id: contoso
+    microsoft365:
+      directory_id: `+directoryID+`
+      client_id: `+clientID+`
+      certificate_file: %[1]s/app.pem
+      endpoints: {login: "%[5]s", graph: "%[5]s", ca_file: %[1]s/ca.pem}%[6]s
+    presence: {damping: %[7]s, stale_after: %[11]s, sweep: {presence: %[8]s}}
+    systems: [hq%[12]s]
+    links: [%[13]s]
+systems:
+  - id: hq
+    driver: 3cx
+    url: %[9]s
+    client_id: %[10]s
+    client_secret_file: %[1]s/hq.secret
+    ca_file: %[1]s/ca.pem
+    tenants: [contoso]
+%[14]s`, "\n"), w.Dir, w.Broker.ClientURL(), w.webhook, public, w.Graph.GraphURL(), accounts, o.Damping, o.Sweep, w.PBX.URL(), client, max(15*time.Minute, 4*o.Sweep),
+		names, links, systems)))
+	w.File = w.path("offhook.yaml")
+	w.Config, err = config.Load(w.File, nil, nil)
+	must(w.t, err)
+}
+
+// furtherSystems writes the parts of the configuration that name further systems.
+func furtherSystems(all []System) (names, links, systems string) {
+	for _, s := range all {
+		names += ", " + s.ID
+		systems += fmt.Sprintf("  - {id: %s, tenants: [contoso], %s}\n", s.ID, s.Entry)
+		for _, user := range slices.Sorted(maps.Keys(s.Links)) {
+			links += fmt.Sprintf("{user: %s, system: %s, extension: %q}, ", user, s.ID, s.Links[user])
+		}
+	}
+	return names, links, systems
+}
+
+// Parts are all services of the flow.
+func Parts() []run.Part {
+	return []run.Part{receiver.Part(), poller.Part(), usersync.Part(), mapper.Part(), writer.Part()}
+}
+
+// Start runs all services, each as a process of its own would.
+func (w *World) Start() {
+	w.t.Helper()
+	for _, part := range Parts() {
+		w.Run(part)
+	}
+}
+
+// Run runs one service until Stop or the end of the test.
+func (w *World) Run(part run.Part) {
+	w.t.Helper()
+	ctx, stop := context.WithCancel(context.WithoutCancel(w.t.Context()))
+	p := &runningPart{part: part, stop: stop, done: make(chan error, 1)}
+	w.parts[string(part.Name)] = p
+	go func() {
+		p.done <- run.Process(ctx, w.Config, run.Options{Name: string(part.Name), Instance: "test", LogTo: w.t.Output(), LogText: true, Broker: w.Broker}, part)
+	}()
+	w.t.Cleanup(func() { w.Stop(string(part.Name)) })
+}
+
+// Stop stops one service and fails the test if it broke.
+func (w *World) Stop(name string) {
+	w.t.Helper()
+	p := w.parts[name]
+	if p == nil {
+		return
+	}
+	delete(w.parts, name)
+	p.stop()
+	if err := <-p.done; err != nil {
+		w.t.Errorf("%s: %v", name, err)
+	}
+}
+
+// Extension returns the extension of the i-th user.
+func Extension(i int) identity.Extension { return identity.Extension(fmt.Sprint(100 + i)) }
+
+// Eventually waits until ok returns "" and fails with what it last said.
+func (w *World) Eventually(patience time.Duration, ok func() string) {
+	w.t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		why := ok()
+		if why == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("after %v: %s", patience, why)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+// Shows waits until an extension shows a status.
+func (w *World) Shows(ext identity.Extension, want presence.Status, patience time.Duration) {
+	w.t.Helper()
+	w.Eventually(patience, func() string {
+		if shown, ok := w.PBX.Shown(ext); !ok || shown.Status != want {
+			return fmt.Sprintf("extension %s shows %q, want %q", ext, shown.Status, want)
+		}
+		return ""
+	})
+}
+
+// Set sets a presence in Teams.
+func (w *World) Set(user, availability, activity string) {
+	w.t.Helper()
+	must(w.t, w.Tenant.SetPresence(user, availability, activity))
+}
+
+func (w *World) path(name string) string { return filepath.Join(w.Dir, name) }
+
+func (w *World) write(name string, data []byte) {
+	w.t.Helper()
+	must(w.t, os.WriteFile(w.path(name), data, 0o600))
+}
+
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,10 @@
+// Package poller is the service graph-poller: it reads Microsoft Graph.
+//
+// The presence sweep (sweep.go) is the correctness path: every linked user every
+// ten seconds, 650 in a request, whether or not notifications come. It publishes
+// what differs from the stored fact, and one sweep fact that says how fresh
+// everyone is. Hints (hints.go) are read at once. Users come by delta (users.go),
+// whose cursor is saved after its effects. The keeper (keeper.go) holds a presence
+// subscription for each delegated account. Each share of the work is leased, so
+// that replicas divide tenants and shards among them.
+package poller

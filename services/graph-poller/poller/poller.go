@@ -1,0 +1,228 @@
+package poller
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"offhook.dev/libs/bus"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/graph"
+	"offhook.dev/libs/links"
+	"offhook.dev/libs/run"
+	"offhook.dev/libs/store"
+	"offhook.dev/libs/topology"
+	"offhook.dev/libs/wire"
+)
+
+// Client is what the poller needs of Graph for one tenant.
+type Client interface {
+	graph.PresenceReader
+	graph.UserReader
+}
+
+// Options of the service.
+type Options struct {
+	Tenants []TenantConfig
+}
+
+// TenantConfig is one Microsoft 365 tenant.
+type TenantConfig struct {
+	ID        identity.Tenant
+	Directory string // directory id
+	App       string // application id
+	// Client makes the client; called once, at the start.
+	Client func() (Client, error)
+	// Presence is false where the mode or the cloud has no Teams presence to read.
+	Presence bool
+	// Sweep and Users are how often presences and the directory are read; 0: 10 s, 15 min.
+	Sweep, Users time.Duration
+	// Guests includes guests; they are left out by default.
+	Guests bool
+	// Accounts are the delegated accounts that hold presence subscriptions.
+	Accounts []Account
+	// PublicURL is where Graph reaches webhook-receiver; "": no subscriptions.
+	PublicURL string
+	Keep      Keep
+}
+
+// Keep says how presence subscriptions are kept. Zero fields have the value named.
+type Keep struct {
+	Look        time.Duration // how often one is compared with what it should be; 15 s, and 1 s while there is none
+	Verify      time.Duration // how often Graph is asked whether it still has it; 1 min
+	RenewBefore time.Duration // the remaining life at which it is renewed; half of Graph's most
+	Retry       time.Duration // the first pause after something failed, doubling to 2 min; 1 s
+}
+
+// Account is one delegated account.
+type Account struct {
+	Name string
+	// Client makes a client that acts as this account; called for each term of its lease.
+	Client func() (graph.Subscriber, error)
+}
+
+// Poller is the service.
+type Poller struct {
+	deps  run.Deps
+	bus   *bus.Bus
+	links *links.Mirror
+	// relinked tells the sweeps that links changed.
+	relinked *signal
+	log      *slog.Logger
+	metrics  *metrics
+
+	cursors, subscriptions, certificates *store.Bucket
+}
+
+// Run runs the service until ctx ends or something breaks.
+func Run(ctx context.Context, deps run.Deps, opts Options) error {
+	p := &Poller{deps: deps, bus: deps.Bus, links: links.NewMirror(), relinked: newSignal(), log: deps.Log}
+	var err error
+	if p.metrics, err = newMetrics(deps.Meter); err != nil {
+		return err
+	}
+	buckets := map[topology.Bucket]**store.Bucket{topology.Cursors: &p.cursors, topology.Subscriptions: &p.subscriptions, topology.Certificates: &p.certificates}
+	for name, into := range buckets {
+		if *into, err = store.Open(ctx, deps.Bus.JetStream(), name); err != nil {
+			return err
+		}
+	}
+	linked, err := store.Open(ctx, deps.Bus.JetStream(), topology.Links)
+	if err != nil {
+		return err
+	}
+	leases, err := store.Open(ctx, deps.Bus.JetStream(), topology.Leases)
+	if err != nil {
+		return err
+	}
+	holder := store.Leases{Bucket: leases, Holder: string(topology.GraphPoller) + "/" + deps.Instance, Log: deps.Log}
+
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return run.Ended(gctx, p.links.Run(gctx, linked, func(identity.Person, []identity.Line) { p.relinked.give() }))
+	})
+	g.Go(func() error {
+		if err := p.links.Current(gctx); err != nil {
+			return run.Ended(gctx, err)
+		}
+		for _, conf := range opts.Tenants {
+			if err := p.start(gctx, g, holder, conf.withDefaults()); err != nil {
+				return fmt.Errorf("tenant %s: %w", conf.ID, err)
+			}
+		}
+		return nil
+	})
+	return run.Ended(ctx, g.Wait())
+}
+
+// start begins one tenant's work, each share of it under its lease.
+func (p *Poller) start(ctx context.Context, g *errgroup.Group, holder store.Leases, conf TenantConfig) error {
+	t := &tenant{p: p, conf: conf, log: p.log.With("tenant", string(conf.ID))}
+	var err error
+	if t.client, err = conf.Client(); err != nil {
+		return err
+	}
+	hold := func(kind string, work func(context.Context) error) {
+		g.Go(func() error {
+			return holder.Hold(ctx, topology.Join("graph", string(conf.ID), kind), func(ctx context.Context, _ store.Lease) error { return run.Ended(ctx, work(ctx)) })
+		})
+	}
+	hold("users", t.usersLoop)
+	if !conf.Presence {
+		return nil
+	}
+	for _, shard := range shards(len(p.links.People(conf.ID))) {
+		hold("presence-"+shard, func(ctx context.Context) error { return t.presenceLoop(ctx, shard) })
+	}
+	if conf.PublicURL == "" {
+		return nil
+	}
+	for _, account := range conf.Accounts {
+		hold("account-"+account.Name, func(ctx context.Context) error { return t.keep(ctx, account) })
+	}
+	return nil
+}
+
+func (c TenantConfig) withDefaults() TenantConfig {
+	if c.Sweep == 0 {
+		c.Sweep = 10 * time.Second
+	}
+	if c.Users == 0 {
+		c.Users = 15 * time.Minute
+	}
+	c.Keep.Look = cmp.Or(c.Keep.Look, 15*time.Second)
+	c.Keep.Verify = cmp.Or(c.Keep.Verify, time.Minute)
+	c.Keep.RenewBefore = cmp.Or(c.Keep.RenewBefore, graph.MaxPresenceLife/2)
+	c.Keep.Retry = cmp.Or(c.Keep.Retry, time.Second)
+	return c
+}
+
+// shardSize is how many users one lease sweeps.
+const shardSize = 10_000
+
+// shards divides object ids, which are random, by their first hexadecimal digits.
+// The division is made at the start: growing over a boundary takes effect with the
+// next one, until when a shard is only larger than it should be.
+func shards(users int) []string {
+	names := []string{""}
+	for count := users; count > shardSize; count /= 16 {
+		var longer []string
+		for _, name := range names {
+			for _, digit := range "0123456789abcdef" {
+				longer = append(longer, name+string(digit))
+			}
+		}
+		names = longer
+	}
+	if len(names) == 1 {
+		return []string{wire.ShardAll}
+	}
+	return names
+}
+
+// tenant is one tenant's work.
+type tenant struct {
+	p      *Poller
+	conf   TenantConfig
+	client Client
+	log    *slog.Logger
+}
+
+// publishOver publishes a message over the one with sequence last.
+func (p *Poller) publishOver(ctx context.Context, m wire.Message, last uint64) (uint64, error) {
+	subject, data := m.Encode()
+	return p.bus.PublishOver(ctx, bus.Message{Subject: subject, Data: data}, last)
+}
+
+func (p *Poller) publish(ctx context.Context, m wire.Message) error {
+	subject, data := m.Encode()
+	_, err := p.bus.Publish(ctx, bus.Message{Subject: subject, Data: data})
+	return err
+}
+
+// signal wakes everybody who waits for it.
+type signal struct {
+	mu   sync.Mutex // guards wait
+	wait chan struct{}
+}
+
+func newSignal() *signal { return &signal{wait: make(chan struct{})} }
+
+// next is closed at the next give.
+func (s *signal) next() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.wait
+}
+
+func (s *signal) give() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.wait)
+	s.wait = make(chan struct{})
+}

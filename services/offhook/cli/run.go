@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"offhook.dev/libs/bus/embedded"
+	"offhook.dev/libs/config"
+	"offhook.dev/libs/run"
+	"offhook.dev/services/control-api/api"
+	"offhook.dev/services/offhook/bench"
+	"offhook.dev/services/offhook/doctor"
+	"offhook.dev/services/pbx-writer/writer"
+)
+
+func (a *app) newRun() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Run everything in one process, against real systems",
+		Long: "Runs all services in this process. The broker is embedded, its files under data_dir,\n" +
+			"unless nats.url is set.",
+		Example: "  offhook run --config /etc/offhook/offhook.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			conf, err := loadConfig(file)
+			if err != nil {
+				return err
+			}
+			options := run.Options{Name: "offhook", Instance: run.Instance(), LogTo: c.ErrOrStderr()}
+			if conf.NATS.URL.IsZero() {
+				broker, err := embedded.Start(embedded.Options{Dir: filepath.Join(conf.DataDir, "nats")})
+				if err != nil {
+					return err
+				}
+				defer broker.Close()
+				options.Broker = broker
+				shareProcessors()
+			}
+			return run.Process(c.Context(), conf, options, parts()...)
+		},
+	}
+	configFlag(c, &file)
+	return c
+}
+
+// shareProcessors lets more goroutines run at once than there are processors. The
+// embedded broker waits in fsync thousands of times a second, and each wait holds a
+// processor of Go's scheduler until it notices: with one for each CPU, decisions
+// stood still behind the disk while the CPUs were idle (docs/benchmarks.md).
+func shareProcessors() { runtime.GOMAXPROCS(max(8, 4*runtime.NumCPU())) }
+
+// newBench measures under the conditions of `offhook run`.
+func newBench() *cobra.Command {
+	c := bench.Command()
+	c.PreRun = func(*cobra.Command, []string) { shareProcessors() }
+	return c
+}
+
+func configFlag(c *cobra.Command, file *string) {
+	c.Flags().StringVar(file, "config", os.Getenv("OFFHOOK_CONFIG"), "configuration `file` (default OFFHOOK_CONFIG)")
+}
+
+// loadConfig reports all problems of the configuration as a usage error.
+func loadConfig(file string) (config.Config, error) {
+	c, err := config.Load(file, os.Environ(), nil)
+	if err != nil {
+		return c, usageError{&api.Problem{Code: "OH-CONFIG", What: err.Error(), Where: file, Fix: "correct these and check with `offhook doctor --config " + file + "`"}}
+	}
+	return c, nil
+}
+
+// exitProblems is what `offhook doctor` ends with when a check failed.
+var exitProblems = &api.Problem{Code: "OH-DOCTOR", What: "there are problems", Fix: "do what stands beside them"}
+
+func (a *app) newDoctor() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:     "doctor",
+		Short:   "Check an installation and say how to mend what is wrong",
+		Long:    "Checks the configuration, the broker, Microsoft 365 and every phone system. It changes nothing.\nExit code 0: all well; 1: problems; 2: the checks could not be run.",
+		Example: "  offhook doctor --config offhook.yaml\n  offhook doctor -o json",
+		Args:    cobra.NoArgs,
+	}
+	configFlag(c, &file)
+	output := outputFlag(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		conf, err := loadConfig(file)
+		if err != nil {
+			return err
+		}
+		print := doctorPrinter(c.OutOrStdout())
+		if output.json() {
+			print = nil
+		}
+		checks := doctor.Run(c.Context(), conf, doctor.Options{Now: a.now(), OpenSystem: writer.OpenDriver, Each: print})
+		if output.json() {
+			if err := printJSON(c.OutOrStdout(), checks); err != nil {
+				return err
+			}
+		}
+		for _, check := range checks {
+			if !check.OK {
+				return exitProblems
+			}
+		}
+		return nil
+	}
+	return c
+}
+
+// doctorPrinter prints checks as they come, under a heading for each group.
+func doctorPrinter(w io.Writer) func(doctor.Check) {
+	group := ""
+	marks := map[string]string{"ok": "✓", "warning": "‼", "problem": "×"}
+	return func(c doctor.Check) {
+		if c.Group != group {
+			group = c.Group
+			fmt.Fprintln(w, group)
+		}
+		fmt.Fprintf(w, "  %s %-60s %s\n", marks[c.Level], plain(c.Check), c.Code)
+		if c.Cause != "" {
+			fmt.Fprintf(w, "      %s\n", plain(c.Cause))
+		}
+		if c.Fix != "" {
+			fmt.Fprintf(w, "      fix: %s\n", plain(c.Fix))
+		}
+	}
+}

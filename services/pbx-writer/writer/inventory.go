@@ -1,0 +1,90 @@
+package writer
+
+import (
+	"context"
+	"time"
+
+	"offhook.dev/libs/bus"
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/pbx"
+	"offhook.dev/libs/topology"
+	"offhook.dev/libs/wire"
+)
+
+// inventoryLoop publishes the inventory at the start and every quarter of an hour.
+func (s *system) inventoryLoop(ctx context.Context) error {
+	for {
+		err := s.until(ctx, "read inventory", func(ctx context.Context) error {
+			if err := s.inventory(ctx); err != nil && fault.KindOf(err) != fault.Unsupported {
+				return err
+			}
+			return nil
+		})
+		if err != nil {
+			return nil // the lease or the service ends
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(s.conf.Inventory):
+		}
+	}
+}
+
+// inventory publishes the extensions that are new, changed or gone.
+func (s *system) inventory(ctx context.Context) error {
+	known := map[identity.Line]stored{}
+	filter := topology.Wildcard("pbx.fact.inventory." + topology.Token(string(s.id)) + ".<ext>")
+	err := s.w.bus.Each(ctx, topology.Directory, filter, func(m bus.Message) error {
+		fact, err := wire.DecodeInventory(m.Data)
+		if err == nil {
+			known[fact.Line] = stored{fact, m.Sequence}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	began := s.w.bus.Now()
+	err = s.pbx.Extensions(ctx, func(e pbx.Extension) error {
+		fact := wire.Inventory{Line: identity.Line{System: s.id, Extension: e.Number}, FirstName: e.FirstName, LastName: e.LastName,
+			Mail: e.Mail, Enabled: e.Enabled, Powers: s.pbx.Capabilities().Powers, SeenAt: began}
+		old := known[fact.Line]
+		delete(known, fact.Line)
+		if old.same(fact) {
+			return nil
+		}
+		return s.w.publishOver(ctx, fact, old.sequence)
+	})
+	if err != nil {
+		return err // what was not listed is not gone
+	}
+	for id, old := range known {
+		if old.fact.Gone {
+			continue
+		}
+		// Absence from a listing proves nothing (pbx.Driver.Statuses): ask.
+		if _, err := s.pbx.Status(ctx, id.Extension); err == nil {
+			continue
+		} else if fault.KindOf(err) != fault.NotFound {
+			return err
+		}
+		if err := s.w.publishOver(ctx, wire.Inventory{Line: id, Gone: true, SeenAt: began}, old.sequence); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stored is an inventory fact as the stream has it.
+type stored struct {
+	fact     wire.Inventory
+	sequence uint64
+}
+
+// same says whether the stored fact differs in its time alone.
+func (s stored) same(fact wire.Inventory) bool {
+	fact.SeenAt = s.fact.SeenAt
+	return s.sequence > 0 && s.fact == fact
+}

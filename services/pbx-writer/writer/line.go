@@ -1,0 +1,181 @@
+package writer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	"offhook.dev/libs/bus"
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/store"
+	"offhook.dev/libs/wire"
+)
+
+// line is one extension in the owner's memory.
+type line struct {
+	id identity.Line
+
+	mu       sync.Mutex // held over a whole write: guards what follows
+	ledger   entry
+	revision uint64 // of the ledger's key in its bucket
+	// The newest reading.
+	status presence.Status
+	origin presence.Origin
+	began  time.Time
+	// told says that the newest fact in the stream is what the line shows.
+	told bool
+	// blind is when our last request to write ended: a reading that began earlier
+	// can show the time before it.
+	blind time.Time
+	// generation of the phone system at the newest reading (pbx.System.Generation).
+	generation uint64
+	// newest is the revision of the newest want that was looked at, whether or not
+	// there was anything to write: the ledger knows of writes alone.
+	newest wire.Revision
+	// refused is the revision of a want that the phone system turned down for good.
+	refused wire.Revision
+	// forgot is the reading for which what was forgotten was written again at once.
+	forgot time.Time
+}
+
+// save stores the ledger entry by compare-and-set, under the fence of our lease.
+func (s *system) save(ctx context.Context, l *line, next entry) error {
+	next.Fence = s.lease.Fence
+	value, err := json.Marshal(next)
+	if err != nil {
+		return fault.New(fault.Invalid, "ledger of "+l.id.String(), err)
+	}
+	revision, err := s.w.ledger.Set(ctx, wire.LineKey(l.id), value, l.revision)
+	if err != nil {
+		if fault.KindOf(err) == fault.Conflict {
+			err = errors.Join(err, s.reload(ctx, l))
+		}
+		return err
+	}
+	l.ledger, l.revision = next, revision
+	return nil
+}
+
+// reload takes over what the bucket has after a compare-and-set was lost: to a
+// save of our own whose ack never came, or to the last one of a former owner. What
+// bears a newer fence belongs to a newer owner, and is not for us to build on.
+func (s *system) reload(ctx context.Context, l *line) error {
+	stored, err := s.w.ledger.Get(ctx, wire.LineKey(l.id))
+	if err != nil {
+		return err
+	}
+	var e entry
+	if err := json.Unmarshal(stored.Value, &e); err != nil {
+		return fault.New(fault.Invalid, "ledger of "+l.id.String(), err)
+	}
+	if e.Fence > s.lease.Fence {
+		return fault.Errorf(fault.Conflict, "ledger of "+l.id.String(), "the phone system has a newer owner")
+	}
+	l.ledger, l.revision = e, stored.Revision
+	l.began = time.Time{} // what was read was judged by an older ledger: read again
+	return nil
+}
+
+// load reads the whole ledger of a system: a new owner's first step.
+func (s *system) load(ctx context.Context) error {
+	filter := wire.LineKey(identity.Line{System: s.id, Extension: "x"})
+	filter = filter[:len(filter)-1] + "*"
+	return s.w.ledger.Each(ctx, filter, func(e store.Entry) error {
+		id, err := wire.ParseLineKey(e.Key)
+		if err != nil {
+			return err
+		}
+		l := s.line(id)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if err := json.Unmarshal(e.Value, &l.ledger); err != nil {
+			return fault.New(fault.Invalid, "ledger of "+id.String(), err)
+		}
+		l.revision = e.Revision
+		return nil
+	})
+}
+
+// see folds a reading into the line and tells the world if it learned something.
+// began is broker time from before the request was sent, generation the phone
+// system's after it was answered. used is false if the reading is too old to say
+// anything. l.mu is held.
+func (s *system) see(ctx context.Context, l *line, status presence.Status, began time.Time, generation uint64) (used bool, err error) {
+	if !began.After(l.blind) {
+		return false, nil
+	}
+	r := reading{status: status, began: began, restarted: l.origin == presence.Revert || l.origin != "" && generation != l.generation}
+	next, origin, used := l.ledger.observe(r)
+	if !used {
+		return false, nil
+	}
+	if !sameEntry(next, l.ledger) {
+		if err := s.save(ctx, l, next); err != nil {
+			return false, err
+		}
+	}
+	if l.status != r.status || l.origin != origin {
+		l.told = false
+		s.w.metrics.observed(ctx, s.id, origin)
+	}
+	l.status, l.origin, l.began, l.generation = r.status, origin, r.began, generation
+	// Once a minute at most: some phone system may never show what we write.
+	if origin == presence.Revert && began.Sub(l.forgot) >= s.w.opts.MinutePass {
+		l.forgot = began
+		poke(s.again) // what is wanted stands, so nobody else will ask for it
+	}
+	return true, s.tell(ctx, l)
+}
+
+// sameEntry says whether storing next would change nothing that matters.
+func sameEntry(next, old entry) bool {
+	return next.Observation == old.Observation && (next.Intent == nil) == (old.Intent == nil)
+}
+
+// fact is what the line shows, as a message.
+func (l *line) fact() wire.Status {
+	return wire.Status{Reading: presence.StatusReading{
+		Line: l.id, Status: l.status, Origin: l.origin, SeenAt: l.began,
+		Observation: l.ledger.Observation, LastPerson: l.ledger.Person,
+	}}
+}
+
+// tell publishes what the line shows, over an older fact only. What was not told,
+// because the broker was away or the stream holds a different fact that claims to
+// be newer, is told after the next reading.
+func (s *system) tell(ctx context.Context, l *line) error {
+	if l.origin == presence.Person {
+		ctx = bus.Begin(ctx)
+	}
+	for !l.told {
+		last, sequence, err := s.lastFact(ctx, l.id)
+		if err != nil {
+			return err
+		}
+		fact := l.fact()
+		switch {
+		case sequence > 0 && sameFact(last.Reading, fact.Reading):
+			l.told = true
+			return nil
+		case sequence > 0 && !last.Reading.SeenAt.Before(l.began):
+			return nil
+		}
+		err = s.w.publishOver(ctx, fact, sequence)
+		if err != nil && fault.KindOf(err) != fault.Conflict {
+			return err
+		}
+		l.told = err == nil
+	}
+	return nil
+}
+
+// sameFact says whether two readings differ in their time alone.
+func sameFact(a, b presence.StatusReading) bool {
+	samePerson := a.LastPerson == nil && b.LastPerson == nil ||
+		a.LastPerson != nil && b.LastPerson != nil && a.LastPerson.Observation == b.LastPerson.Observation
+	return a.Status == b.Status && a.Origin == b.Origin && samePerson
+}

@@ -1,0 +1,121 @@
+package writer
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"offhook.dev/libs/bus"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/topology"
+	"offhook.dev/libs/wire"
+)
+
+// atOnce is how many wants are with the phone system's queue at a time; how many
+// of them travel is the pace's affair.
+const atOnce = 16
+
+// minutes compares what is wanted with what is shown and applies the difference:
+// the repair of whatever was lost on the way (docs/design.md, invariant 3). It does so at the start,
+// every minute, and when there is reason to: the broker or the phone system came
+// back, links changed, or the phone system forgot what was written.
+func (s *system) minutes(ctx context.Context) error {
+	tick := time.NewTicker(s.w.opts.MinutePass)
+	defer tick.Stop()
+	for {
+		if err := s.pass(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("minute pass", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		case <-s.again:
+		}
+	}
+}
+
+// poke asks for a pass soon; any number of times is once.
+func poke(again chan<- struct{}) {
+	select {
+	case again <- struct{}{}:
+	default:
+	}
+}
+
+// pass goes over facts and wants once.
+func (s *system) pass(ctx context.Context) error {
+	if err := s.compareFacts(ctx); err != nil {
+		return err
+	}
+	var open []wire.Want
+	filter := topology.Wildcard("pbx.want.status." + topology.Token(string(s.id)) + ".<ext>")
+	err := s.w.bus.Each(ctx, topology.Wants, filter, func(m bus.Message) error {
+		// What cannot be decoded is parked by consume.
+		if want, err := wire.DecodeWant(m.Data); err == nil && s.open(want) {
+			open = append(open, want)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var g errgroup.Group
+	g.SetLimit(atOnce)
+	for _, want := range open {
+		g.Go(func() error {
+			s.w.metrics.repaired(ctx, s.id)
+			s.log.Info("minute pass: want carried out again", "extension", want.Line.Extension, "status", want.Status.String())
+			if err := s.apply(ctx, want, s.w.bus.Now()); err != nil && ctx.Err() == nil {
+				s.log.Warn("minute pass", "extension", want.Line.Extension, "error", err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// open says whether a want should be carried out and is not: the line is known to
+// show something else, and nothing speaks against it. A line that is being written
+// to is not.
+func (s *system) open(want wire.Want) bool {
+	l := s.line(want.Line)
+	if !l.mu.TryLock() {
+		return false
+	}
+	defer l.mu.Unlock()
+	refused, _ := s.refuses(l, want)
+	return l.origin != "" && l.status != want.Status && refused == wire.ResultUnknown && l.refused != want.Revision &&
+		l.ledger.covers(want) && !(want.Release && l.ledger.personShows())
+}
+
+// compareFacts finds the lines of which the stream of facts no longer tells what
+// was told: it may lose its last moments when the broker is killed. They are told
+// again after their next reading.
+func (s *system) compareFacts(ctx context.Context) error {
+	facts := map[identity.Line]presence.StatusReading{}
+	filter := topology.Wildcard("pbx.fact.status." + topology.Token(string(s.id)) + ".<ext>")
+	err := s.w.bus.Each(ctx, topology.Facts, filter, func(m bus.Message) error {
+		if fact, err := wire.DecodeStatus(m.Data); err == nil {
+			facts[fact.Reading.Line] = fact.Reading
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.lines {
+		if !l.mu.TryLock() {
+			continue
+		}
+		if fact, ok := facts[l.id]; l.told && (!ok || !sameFact(fact, l.fact().Reading)) {
+			l.told = false
+		}
+		l.mu.Unlock()
+	}
+	return nil
+}

@@ -1,0 +1,205 @@
+package writer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"offhook.dev/libs/bus"
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/pbx"
+	"offhook.dev/libs/run"
+	"offhook.dev/libs/store"
+	"offhook.dev/libs/topology"
+	"offhook.dev/libs/wire"
+)
+
+// system is one phone system for as long as this instance owns it.
+type system struct {
+	w       *Writer
+	id      identity.System
+	conf    SystemConfig
+	tenants map[identity.Tenant]bool
+	pbx     *pbx.System
+	lease   store.Lease
+	log     *slog.Logger
+	again   chan struct{} // asks for a pass now
+
+	mu    sync.Mutex // guards lines
+	lines map[identity.Line]*line
+}
+
+// own is the work under the lease: connect, read everything, then apply wants and
+// keep reading until the lease or the service ends.
+func (w *Writer) own(ctx context.Context, conf SystemConfig, lease store.Lease) error {
+	s := &system{w: w, id: conf.ID, conf: conf, tenants: map[identity.Tenant]bool{}, lease: lease,
+		lines: map[identity.Line]*line{}, again: w.again[conf.ID], log: w.deps.Log.With("system", string(conf.ID))}
+	for _, t := range conf.Tenants {
+		s.tenants[t] = true
+	}
+	part := "pbx-writer: system " + string(conf.ID)
+	defer w.deps.Health.Set(part, nil)
+	w.deps.Health.Set(part, errors.New("not connected yet"))
+	if err := s.connect(ctx); err != nil {
+		return run.Ended(ctx, err)
+	}
+	defer func() { _ = s.pbx.Close() }()
+	if err := s.load(ctx); err != nil {
+		return run.Ended(ctx, err)
+	}
+	// A new owner reads all statuses before its first write.
+	if err := s.until(ctx, "read all statuses", s.poll); err != nil {
+		return run.Ended(ctx, err)
+	}
+	w.deps.Health.Set(part, nil)
+
+	outer := ctx // tells an end that was asked for from one part stopping the others
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.polls(ctx, part) })
+	g.Go(func() error { return s.inventoryLoop(ctx) })
+	g.Go(func() error {
+		if err := s.alone(ctx, part+", native sync"); err != nil || ctx.Err() != nil {
+			return err
+		}
+		g.Go(func() error { return s.minutes(ctx) })
+		return s.consume(ctx)
+	})
+	return run.Ended(outer, g.Wait())
+}
+
+// connect makes the driver, for as long as it takes: a phone system that is down
+// when Offhook starts is no reason to give up.
+func (s *system) connect(ctx context.Context) error {
+	return s.until(ctx, "connect", func(ctx context.Context) error {
+		driver, err := s.conf.Open(ctx)
+		if err != nil {
+			return err
+		}
+		wrapped, err := pbx.NewSystem(s.id, driver, pbx.Options{Pace: s.conf.Pace, Logger: s.log, Tracer: s.w.deps.Tracer, Meter: s.w.deps.Meter})
+		if err != nil {
+			return errors.Join(err, driver.Close())
+		}
+		s.pbx = wrapped
+		return nil
+	})
+}
+
+// until repeats try until it succeeds or ctx ends.
+func (s *system) until(ctx context.Context, what string, try func(context.Context) error) error {
+	for wait := 250 * time.Millisecond; ; wait = min(2*wait, 15*time.Second) {
+		bounded, cancel := s.held(ctx)
+		err := try(bounded)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() == nil {
+			s.log.Warn("phone system: "+what, "kind", fault.KindOf(err), "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return fault.New(fault.Cancelled, what, context.Cause(ctx))
+		case <-time.After(max(wait, min(fault.RetryAfter(err), time.Minute))):
+		}
+	}
+}
+
+// polls reads all statuses now and then; whether that works is the system's health.
+func (s *system) polls(ctx context.Context, part string) error {
+	tick := time.NewTicker(s.conf.Poll)
+	defer tick.Stop()
+	failed := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		bounded, cancel := s.held(ctx)
+		err := s.poll(bounded)
+		cancel()
+		if ctx.Err() != nil {
+			return nil
+		}
+		s.w.metrics.up(ctx, s.id, err == nil)
+		if err != nil {
+			err = fmt.Errorf("read statuses: %w", err)
+			s.log.Warn("phone system", "error", err)
+		} else if failed {
+			poke(s.again) // it is back: what waits need not wait for its next try
+		}
+		failed = err != nil
+		s.w.deps.Health.Set(part, err)
+	}
+}
+
+// line returns the line of an extension, making it on first use.
+func (s *system) line(id identity.Line) *line {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l, ok := s.lines[id]
+	if !ok {
+		l = &line{id: id}
+		s.lines[id] = l
+	}
+	return l
+}
+
+// poll reads all statuses and then folds in those of linked lines: only when the
+// listing is over is it known whether the phone system had been away before it.
+func (s *system) poll(ctx context.Context) error {
+	type shown struct {
+		id     identity.Line
+		status presence.Status
+	}
+	var all []shown
+	began := s.w.bus.Now()
+	err := s.pbx.Statuses(ctx, func(ext identity.Extension, status presence.Status) error {
+		id := identity.Line{System: s.id, Extension: ext}
+		if _, linked := s.w.links.Who(id); linked && (status != presence.Unset || s.pbx.Capabilities().Volatile) {
+			all = append(all, shown{id, status})
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	generation := s.pbx.Generation()
+	var lost error
+	for _, one := range all {
+		l := s.line(one.id)
+		if !l.mu.TryLock() {
+			continue // a write is under way: this reading is too old already, and the next one comes
+		}
+		_, err := s.see(ctx, l, one.status, began, generation)
+		l.mu.Unlock()
+		if err != nil && fault.KindOf(err) != fault.Conflict {
+			return err
+		}
+		lost = cmp.Or(lost, err) // a conflict is one line's affair
+	}
+	return lost
+}
+
+// consume applies the wants of this system as they come.
+func (s *system) consume(ctx context.Context) error {
+	return s.w.bus.Consume(ctx, bus.Consumer{
+		Stream: topology.Wants, Durable: "pbx-writer-" + string(s.id) + "-status", NewestOnly: true,
+		Filters:  []string{topology.Wildcard("pbx.want.status." + topology.Token(string(s.id)) + ".<ext>")},
+		InFlight: 64, Workers: atOnce,
+	}, func(ctx context.Context, m bus.Message) error {
+		want, err := wire.DecodeWant(m.Data)
+		if err != nil {
+			return err
+		}
+		return s.apply(ctx, want, s.w.bus.Now())
+	})
+}

@@ -1,0 +1,30 @@
+package usersync
+
+import (
+	"offhook.dev/libs/config"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/run"
+	"offhook.dev/libs/topology"
+)
+
+// Part is this service as a part of a process.
+func Part() run.Part { return run.NewPart(topology.UserSync, FromConfig, Run) }
+
+// FromConfig takes what concerns this service from the configuration.
+func FromConfig(c config.Config) (Options, error) {
+	o := Options{Serves: map[identity.System][]identity.Tenant{}}
+	for _, s := range c.Systems {
+		for _, t := range s.Tenants {
+			o.Serves[identity.System(s.ID)] = append(o.Serves[identity.System(s.ID)], identity.Tenant(t))
+		}
+	}
+	for _, t := range c.Tenants {
+		for _, l := range t.Links {
+			o.Explicit = append(o.Explicit, Explicit{
+				Tenant: identity.Tenant(t.ID), User: l.User,
+				Line: identity.Line{System: identity.System(l.System), Extension: identity.Extension(l.Extension)},
+			})
+		}
+	}
+	return o, nil
+}

@@ -1,0 +1,200 @@
+package usersync
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/wire"
+)
+
+func person(i int) identity.Person { return of("contoso", i) }
+
+func of(tenant identity.Tenant, i int) identity.Person {
+	return identity.Person{Tenant: tenant, User: identity.User(fmt.Sprintf("00000000-0000-0000-0000-%012d", i))}
+}
+
+func lineOf(ext identity.Extension) identity.Line { return identity.Line{System: "hq", Extension: ext} }
+
+func user(who identity.Person, mail string) wire.User {
+	return wire.User{Person: who, Mail: mail, UPN: "upn-" + mail, Enabled: true}
+}
+
+func extension(ext identity.Extension, mail string) wire.Inventory {
+	return wire.Inventory{Line: lineOf(ext), Mail: mail, Enabled: true}
+}
+
+// small is two users and two extensions that fit.
+func small() view {
+	return view{
+		users:    []wire.User{user(person(1), "anna@x"), user(person(2), "ben@x")},
+		lines:    []wire.Inventory{extension("101", "anna@x"), extension("102", "ben@x")},
+		serves:   map[identity.System][]identity.Tenant{"hq": {"contoso"}},
+		existing: map[identity.Line]identity.Person{},
+	}
+}
+
+func TestMatch(t *testing.T) {
+	anna, ben := person(1), person(2)
+	byMail := func(who identity.Person, ext identity.Extension) Pair { return Pair{who, lineOf(ext), "mail"} }
+	configured := func(who identity.Person, ext identity.Extension) Pair { return Pair{who, lineOf(ext), "configured"} }
+	for _, c := range []struct {
+		name      string
+		change    func(*view)
+		pairs     []Pair
+		conflicts int
+	}{
+		{"mail pairs", func(*view) {}, []Pair{byMail(anna, "101"), byMail(ben, "102")}, 0},
+		{"mail is compared without case", func(v *view) { v.lines[0].Mail = "ANNA@X" }, []Pair{byMail(anna, "101"), byMail(ben, "102")}, 0},
+		{"the UPN pairs as well", func(v *view) { v.lines[0].Mail = "upn-anna@x" }, []Pair{byMail(anna, "101"), byMail(ben, "102")}, 0},
+		{"no address, no pair", func(v *view) { v.lines[0].Mail, v.users[0].Mail, v.users[0].UPN = "", "", "" }, []Pair{byMail(ben, "102")}, 0},
+		{"a disabled extension is not paired", func(v *view) { v.lines[0].Enabled = false }, []Pair{byMail(ben, "102")}, 0},
+		{"an extension that is gone is not paired", func(v *view) { v.lines[0].Gone = true }, []Pair{byMail(ben, "102")}, 0},
+		{"a user who is gone is not paired", func(v *view) { v.users[0].Gone = true }, []Pair{byMail(ben, "102")}, 0},
+		{"a system that does not serve the tenant has nobody", func(v *view) { v.serves = nil }, nil, 0},
+		{"two extensions of one address are a conflict", func(v *view) { v.lines[1].Mail = "anna@x" }, nil, 1},
+		{"two users of one address are a conflict of both", func(v *view) { v.users[1].Mail = "anna@x" }, nil, 2},
+		{"one user's UPN is another's mail", func(v *view) { v.users[1].UPN = "anna@x" }, nil, 2},
+		{"users of two tenants with one address are a conflict", func(v *view) {
+			v.users, v.serves = []wire.User{user(anna, "anna@x"), user(of("fabrikam", 1), "anna@x")}, map[identity.System][]identity.Tenant{"hq": {"contoso", "fabrikam"}}
+		}, nil, 2},
+		{"a second extension of who is paired does not go to whoever shares the address", func(v *view) {
+			v.existing[lineOf("101")], v.users[1].Mail, v.lines[1].Mail = anna, "anna@x", "anna@x"
+		}, []Pair{byMail(anna, "101")}, 1},
+		{"the configuration wins over mail", func(v *view) {
+			v.explicit = []Explicit{{"contoso", "ben@x", lineOf("101")}}
+		}, []Pair{configured(ben, "101")}, 0},
+		{"the configuration names by object id", func(v *view) {
+			v.explicit = []Explicit{{"contoso", string(anna.User), lineOf("102")}}
+		}, []Pair{configured(anna, "102")}, 0},
+		{"the configuration may give a user two extensions", func(v *view) {
+			v.explicit = []Explicit{{"contoso", "anna@x", lineOf("101")}, {"contoso", "anna@x", lineOf("102")}}
+		}, []Pair{configured(anna, "101"), configured(anna, "102")}, 0},
+		{"the configuration wins over an existing pair", func(v *view) {
+			v.existing[lineOf("101")] = anna
+			v.explicit = []Explicit{{"contoso", "ben@x", lineOf("101")}}
+		}, []Pair{configured(ben, "101")}, 0},
+		{"an extension configured twice is a conflict of both", func(v *view) {
+			v.lines, v.explicit = v.lines[:1], []Explicit{{"contoso", "ben@x", lineOf("101")}, {"contoso", "anna@x", lineOf("101")}}
+			v.lines[0].Mail = ""
+		}, nil, 2},
+		{"a configured user that nobody knows is a conflict", func(v *view) {
+			v.explicit = []Explicit{{"contoso", "carl@x", lineOf("101")}}
+		}, []Pair{byMail(anna, "101"), byMail(ben, "102")}, 1},
+		{"a configured extension that is not there is a conflict", func(v *view) {
+			v.explicit = []Explicit{{"contoso", "anna@x", lineOf("109")}}
+		}, []Pair{byMail(anna, "101"), byMail(ben, "102")}, 1},
+		{"a configured pair of a foreign tenant is a conflict", func(v *view) {
+			v.users = append(v.users, user(of("fabrikam", 3), "carl@y"))
+			v.explicit = []Explicit{{"fabrikam", "carl@y", lineOf("101")}}
+		}, []Pair{byMail(anna, "101"), byMail(ben, "102")}, 1},
+		{"a pair stays when the mail changes on either side", func(v *view) {
+			v.existing[lineOf("101")] = anna
+			v.users[0].Mail, v.lines[0].Mail = "married@x", "old@x"
+		}, []Pair{byMail(anna, "101"), byMail(ben, "102")}, 0},
+		{"a pair stays when the extension is disabled", func(v *view) {
+			v.existing[lineOf("101")], v.lines[0].Enabled = anna, false
+		}, []Pair{byMail(anna, "101"), byMail(ben, "102")}, 0},
+		{"a pair stays when nothing is known of its sides", func(v *view) {
+			v.existing[lineOf("101")], v.users, v.lines = anna, nil, nil
+		}, []Pair{byMail(anna, "101")}, 0},
+		{"a pair ends when its user is gone", func(v *view) {
+			v.existing[lineOf("101")], v.users[0].Gone = anna, true
+		}, []Pair{byMail(ben, "102")}, 0},
+		{"a pair ends when its extension is gone", func(v *view) {
+			v.existing[lineOf("101")], v.lines[0].Gone = anna, true
+		}, []Pair{byMail(ben, "102")}, 0},
+		{"a pair ends when the system no longer serves the tenant", func(v *view) {
+			v.existing[lineOf("101")], v.serves = anna, nil
+		}, nil, 0},
+		{"both pairs of a user stay when the configuration no longer names them", func(v *view) {
+			v.existing[lineOf("101")], v.existing[lineOf("102")] = anna, anna
+		}, []Pair{byMail(anna, "101"), byMail(anna, "102")}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := small()
+			c.change(&v)
+			pairs, conflicts := match(v)
+			if !slices.Equal(pairs, c.pairs) {
+				t.Errorf("pairs %v\nwant  %v", pairs, c.pairs)
+			}
+			if len(conflicts) != c.conflicts {
+				t.Errorf("conflicts %+v, want %d", conflicts, c.conflicts)
+			}
+			for _, conflict := range conflicts {
+				if conflict.Why == "" || conflict.Person.Tenant == "" {
+					t.Errorf("a conflict that says nothing: %+v", conflict)
+				}
+			}
+		})
+	}
+}
+
+// random is a small world in which everything collides with everything.
+func random(r *rand.Rand) view {
+	v := view{serves: map[identity.System][]identity.Tenant{"hq": {"contoso", "fabrikam"}, "branch": {"contoso"}}, existing: map[identity.Line]identity.Person{}}
+	mail := func() string { return []string{"", "a@x", "A@x", "b@x", "c@x", "d@x"}[r.IntN(6)] }
+	tenants, systems := []identity.Tenant{"contoso", "fabrikam", "gone"}, []identity.System{"hq", "branch", "closed"}
+	for i := range 2 + r.IntN(5) {
+		u := user(of(tenants[r.IntN(3)], i), mail())
+		u.UPN, u.Gone = mail(), r.IntN(5) == 0
+		v.users = append(v.users, u)
+	}
+	for i := range 2 + r.IntN(5) {
+		line := identity.Line{System: systems[r.IntN(3)], Extension: identity.Extension(fmt.Sprint(100 + i))}
+		v.lines = append(v.lines, wire.Inventory{Line: line, Mail: mail(), Enabled: r.IntN(4) > 0, Gone: r.IntN(5) == 0})
+		if r.IntN(3) == 0 {
+			v.existing[line] = v.users[r.IntN(len(v.users))].Person
+		}
+		if u := v.users[r.IntN(len(v.users))]; r.IntN(3) == 0 {
+			v.explicit = append(v.explicit, Explicit{u.Person.Tenant, []string{u.Mail, u.UPN, string(u.Person.User)}[r.IntN(3)], line})
+		}
+	}
+	return v
+}
+
+func shuffled[T any](r *rand.Rand, all []T) []T {
+	all = slices.Clone(all)
+	r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all
+}
+
+func TestTheOrderOfUsersExtensionsAndConfigurationDoesNotMatter(t *testing.T) {
+	for seed := range uint64(3000) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		v := random(r)
+		pairs, conflicts := match(v)
+		for range 4 {
+			w := v
+			w.users, w.lines, w.explicit = shuffled(r, v.users), shuffled(r, v.lines), shuffled(r, v.explicit)
+			again, clashes := match(w)
+			if !slices.Equal(pairs, again) || !slices.Equal(conflicts, clashes) {
+				t.Fatalf("seed %d: %+v\n%v %v\n%v %v", seed, v, pairs, conflicts, again, clashes)
+			}
+		}
+	}
+}
+
+func TestWhatIsPairedOnceStaysAndALineHasOneOwner(t *testing.T) {
+	for seed := range uint64(3000) {
+		v := random(rand.New(rand.NewPCG(seed, 0)))
+		pairs, _ := match(v)
+		owners := map[identity.Line]identity.Person{}
+		for _, p := range pairs {
+			if _, twice := owners[p.Line]; twice {
+				t.Fatalf("seed %d: %s has two owners", seed, p.Line)
+			}
+			if !serves(v, p.Line.System, p.Person.Tenant) {
+				t.Fatalf("seed %d: %s is paired with a foreign %s", seed, p.Line, p.Person)
+			}
+			owners[p.Line] = p.Person
+		}
+		v.existing = owners
+		if again, _ := match(v); !reflect.DeepEqual(again, pairs) {
+			t.Fatalf("seed %d: %v, then %v", seed, pairs, again)
+		}
+	}
+}
