@@ -21,7 +21,11 @@ func (s *system) apply(ctx context.Context, want wire.Want, received time.Time) 
 	l := s.line(want.Line)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return s.carryOut(ctx, l, want, received)
+}
 
+// carryOut is apply for who holds l.mu.
+func (s *system) carryOut(ctx context.Context, l *line, want wire.Want, received time.Time) error {
 	o := wire.Outcome{
 		Person: want.Person, Line: want.Line, Status: want.Status, Reason: want.Reason, Revision: want.Revision, Decision: want.Decision,
 		SeenAt: want.SeenAt, ReceivedAt: received, Trace: trace.SpanContextFromContext(ctx).TraceID().String(),

@@ -54,7 +54,7 @@ func (s *system) pass(ctx context.Context) error {
 	filter := topology.Wildcard("pbx.want.status." + topology.Token(string(s.id)) + ".<ext>")
 	err := s.w.bus.Each(ctx, topology.Wants, filter, func(m bus.Message) error {
 		// What cannot be decoded is parked by consume.
-		if want, err := wire.DecodeWant(m.Data); err == nil && s.open(want) {
+		if want, err := wire.DecodeWant(m.Data); err == nil && s.worthALook(want) {
 			open = append(open, want)
 		}
 		return nil
@@ -66,9 +66,7 @@ func (s *system) pass(ctx context.Context) error {
 	g.SetLimit(atOnce)
 	for _, want := range open {
 		g.Go(func() error {
-			s.w.metrics.repaired(ctx, s.id)
-			s.log.Info("minute pass: want carried out again", "extension", want.Line.Extension, "status", want.Status.String())
-			if err := s.apply(ctx, want, s.w.bus.Now()); err != nil && ctx.Err() == nil {
+			if err := s.repair(ctx, want); err != nil && ctx.Err() == nil {
 				s.log.Warn("minute pass", "extension", want.Line.Extension, "error", err)
 			}
 			return nil
@@ -77,15 +75,33 @@ func (s *system) pass(ctx context.Context) error {
 	return g.Wait()
 }
 
-// open says whether a want should be carried out and is not: the line is known to
-// show something else, and nothing speaks against it. A line that is being written
-// to is not.
-func (s *system) open(want wire.Want) bool {
+// worthALook says whether a want may be open. A line that is busy may be: whoever
+// has it can be a reading that has just found out, and nobody else asks again.
+func (s *system) worthALook(want wire.Want) bool {
 	l := s.line(want.Line)
 	if !l.mu.TryLock() {
-		return false
+		return true
 	}
 	defer l.mu.Unlock()
+	return s.open(l, want)
+}
+
+// repair carries a want out that should be and is not, once the line is free.
+func (s *system) repair(ctx context.Context, want wire.Want) error {
+	l := s.line(want.Line)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !s.open(l, want) {
+		return nil
+	}
+	s.w.metrics.repaired(ctx, s.id)
+	s.log.Info("minute pass: want carried out again", "extension", want.Line.Extension, "status", want.Status.String())
+	return s.carryOut(ctx, l, want, s.w.bus.Now())
+}
+
+// open says whether a want should be carried out and is not: the line is known to
+// show something else, and nothing speaks against it. l.mu is held.
+func (s *system) open(l *line, want wire.Want) bool {
 	refused, _ := s.refuses(l, want)
 	return l.origin != "" && l.status != want.Status && refused == wire.ResultUnknown && l.refused != want.Revision &&
 		l.ledger.covers(want) && !(want.Release && l.ledger.personShows())
