@@ -1,7 +1,6 @@
 package receiver
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -17,13 +16,13 @@ func Part() run.Part { return run.NewPart(topology.WebhookReceiver, FromConfig, 
 
 // FromConfig takes what concerns this service from the configuration.
 func FromConfig(c config.Config) (Options, error) {
-	o := Options{Listen: c.Webhook.Listen, VaultFile: filepath.Join(c.DataDir, "vault.key"), Logins: map[identity.Tenant]Login{}}
-	if c.Webhook.TLS.CertFile == "" {
-		return Options{}, errors.New("webhook.tls: the endpoint needs a certificate (cert_file and key_file)")
-	}
-	var err error
-	if o.Certificate, err = c.Webhook.TLS.KeyPair(); err != nil {
-		return Options{}, fmt.Errorf("webhook.tls: %w", err)
+	o := Options{VaultFile: filepath.Join(c.DataDir, "vault.key"), Logins: map[identity.Tenant]Login{}}
+	if c.Webhook.PublicURL != "" || c.Webhook.TLS != (config.TLS{}) { // else nobody calls: polling only
+		o.Listen = c.Webhook.Listen
+		var err error
+		if o.Certificate, err = c.Webhook.TLS.KeyPair(); err != nil {
+			return Options{}, fmt.Errorf("webhook.tls: %w", err)
+		}
 	}
 	for _, t := range c.Tenants {
 		cloud, err := graph.CloudNamed(t.Microsoft365.Cloud)

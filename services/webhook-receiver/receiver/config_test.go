@@ -46,8 +46,15 @@ func TestTheConfigurationNamesTheEndpointAndEachTenantsLoginHost(t *testing.T) {
 			t.Errorf("%s: %+v", tenant, got)
 		}
 	}
+	polling := good()
+	polling.Webhook.TLS = config.TLS{}
+	if o, err = FromConfig(polling); err != nil || o.Listen != "" {
+		t.Errorf("without public_url and certificate: it listens on %q (%v)", o.Listen, err)
+	}
 	for says, change := range map[string]func(*config.Config){
-		"webhook.tls: the endpoint needs a certificate": func(c *config.Config) { c.Webhook.TLS = config.TLS{} },
+		"webhook.tls: ": func(c *config.Config) {
+			c.Webhook.PublicURL, c.Webhook.TLS = "https://offhook.example.com", config.TLS{}
+		},
 		"webhook.tls:":                       func(c *config.Config) { c.Webhook.TLS.KeyFile = ca },
 		"tenant contoso: cloud":              func(c *config.Config) { c.Tenants[0].Microsoft365.Cloud = "mars" },
 		"tenant sim: microsoft365.endpoints": func(c *config.Config) { c.Tenants[1].Microsoft365.Endpoints.Login = "http://localhost" },

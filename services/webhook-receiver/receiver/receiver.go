@@ -30,6 +30,8 @@ import (
 
 // Options of the service.
 type Options struct {
+	// Listen is the endpoint's address; "": nobody calls, and nothing listens. What is
+	// in the queue is worked off all the same.
 	Listen string
 	// Certificate is the endpoint's own; TLS is always on.
 	Certificate tls.Certificate
@@ -93,7 +95,7 @@ func newReceiver(ctx context.Context, deps run.Deps, opts Options) (*Receiver, e
 	return r, r.openBuckets(ctx)
 }
 
-// start opens the endpoint when both mirrors are current: before that, a POST for a
+// start opens the endpoint, if there is one, when both mirrors are current: before that, a POST for a
 // known subscription would look like a stranger's.
 func (r *Receiver) start(ctx context.Context, g *errgroup.Group, ready <-chan struct{}) error {
 	for range 2 {
@@ -106,12 +108,16 @@ func (r *Receiver) start(ctx context.Context, g *errgroup.Group, ready <-chan st
 	if err := r.keys.ensure(ctx); err != nil {
 		return run.Ended(ctx, err)
 	}
+	g.Go(func() error { return r.consume(ctx) })
+	g.Go(func() error { return r.rotate(ctx) })
+	if r.opts.Listen == "" {
+		r.log.Info("nothing listens: without webhook.public_url and webhook.tls changes are found by polling only")
+		return nil
+	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", r.opts.Listen)
 	if err != nil {
 		return fmt.Errorf("webhook endpoint (webhook.listen): %w", err)
 	}
-	g.Go(func() error { return r.consume(ctx) })
-	g.Go(func() error { return r.rotate(ctx) })
 	g.Go(func() error { return r.listen(ctx, listener) })
 	if r.opts.OnListening != nil {
 		r.opts.OnListening(listener.Addr().String())
