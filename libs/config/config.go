@@ -88,8 +88,8 @@ type Account struct {
 
 // Endpoints replace the hosts of the cloud, for a simulator or a proxy.
 type Endpoints struct {
-	Login  string `yaml:"login" is:"https"`
-	Graph  string `yaml:"graph" is:"https"`
+	Login  string `yaml:"login" is:"host"`
+	Graph  string `yaml:"graph" is:"host"`
 	CAFile string `yaml:"ca_file" is:"file"` // trusted instead of the machine's authorities
 }
 

@@ -18,13 +18,22 @@ import (
 // maxSize is the largest file that is read: about a thousand tenants.
 const maxSize = 4 << 20
 
+// Check finds what only a service can judge, such as the options of a driver. It is
+// given whatever could be read: values may be missing or wrong. Of its problems Key,
+// What and Fix count; Load knows where a key stands. It must not change the Config.
+type Check func(Config) []Problem
+
+// Key returns the path of a key of a mapping, as it is in Problem.Key.
+func Key(mapping, key string) string { return join(mapping, showKey(key)) }
+
 // Load reads the file at path, or none if path is empty, and puts environment
-// variables (in the form of os.Environ) and flags over it. Its error is Problems.
-func Load(path string, env []string, flags map[string]string) (Config, error) {
-	return load(path, env, flags, time.Now())
+// variables (in the form of os.Environ) and flags over it. Its error is Problems:
+// its own and those of the checks, nil ones apart, together.
+func Load(path string, env []string, flags map[string]string, checks ...Check) (Config, error) {
+	return load(path, env, flags, time.Now(), checks...)
 }
 
-func load(path string, env []string, flags map[string]string, now time.Time) (Config, error) {
+func load(path string, env []string, flags map[string]string, now time.Time, checks ...Check) (Config, error) {
 	dir, err := filepath.Abs(filepath.Dir(path))
 	if err != nil {
 		return Config{}, Problems{{Source: path, What: "the working directory is unknown: " + oneLine(err), Fix: "give an absolute path"}}
@@ -34,7 +43,9 @@ func load(path string, env []string, flags map[string]string, now time.Time) (Co
 		marks: make(map[string]mark), bad: make(map[string]bool), origins: make(map[*yaml.Node]string),
 	}
 	root := &yaml.Node{Kind: yaml.MappingNode}
-	if path != "" {
+	if path == "" {
+		d.file = "environment"
+	} else {
 		if root = d.read(path); root == nil {
 			return Config{}, d.problems
 		}
@@ -43,6 +54,14 @@ func load(path string, env []string, flags map[string]string, now time.Time) (Co
 	c := Default()
 	d.decode(root, "", reflect.ValueOf(&c).Elem(), "")
 	d.validate(&c, now)
+	for _, check := range checks {
+		if check == nil {
+			continue
+		}
+		for _, p := range check(c) {
+			d.report(p.Key, p.What, p.Fix)
+		}
+	}
 	if len(d.problems) > 0 {
 		d.problems.sort()
 		return Config{}, d.problems

@@ -27,6 +27,7 @@ var rules = map[string]rule{
 	"file":      fileRule,
 	"listen":    listenRule,
 	"https":     urlRule("https"),
+	"host":      hostRule,
 	"web":       urlRule("https", "http on loopback"),
 	"collector": urlRule("https", "http"), // a collector beside the service; spans hold ids, no content
 	"pbx":       urlRule("https", "http", "tls", "tcp", "sips", "sip"),
@@ -105,6 +106,15 @@ func urlRule(schemes ...string) rule {
 		}
 		return strings.TrimRight(text, "/"), "", ""
 	}
+}
+
+// hostRule accepts https URLs of a host alone: paths are Microsoft's.
+func hostRule(d *decoder, text string) (clean, what, fix string) {
+	clean, what, fix = urlRule("https")(d, text)
+	if parsed, err := url.Parse(clean); what == "" && (err != nil || parsed.Path != "") {
+		return "", "there is a path behind the host", "write it as https://host or https://host:port"
+	}
+	return clean, what, fix
 }
 
 // parseURL returns what is wrong with a URL in words that do not quote it: it may

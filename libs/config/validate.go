@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"offhook.dev/libs/secret"
 )
 
 // validate reports what is wrong between keys: what each is alone was judged when
@@ -16,6 +18,9 @@ func (d *decoder) validate(c *Config, now time.Time) {
 	d.required("data_dir", c.DataDir, "name the folder for state")
 	d.validateListeners(c)
 	d.validateTLS("webhook.tls", c.Webhook.TLS, now)
+	if c.Webhook.PublicURL != "" && c.Webhook.TLS == (TLS{}) && !d.bad["webhook.tls.cert_file"] && !d.bad["webhook.tls.key_file"] {
+		d.report("webhook.tls.cert_file", "this is missing: Microsoft Graph calls webhook.public_url by https only", "name the certificate's file here and its key's in key_file, or remove public_url")
+	}
 	tenants, systems := make(map[string]*Tenant), make(map[string]*System) // "" for those without a usable id
 	tenantIDs, directories, systemIDs := unique{}, unique{}, unique{}
 	for i := range c.Tenants {
@@ -139,6 +144,7 @@ func (d *decoder) validateSystem(path string, s *System, tenants map[string]*Ten
 		d.required(join(path, "client_id"), s.ClientID, "create an API client in 3CX and write its id here")
 		d.required(join(path, "client_secret_file"), s.ClientSecretFile, "put the API client's key into a file and name it here")
 	}
+	d.validateSecret(join(path, "client_secret_file"), s.ClientSecretFile)
 	d.validateRoots(join(path, "ca_file"), s.CAFile)
 	if s.Pace.InFlight < 1 {
 		d.report(join(path, "pace.in_flight"), "nothing could ever be sent", "write 1 or more")
@@ -200,6 +206,8 @@ func (d *decoder) validateMicrosoft365(path string, m Microsoft365, now time.Tim
 			return
 		}
 		d.validateDates(certificate, pair.Certificate, now, "make a new one with \"offhook cert rotate\"")
+	default:
+		d.validateSecret(clientSecret, m.ClientSecretFile)
 	}
 }
 
@@ -252,6 +260,15 @@ func (d *decoder) validateLinks(path string, t *Tenant, systems map[string]*Syst
 		case link.Extension != "":
 			d.distinct(lines, join(entry, "extension"), link.System+"/"+link.Extension)
 		}
+	}
+}
+
+func (d *decoder) validateSecret(path, file string) {
+	if file == "" || d.bad[path] {
+		return
+	}
+	if _, err := secret.ReadFile(file); err != nil {
+		d.report(path, oneLine(err), "put the secret into it, in one line")
 	}
 }
 

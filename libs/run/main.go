@@ -31,9 +31,13 @@ func main(part Part, args []string) int {
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
-	c, err := config.Load(*path, os.Environ(), nil)
+	checks := Checks(part)
+	if !*health {
+		checks = append(checks, needsBroker(part))
+	}
+	c, err := config.Load(*path, os.Environ(), nil, checks...)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
+		fmt.Fprintf(os.Stderr, "OH-CONFIG %v\n", err)
 		return 2
 	}
 	if *health {
@@ -43,10 +47,6 @@ func main(part Part, args []string) int {
 		}
 		return 0
 	}
-	if c.NATS.URL.IsZero() {
-		fmt.Fprintf(os.Stderr, "OH-CONFIG nats.url: %s alone needs a broker\n  fix: set nats.url (or OFFHOOK_NATS_URL), or run everything in one process with `offhook run`\n", part.Name)
-		return 2
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := Process(ctx, c, Options{Name: string(part.Name), Instance: Instance(), LogTo: os.Stderr}, part); err != nil {
@@ -54,6 +54,17 @@ func main(part Part, args []string) int {
 		return 1
 	}
 	return 0
+}
+
+// needsBroker finds that a service which is a process of its own has no broker.
+func needsBroker(part Part) config.Check {
+	return func(c config.Config) []config.Problem {
+		if !c.NATS.URL.IsZero() {
+			return nil
+		}
+		return []config.Problem{{Key: "nats.url", What: string(part.Name) + " alone needs a broker",
+			Fix: "set nats.url (or OFFHOOK_NATS_URL), or run everything in one process with `offhook run`"}}
+	}
 }
 
 // askTimeout bounds AskReady: an answer that takes longer is none.

@@ -24,12 +24,23 @@ type Part struct {
 	Name topology.Service
 	// Start is the service: it blocks until ctx ends or something breaks.
 	Start func(ctx context.Context, deps Deps, c config.Config) error
+	// Check finds what only this service can judge of the configuration; nil: nothing.
+	Check config.Check
+}
+
+// Checks are those of parts, for config.Load.
+func Checks(parts ...Part) []config.Check {
+	var all []config.Check
+	for _, part := range parts {
+		all = append(all, part.Check)
+	}
+	return all
 }
 
 // NewPart makes a Part of a service that takes what concerns it from the
 // configuration.
 func NewPart[O any](name topology.Service, from func(config.Config) (O, error), service func(context.Context, Deps, O) error) Part {
-	return Part{name, func(ctx context.Context, deps Deps, c config.Config) error {
+	return Part{Name: name, Start: func(ctx context.Context, deps Deps, c config.Config) error {
 		options, err := from(c)
 		if err != nil {
 			return err

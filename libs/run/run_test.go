@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,8 +62,8 @@ func TestReadinessNamesWhatFails(t *testing.T) {
 func TestTheFirstPartToBreakStopsTheOthersAndIsNamed(t *testing.T) {
 	stopped := make(chan struct{})
 	parts := []Part{
-		{"waits", func(ctx context.Context, _ Deps, _ config.Config) error { <-ctx.Done(); close(stopped); return nil }},
-		{"breaks", func(context.Context, Deps, config.Config) error { return errors.New("no disk") }},
+		{Name: "waits", Start: func(ctx context.Context, _ Deps, _ config.Config) error { <-ctx.Done(); close(stopped); return nil }},
+		{Name: "breaks", Start: func(context.Context, Deps, config.Config) error { return errors.New("no disk") }},
 	}
 	c := config.Default()
 	c.Telemetry.MetricsListen = ""
@@ -78,7 +80,7 @@ func TestAProcessThatIsAskedToStopEndsWithoutAnError(t *testing.T) {
 	c := config.Default()
 	c.Telemetry.MetricsListen = "127.0.0.1:0"
 	err := Process(ctx, c, Options{Name: "test", Instance: "a", LogTo: t.Output(), Broker: bustest.Broker(t)},
-		Part{"waits", func(ctx context.Context, d Deps, _ config.Config) error { cancel(); <-ctx.Done(); return ctx.Err() }})
+		Part{Name: "waits", Start: func(ctx context.Context, d Deps, _ config.Config) error { cancel(); <-ctx.Done(); return ctx.Err() }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,14 +91,54 @@ func TestExitCodes(t *testing.T) {
 	if err := os.WriteFile(bad, []byte("natz: {}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	part := Part{Name: "test", Start: func(context.Context, Deps, config.Config) error { return nil }}
+	picky := filepath.Join(t.TempDir(), "picky.yaml")
+	if err := os.WriteFile(picky, []byte("data_dir: /mars\nnats: {url: \"nats://127.0.0.1:1\"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	part := Part{Name: "test", Start: func(context.Context, Deps, config.Config) error { t.Error("it was started"); return nil },
+		Check: func(c config.Config) []config.Problem {
+			if c.DataDir != "/mars" {
+				return nil
+			}
+			return []config.Problem{{Key: "data_dir", What: "too far away", Fix: "come closer"}}
+		}}
 	for name, args := range map[string][]string{
 		"an unknown flag":                  {"--nonsense"},
 		"a configuration with a wrong key": {"--config", bad},
+		"what only the service can judge":  {"--config", picky},
 		"no broker":                        {},
 	} {
 		if code := main(part, args); code != 2 {
 			t.Errorf("%s: exit code %d, want 2", name, code)
 		}
+	}
+}
+
+// What a service finds stands beside what the configuration is found to be by itself,
+// each with its line.
+func TestTheProblemsOfServicesAreReportedTogetherWithAllOthers(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "bad.yaml")
+	if err := os.WriteFile(file, []byte("natz: {}\n\nredis: {url: nonsense}\ndata_dir: /mars\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	far := Part{Name: "test", Check: func(config.Config) []config.Problem {
+		return []config.Problem{
+			{Key: "data_dir", What: "too far away", Fix: "come closer"},
+			{Key: "redis.url", What: "found by Load already", Fix: "say it once"},
+			{Key: "control.public_url", What: "it is missing", Fix: "write it"},
+		}
+	}}
+	_, err := config.Load(file, nil, nil, Checks(far, Part{Name: "without a check"})...)
+	var problems config.Problems
+	if !errors.As(err, &problems) {
+		t.Fatalf("got %v", err)
+	}
+	var got []string
+	for _, p := range problems {
+		got = append(got, fmt.Sprintf("%s:%d %s", p.Source, p.Line, p.Key))
+	}
+	want := []string{"bad.yaml:1 natz", "bad.yaml:1 control.public_url", "bad.yaml:3 redis.url", "bad.yaml:4 data_dir"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -83,10 +83,37 @@ type Config struct {
 
 var hostName = regexp.MustCompile(`^[0-9A-Za-z]([0-9A-Za-z.-]{0,251}[0-9A-Za-z])?$`)
 
+// Problem is one thing that is wrong with a Config.
+type Problem struct {
+	Field string // its name in small letters: "aor"
+	What  string
+}
+
+// Problems is everything that is wrong with a Config.
+type Problems []Problem
+
+// Error returns all problems, one a line.
+func (p Problems) Error() string {
+	lines := make([]string, len(p))
+	for i := range p {
+		lines[i] = p[i].Field + " " + p[i].What
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Problems says why Open would refuse the configuration, without asking anybody.
+func (c Config) Problems() Problems {
+	_, err := c.completed()
+	problems, _ := errors.AsType[Problems](err)
+	return problems
+}
+
 // completed returns the configuration with its defaults, or all its problems.
 func (c Config) completed() (Config, error) {
-	var problems []error
-	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	var problems Problems
+	problem := func(field, format string, args ...any) {
+		problems = append(problems, Problem{field, fmt.Sprintf(format, args...)})
+	}
 
 	if c.Transport == "" {
 		c.Transport = UDP
@@ -97,7 +124,7 @@ func (c Config) completed() (Config, error) {
 	case TLS:
 		port = "5061"
 	default:
-		problem("transport %q is none of udp, tcp, tls", string(c.Transport))
+		problem("transport", "%q is none of udp, tcp, tls", string(c.Transport))
 	}
 	host, _, err := net.SplitHostPort(c.Server)
 	if err != nil {
@@ -105,47 +132,50 @@ func (c Config) completed() (Config, error) {
 		c.Server = net.JoinHostPort(host, port)
 	}
 	if host == "" {
-		problem("server is empty: host or host:port of the presence server")
+		problem("server", "is empty: host or host:port of the presence server")
 	}
 	if _, _, err := sip.ParseAddr(c.Server); err != nil {
-		problem("server %q is not host or host:port", c.Server)
+		problem("server", "%q is not host or host:port", c.Server)
 	}
 	if c.ServerName == "" {
 		c.ServerName = host
 	}
+	judged := c // a domain that is wrong is no reason to complain about addresses
 	if !hostName.MatchString(c.Domain) {
-		problem("domain %q is not a host name", c.Domain)
+		problem("domain", "%q is not a host name", c.Domain)
+		judged.Domain = "example.com"
 	}
 	if c.AOR == "" {
 		c.AOR = DefaultAOR
 	}
+	judged.AOR = c.AOR
 	if !strings.Contains(c.AOR, "{ext}") {
-		problem("aor %q has no {ext} in it", c.AOR)
-	} else if _, err := c.address("1"); err != nil {
-		problem("aor %q is not a sip address", c.AOR)
+		problem("aor", "%q has no {ext} in it", c.AOR)
+	} else if _, err := judged.address("1"); err != nil {
+		problem("aor", "%q is not a sip address", c.AOR)
 	}
 	for _, ext := range c.Extensions {
-		if _, err := c.address(ext); err != nil {
-			problem("extension %q makes no sip address", string(ext))
+		if _, err := judged.address(ext); err != nil {
+			problem("extensions", "have %q, which makes no sip address", string(ext))
 		}
 	}
 	c.Extensions = slices.Clone(c.Extensions)
 	slices.Sort(c.Extensions)
 	c.Extensions = slices.Compact(c.Extensions)
 	if c.Username == "" && !c.Password.IsZero() {
-		problem("there is a password but no username")
+		problem("username", "is missing, but there is a password")
 	}
 	if strings.ContainsAny(c.Username, "\"\\\r\n<>@ ") {
-		problem("username %q has characters that a user part cannot have", c.Username)
+		problem("username", "%q has characters that a user part cannot have", c.Username)
 	}
 	if c.Expires == 0 {
 		c.Expires = DefaultExpires
 	}
 	if c.Expires < time.Second || c.Expires > longestExpires || c.Expires%time.Second != 0 {
-		problem("expires %v is not a whole number of seconds between 1 s and 24 h", c.Expires)
+		problem("expires", "%v is not a whole number of seconds between 1 s and 24 h", c.Expires)
 	}
 	if len(problems) > 0 {
-		return Config{}, fmt.Errorf("sippresence: %w", errors.Join(problems...))
+		return Config{}, problems
 	}
 	return c, nil
 }

@@ -28,7 +28,24 @@ type Config struct {
 const defaultTimeout = 15 * time.Second
 
 func (c Config) base() (*url.URL, error) {
-	u, err := url.Parse(c.URL)
+	u, err := parseURL(c.URL)
+	switch {
+	case err != nil:
+		return nil, err
+	case c.ClientID == "" || c.ClientSecret.IsZero():
+		return nil, errors.New("client_id and client_secret are needed")
+	}
+	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
+}
+
+// CheckURL says why Open would refuse a Config.URL, without asking anybody.
+func CheckURL(text string) error {
+	_, err := parseURL(text)
+	return err
+}
+
+func parseURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
 	switch {
 	case err != nil:
 		return nil, errors.New("url is not a URL")
@@ -36,10 +53,8 @@ func (c Config) base() (*url.URL, error) {
 		return nil, errors.New("url must be https://host or https://host:port")
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "" && u.Path != "/":
 		return nil, errors.New("url must be a host and port, without path, user or query")
-	case c.ClientID == "" || c.ClientSecret.IsZero():
-		return nil, errors.New("client_id and client_secret are needed")
 	}
-	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
+	return u, nil
 }
 
 // Driver speaks to one 3CX. It implements pbx.Driver, pbx.Extensions and

@@ -5,6 +5,7 @@ import (
 	"context"
 	"flag"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -127,8 +128,22 @@ func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 	walk((&app{now: time.Now, zone: time.UTC}).root())
 }
 
+// wrong is a configuration with problems of the file itself and of drivers.
+const wrong = `colour: red
+webhook: {public_url: "https://offhook.example.com"}
+systems:
+  - {id: a, driver: portsip, url: "https://a.example.com"}
+  - {id: b, driver: sip-presence, url: "sip:b.example.com",
+     options: {domian: example.com}}
+  - {id: c, driver: memory, options: {extensions: many}}
+`
+
 func TestExitCodes(t *testing.T) {
 	home(t)
+	file := filepath.Join(t.TempDir(), "wrong.yaml")
+	if err := os.WriteFile(file, []byte(wrong), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	cases := []struct {
 		name, line string
 		code       int
@@ -150,6 +165,18 @@ func TestExitCodes(t *testing.T) {
 		{"nobody there to watch", "offhook watch --api http://127.0.0.1:1", 1, "OH-CLI-UNREACHABLE"},
 		{"no simulator known", "offhook sim users", 1, "OH-CLI-SIM"},
 		{"version", "offhook version", 0, ""},
+		{"run without a configuration", "offhook run", 2, "OH-CLI-USAGE"},
+		{"run with a configuration that is not there", "offhook run --config /nowhere", 2, "OH-CONFIG"},
+	}
+	for _, command := range []string{"run", "doctor"} {
+		for _, problem := range []string{"wrong.yaml:1: colour: ", "wrong.yaml:2: webhook.tls.cert_file: ", "wrong.yaml:4: systems[0].driver: the driver \"portsip\" is not available yet; ",
+			"wrong.yaml:6: systems[1].options.domian: ", "wrong.yaml:6: systems[1].options.domain: ", "wrong.yaml:7: systems[2].options.extensions: "} {
+			cases = append(cases, struct {
+				name, line string
+				code       int
+				says       string
+			}{command + " says " + problem, "offhook " + command + " --config " + file, 2, problem})
+		}
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -28,6 +28,9 @@ func (a *app) newRun() *cobra.Command {
 		Example: "  offhook run --config /etc/offhook/offhook.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if file == "" {
+				return usage(c, "there is no configuration: --config is missing")
+			}
 			conf, err := loadConfig(file)
 			if err != nil {
 				return err
@@ -66,9 +69,10 @@ func configFlag(c *cobra.Command, file *string) {
 	c.Flags().StringVar(file, "config", os.Getenv("OFFHOOK_CONFIG"), "configuration `file` (default OFFHOOK_CONFIG)")
 }
 
-// loadConfig reports all problems of the configuration as a usage error.
+// loadConfig reports all problems of the configuration as a usage error: those that
+// the file has by itself and those that the services find in it.
 func loadConfig(file string) (config.Config, error) {
-	c, err := config.Load(file, os.Environ(), nil)
+	c, err := config.Load(file, os.Environ(), nil, run.Checks(parts()...)...)
 	if err != nil {
 		return c, usageError{&api.Problem{Code: "OH-CONFIG", What: err.Error(), Where: file, Fix: "correct these and check with `offhook doctor --config " + file + "`"}}
 	}

@@ -3,6 +3,8 @@ package writer
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,28 +20,61 @@ import (
 	"offhook.dev/libs/topology"
 )
 
+// driver is how one kind of phone system is reached.
+type driver struct {
+	open func(context.Context, config.System) (pbx.Driver, error)
+	// check reads a system's entry and gathers what is wrong with it. It asks nobody,
+	// and bears an entry with which the configuration has found problems already.
+	check func(config.System) *options
+}
+
 // drivers is every driver there is: to add one, add its line. A configuration name
 // that differs from its package's: 3cx, sip-presence.
-var drivers = map[string]func(context.Context, config.System) (pbx.Driver, error){
-	"3cx":          openThreeCX,
-	"sip-presence": openSIPPresence,
-	"memory":       openMemory,
+var drivers = map[string]driver{
+	"3cx":          {openThreeCX, checkThreeCX},
+	"sip-presence": {openSIPPresence, checkSIPPresence},
+	"memory":       {openMemory, checkMemory},
 }
 
 // Part is this service as a part of a process.
-func Part() run.Part { return run.NewPart(topology.PBXWriter, FromConfig, Run) }
+func Part() run.Part {
+	part := run.NewPart(topology.PBXWriter, FromConfig, Run)
+	part.Check = Check
+	return part
+}
+
+// Check finds systems whose driver there is not yet or that it could not be opened for.
+func Check(c config.Config) []config.Problem {
+	var found []config.Problem
+	for i, s := range c.Systems {
+		entry := fmt.Sprintf("systems[%d].", i)
+		driver, ok := drivers[s.Driver]
+		switch {
+		case s.Driver == "":
+		case !ok:
+			found = append(found, config.Problem{Key: entry + "driver", What: fmt.Sprintf("the driver %q is not available yet", s.Driver),
+				Fix: "use one of " + strings.Join(slices.Sorted(maps.Keys(drivers)), ", ") + ", or remove the system"})
+		default:
+			for _, p := range driver.check(s).all() {
+				p.Key = entry + p.Key
+				found = append(found, p)
+			}
+		}
+	}
+	return found
+}
 
 // FromConfig takes what concerns this service from the configuration.
 func FromConfig(c config.Config) (Options, error) {
 	var o Options
 	for _, s := range c.Systems {
-		open, ok := drivers[s.Driver]
+		driver, ok := drivers[s.Driver]
 		if !ok {
 			return Options{}, fmt.Errorf("system %s: driver %q is not available yet", s.ID, s.Driver)
 		}
 		conf := SystemConfig{
 			ID: identity.System(s.ID), Pace: pbx.Pace{InFlight: s.Pace.InFlight, PerSecond: s.Pace.PerSecond},
-			Open: func(ctx context.Context) (pbx.Driver, error) { return open(ctx, s) },
+			Open: func(ctx context.Context) (pbx.Driver, error) { return driver.open(ctx, s) },
 		}
 		conf.IgnoreNativeSync, _ = s.Options["ignore_native_sync"].(bool)
 		for _, t := range s.Tenants {
@@ -62,18 +97,37 @@ func openThreeCX(ctx context.Context, s config.System) (pbx.Driver, error) {
 	return threecx.Open(ctx, threecx.Config{URL: s.URL, ClientID: s.ClientID, ClientSecret: password, Authorities: roots})
 }
 
+func checkThreeCX(s config.System) *options {
+	o := newOptions(s.Options)
+	option[bool](o, "ignore_native_sync")
+	if err := threecx.CheckURL(s.URL); err != nil {
+		o.problem("url", strings.TrimPrefix(err.Error(), "url "), "write it as https://pbx.example.com or https://pbx.example.com:5001")
+	}
+	return o
+}
+
 // openSIPPresence reads docs/drivers/sip-presence.md: the server from the URL
 // (sip://host:port, sips://host:port, or without the slashes), the digest account
 // from client_id and client_secret_file, the rest from options.
 func openSIPPresence(ctx context.Context, s config.System) (pbx.Driver, error) {
-	c, err := sipPresenceConfig(s)
-	if err != nil {
+	c, o := sipPresenceConfig(s)
+	if err := o.err("sip-presence"); err != nil {
 		return nil, err
+	}
+	var err error
+	if s.ClientSecretFile != "" {
+		if c.Password, err = s.ClientSecret(); err != nil {
+			return nil, fault.New(fault.Denied, "sip-presence", err)
+		}
+	}
+	if c.Roots, err = s.Roots(); err != nil {
+		return nil, fault.New(fault.Denied, "sip-presence", err)
 	}
 	return sippresence.Open(ctx, c)
 }
 
-func sipPresenceConfig(s config.System) (sippresence.Config, error) {
+// sipPresenceConfig returns all of the configuration but what is in files.
+func sipPresenceConfig(s config.System) (sippresence.Config, *options) {
 	o := newOptions(s.Options)
 	c := sippresence.Config{
 		Username: s.ClientID, Domain: option[string](o, "domain"), AOR: option[string](o, "aor"),
@@ -85,28 +139,34 @@ func sipPresenceConfig(s config.System) (sippresence.Config, error) {
 	c.Server = strings.TrimPrefix(server, "//")
 	switch {
 	case scheme != "sip" && scheme != "sips" || c.Server == "" || strings.ContainsAny(c.Server, "/@;?"):
-		o.problem("url", "write it as sip://host:port or sips://host:port") // not quoted: it may hold a password
+		o.problem("url", "it names no SIP server", "write it as sip://host:port or sips://host:port") // not quoted: it may hold a password
 	case scheme == "sips" && c.Transport != "" && c.Transport != sippresence.TLS:
-		o.problem("options.transport", "%s does not go with sips, which is tls", c.Transport)
+		o.problem("options.transport", fmt.Sprintf("%q does not go with sips, which is tls", c.Transport), "remove it, or write the url with sip")
 	case scheme == "sips":
 		c.Transport = sippresence.TLS
 	}
 	if c.Domain == "" {
-		o.problem("options.domain", "it is missing: the SIP domain of the extensions")
+		o.problem("options.domain", "it is missing", "write the SIP domain of the extensions")
 	}
-	if err := o.err(); err != nil {
-		return c, fault.New(fault.Invalid, "sip-presence", err)
+	return c, o
+}
+
+// sipPresenceKeys are the keys that the fields of the driver's configuration come from.
+var sipPresenceKeys = map[string]string{"server": "url", "username": "client_id"}
+
+func checkSIPPresence(s config.System) *options {
+	c, o := sipPresenceConfig(s)
+	if s.ClientSecretFile != "" && s.ClientID == "" {
+		o.problem("client_id", "it is missing, but there is a password", "write the account's user name here")
 	}
-	var err error
-	if s.ClientSecretFile != "" {
-		if c.Password, err = s.ClientSecret(); err != nil {
-			return c, fault.New(fault.Denied, "sip-presence", err)
+	for _, p := range c.Problems() {
+		key, ok := sipPresenceKeys[p.Field]
+		if !ok {
+			key = "options." + p.Field
 		}
+		o.problem(key, p.What, "see docs/drivers/sip-presence.md for what belongs here")
 	}
-	if c.Roots, err = s.Roots(); err != nil {
-		return c, fault.New(fault.Denied, "sip-presence", err)
-	}
-	return c, nil
+	return o
 }
 
 // openMemory makes a phone system that lives in this process: options.extensions
@@ -124,11 +184,19 @@ func openMemory(_ context.Context, s config.System) (pbx.Driver, error) {
 	return memory.Open(memory.NewPhoneSystem(extensions...), presence.Powers{Write: presence.All, Read: presence.All, Ring: ring}), nil
 }
 
+func checkMemory(s config.System) *options {
+	o := newOptions(s.Options)
+	if option[int](o, "extensions") < 0 {
+		o.problem("options.extensions", "a number of extensions is not negative", "write 0 or more")
+	}
+	return o
+}
+
 // OpenDriver opens the driver of a configured system, for `offhook doctor`.
 func OpenDriver(ctx context.Context, s config.System) (pbx.Driver, error) {
-	open, ok := drivers[s.Driver]
+	driver, ok := drivers[s.Driver]
 	if !ok {
 		return nil, fmt.Errorf("driver %q is not available yet", s.Driver)
 	}
-	return open(ctx, s)
+	return driver.open(ctx, s)
 }

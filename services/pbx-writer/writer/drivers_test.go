@@ -59,9 +59,9 @@ func TestSIPPresenceReadsItsOptions(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := front()
 			c.adjust(&s)
-			got, err := sipPresenceConfig(s)
-			if err != nil || !c.want(got) {
-				t.Fatalf("got %+v, %v", got, err)
+			got, o := sipPresenceConfig(s)
+			if problems := o.all(); len(problems) > 0 || !c.want(got) {
+				t.Fatalf("got %+v, %v", got, problems)
 			}
 			open(t, s)
 		})
@@ -111,6 +111,9 @@ func TestSIPPresenceNamesWhatIsWrong(t *testing.T) {
 			if fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), c.key) || strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("got %v: %v", fault.KindOf(err), err)
 			}
+			if problems := Check(config.Config{Systems: []config.System{s}}); len(problems) != 1 || !strings.HasSuffix(problems[0].Key, c.key) || problems[0].Fix == "" {
+				t.Errorf("when the configuration is loaded: %v", problems)
+			}
 		})
 	}
 	t.Run("several things at once", func(t *testing.T) {
@@ -125,6 +128,51 @@ func TestSIPPresenceNamesWhatIsWrong(t *testing.T) {
 	})
 }
 
+func TestTheConfigurationIsJudgedBeforeAnythingStarts(t *testing.T) {
+	office := func(options map[string]any) config.System {
+		return config.System{ID: "hq", Driver: "3cx", URL: "https://pbx.example.com", ClientID: "offhook", Options: options}
+	}
+	lab := func(options map[string]any) config.System {
+		return config.System{ID: "lab", Driver: "memory", Options: options}
+	}
+	withURL := func(s config.System, url string) config.System {
+		s.URL = url
+		return s
+	}
+	cases := []struct {
+		name   string
+		system config.System
+		key    string // "": nothing is wrong
+	}{
+		{"a 3CX that says no more than it must", office(nil), ""},
+		{"a 3CX whose own sync is ignored", office(map[string]any{"ignore_native_sync": true}), ""},
+		{"a switch that is a word", office(map[string]any{"ignore_native_sync": "yes"}), "options.ignore_native_sync"},
+		{"an option that 3CX has not", office(map[string]any{"domain": "x"}), "options.domain"},
+		{"an option with a dot in its name", office(map[string]any{"a.b": "x"}), `options."a.b"`},
+		{"a 3CX with a path", withURL(office(nil), "https://pbx.example.com/xapi"), "url"},
+		{"a presence server that says no more than it must", front(), ""},
+		{"a password without an account", config.System{Driver: "sip-presence", URL: "sip:a", ClientSecretFile: "x", Options: front().Options}, "client_id"},
+		{"a memory system", lab(map[string]any{"extensions": 3}), ""},
+		{"fewer extensions than none", lab(map[string]any{"extensions": -1}), "options.extensions"},
+		{"a number that is a word", lab(map[string]any{"extensions": "ten"}), "options.extensions"},
+		{"PortSIP, which is not built yet", config.System{Driver: "portsip"}, "driver"},
+		{"Asterisk, which is not built yet", config.System{Driver: "asterisk"}, "driver"},
+		{"FreeSWITCH, which is not built yet", config.System{Driver: "freeswitch"}, "driver"},
+		{"a driver with which the configuration has a problem already", config.System{}, ""},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			found := Check(config.Config{Systems: []config.System{lab(nil), c.system}})
+			switch {
+			case c.key == "" && len(found) == 0:
+			case c.key != "" && len(found) == 1 && found[0].Key == "systems[1]."+c.key && found[0].What != "" && found[0].Fix != "":
+			default:
+				t.Errorf("found %v, want %q", found, c.key)
+			}
+		})
+	}
+}
+
 func TestSIPPresenceReadsItsFiles(t *testing.T) {
 	dir := t.TempDir()
 	s := front()
@@ -135,9 +183,7 @@ func TestSIPPresenceReadsItsFiles(t *testing.T) {
 	if err := os.WriteFile(s.ClientSecretFile, []byte("correct horse\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if c, err := sipPresenceConfig(s); err != nil || c.Username != "offhook" || c.Password.IsZero() {
-		t.Errorf("got %+v, %v", c, err)
-	}
+	open(t, s)
 	s.CAFile = s.ClientSecretFile
 	if _, err := OpenDriver(t.Context(), s); fault.KindOf(err) != fault.Denied {
 		t.Errorf("with a file that holds no certificates: %v", err)

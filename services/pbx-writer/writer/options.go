@@ -9,20 +9,29 @@ import (
 	"strconv"
 	"time"
 
+	"offhook.dev/libs/config"
+	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 )
 
 // options reads a driver's own part of the configuration (systems.options), key by
-// key, and gathers what is wrong with it.
+// key, and gathers what is wrong with it and with the rest of the system's entry.
 type options struct {
-	left     map[string]any // not read yet
-	problems []error
+	left     map[string]any   // not read yet
+	problems []config.Problem // keys are within the entry: "url", "options.domain"
 }
 
 func newOptions(all map[string]any) *options { return &options{left: maps.Clone(all)} }
 
-func (o *options) problem(key, format string, args ...any) {
-	o.problems = append(o.problems, fmt.Errorf(key+": "+format, args...))
+func (o *options) problem(key, what, fix string) {
+	if !o.complains(key) {
+		o.problems = append(o.problems, config.Problem{Key: key, What: what, Fix: fix})
+	}
+}
+
+// complains says whether there is a problem with a key already: one is enough.
+func (o *options) complains(key string) bool {
+	return slices.ContainsFunc(o.problems, func(p config.Problem) bool { return p.Key == key })
 }
 
 // take returns an option's value, nil if it is not given.
@@ -32,12 +41,15 @@ func (o *options) take(key string) any {
 	return value
 }
 
+// words say what belongs into an option of a type.
+var words = map[string]string{"string": "a text", "bool": "true or false", "int": "a whole number"}
+
 // option returns an option of a type, its zero value if it is not given.
 func option[T any](o *options, key string) T {
 	value := o.take(key)
 	typed, ok := value.(T)
 	if value != nil && !ok {
-		o.problem("options."+key, "%v is not of the kind that belongs here: %T", value, typed)
+		o.problem("options."+key, fmt.Sprintf("%v is not of the kind that belongs here", value), "write "+words[fmt.Sprintf("%T", typed)])
 	}
 	return typed
 }
@@ -50,7 +62,7 @@ func (o *options) duration(key string) time.Duration {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d <= 0 {
-		o.problem("options."+key, "%q is no length of time such as 90s or 1h", text)
+		o.problem("options."+key, fmt.Sprintf("%q is no length of time", text), "write it as in 90s or 1h")
 	}
 	return d
 }
@@ -76,16 +88,16 @@ func (o *options) extensions(key string) []identity.Extension {
 	for _, item := range items {
 		text, ok := item.(string)
 		if !ok {
-			o.problem(name, "%v is not text: write it in quotes", item)
+			o.problem(name, fmt.Sprintf("%v is not text", item), "write it in quotes")
 			continue
 		}
 		some, err := expand(text)
 		if err != nil {
-			o.problem(name, "%w", err)
+			o.problem(name, err.Error(), "write extensions and ranges, as in [\"100-199\", \"205\"]")
 			continue
 		}
 		if all = append(all, some...); len(all) > manyExtensions {
-			o.problem(name, "these are more than %d extensions", manyExtensions)
+			o.problem(name, fmt.Sprintf("these are more than %d extensions", manyExtensions), "list those that are in use")
 			return nil
 		}
 	}
@@ -114,10 +126,22 @@ func expand(text string) ([]identity.Extension, error) {
 	return all, nil
 }
 
-// err returns all problems, also options that nobody read.
-func (o *options) err() error {
+// all returns all problems, also options that nobody read.
+func (o *options) all() []config.Problem {
 	for _, key := range slices.Sorted(maps.Keys(o.left)) {
-		o.problem("options."+key, "there is no such option")
+		o.problem(config.Key("options", key), "there is no such option", "remove it; docs/drivers says which there are")
 	}
-	return errors.Join(o.problems...)
+	return o.problems
+}
+
+// err returns all problems as one error of kind Invalid, or nil.
+func (o *options) err(op string) error {
+	var all []error
+	for _, p := range o.all() {
+		all = append(all, fmt.Errorf("%s: %s; %s", p.Key, p.What, p.Fix))
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return fault.New(fault.Invalid, op, errors.Join(all...))
 }
