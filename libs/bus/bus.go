@@ -159,18 +159,27 @@ func (b *Bus) Close() { b.nc.Close() }
 
 // Publish stores a message and returns its sequence in the stream.
 func (b *Bus) Publish(ctx context.Context, m Message) (uint64, error) {
+	sequence, _, err := b.PublishOnce(ctx, m)
+	return sequence, err
+}
+
+// PublishOnce is Publish that also tells whether the broker knew the message's ID
+// already and did not store it again.
+func (b *Bus) PublishOnce(ctx context.Context, m Message) (sequence uint64, repeated bool, err error) {
 	var opts []jetstream.PublishOpt
 	if m.ID != "" {
 		opts = append(opts, jetstream.WithMsgID(m.ID))
 	}
-	return b.publish(ctx, m, opts...)
+	ack, err := b.publish(ctx, m, opts...)
+	return ack.Sequence, ack.Duplicate, err
 }
 
 // PublishOver stores a message only if the newest one of its subject still has
 // sequence last (0: there is none). Else it returns a fault of kind Conflict: the
 // caller reads again and decides again.
 func (b *Bus) PublishOver(ctx context.Context, m Message, last uint64) (uint64, error) {
-	return b.publish(ctx, m, jetstream.WithExpectLastSequencePerSubject(last))
+	ack, err := b.publish(ctx, m, jetstream.WithExpectLastSequencePerSubject(last))
+	return ack.Sequence, err
 }
 
 // Schedule stores a message on subject schedule that makes the broker publish
@@ -183,7 +192,7 @@ func (b *Bus) Schedule(ctx context.Context, schedule string, m Message, at time.
 	return err
 }
 
-func (b *Bus) publish(ctx context.Context, m Message, opts ...jetstream.PublishOpt) (uint64, error) {
+func (b *Bus) publish(ctx context.Context, m Message, opts ...jetstream.PublishOpt) (jetstream.PubAck, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, publishTimeout, errors.New("no ack from the broker"))
 	defer cancel()
 	ctx, span := b.tracer.Start(ctx, "send "+flowOf(m.Subject), trace.WithSpanKind(trace.SpanKindProducer),
@@ -193,9 +202,9 @@ func (b *Bus) publish(ctx context.Context, m Message, opts ...jetstream.PublishO
 	ack, err := b.js.PublishMsg(ctx, msg, append(opts, jetstream.WithRetryAttempts(2))...)
 	if err != nil {
 		span.RecordError(err)
-		return 0, classify("bus: publish "+flowOf(m.Subject), err)
+		return jetstream.PubAck{}, classify("bus: publish "+flowOf(m.Subject), err)
 	}
-	return ack.Sequence, nil
+	return *ack, nil
 }
 
 // header adds trace context, hop count and CloudEvents attributes.

@@ -127,7 +127,7 @@ func (c *contender) balance(ctx context.Context, r *Report, floor *contender) er
 	}
 	stored, refused := door.of("stored"), door.of("refused", "flooded", "cut-off")
 	r.note("Receiver: sent %d = stored %d + refused %d + invalid %d; opened behind the queue %d. At most %d waited in the queue (floor %d).",
-		all.sent(), stored, refused, door.total()-stored-refused, opened.total(), c.backlog, floor.backlog)
+		all.sent(), stored, refused, door.total()-stored-refused-door.of("repeated"), opened.total(), c.backlog, floor.backlog)
 	r.check(all.sent() == door.total(), "%d sent (%v), %d counted by the door: %v", all.sent(), &all, door.total(), door)
 	r.check(int(all.accepted.Load()) == stored, "%d answered 202, %d stored", all.accepted.Load(), stored)
 	r.check(opened.total() >= stored, "%d stored, %d opened", stored, opened.total())

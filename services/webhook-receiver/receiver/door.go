@@ -29,7 +29,8 @@ const headerRoom = 8 << 10
 // Results of notifications, the label of offhook_notifications_total. Each item of
 // a POST counts once; a POST that is not taken apart counts as one.
 const (
-	stored = "stored"
+	stored   = "stored"
+	repeated = "repeated" // stored already: the same encrypted post, delivered again
 
 	// Answered 503: Graph comes again.
 	refused = "refused" // could not be stored
@@ -152,11 +153,14 @@ func (r *Receiver) store(ctx context.Context, w http.ResponseWriter, key string,
 		r.refuse(ctx, w, refused, len(in.Items), fault.Errorf(fault.Unavailable, "store notification", "no connection to the broker"))
 		return
 	}
-	if _, err := r.bus.Publish(ctx, m); err != nil {
+	switch _, again, err := r.bus.PublishOnce(ctx, m); {
+	case err != nil:
 		r.refuse(ctx, w, refused, len(in.Items), err)
-		return
+	case again:
+		r.accepted(ctx, w, repeated, len(in.Items))
+	default:
+		r.accepted(ctx, w, stored, len(in.Items))
 	}
-	r.accepted(ctx, w, stored, len(in.Items))
 }
 
 // accepted answers 202 with an empty body, whatever happened.

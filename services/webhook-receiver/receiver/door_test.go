@@ -207,7 +207,7 @@ func TestTheSameEncryptedPostIsStoredOnceAndTheSameBasicOneTwice(t *testing.T) {
 	rich := body(t, []string{"token"}, l.item(anna, s.busy(s.certificate(), anna), nil))
 	basic := body(t, nil, l.item(anna, nil, nil))
 	mixed := body(t, []string{"token"}, l.item(anna, s.busy(s.certificate(), anna), nil), l.item(ben, nil, nil))
-	want := 0
+	want, again := 0, 0
 	for _, test := range []struct {
 		name string
 		data []byte
@@ -220,6 +220,9 @@ func TestTheSameEncryptedPostIsStoredOnceAndTheSameBasicOneTwice(t *testing.T) {
 		}
 		if want += test.adds; s.held(topology.Ingress) != want {
 			t.Errorf("%s, twice: %d are stored now, want %d", test.name, s.held(topology.Ingress), want)
+		}
+		if again += 2 - test.adds; r.noted(t, repeated) != again {
+			t.Errorf("%s, twice: %d are counted as repeated now, want %d", test.name, r.noted(t, repeated), again)
 		}
 	}
 }
