@@ -29,6 +29,7 @@ type play struct {
 	scenes []scene
 	fake   []byte
 	number atomic.Uint64 // makes every post another
+	turns  []sync.Mutex  // of each user: held from a change until it is accepted
 
 	got    answers
 	mu     sync.Mutex // guards failed, changes
@@ -71,6 +72,7 @@ func (p *play) prepare(ctx context.Context) error {
 		return err
 	}
 	p.reset()
+	p.turns = make([]sync.Mutex, p.users())
 	for i := range len(p.scenes) * p.users() {
 		if i == p.users() { // the second scene must find that the first has arrived
 			if err := p.converge(); err != nil {
@@ -95,9 +97,13 @@ func (p *play) reset() {
 
 // one makes the i-th change: each user in turn, one scene after the other. It is
 // made at the tenant, where polls see it, and posted. What was refused is tried
-// again, as Graph would, until it is accepted.
+// again, as Graph would, until it is accepted. Changes of one user wait for each
+// other: else, on a machine that cannot keep up, the last change at the tenant could
+// be another than the last that was accepted, and nobody would know the truth.
 func (p *play) one(ctx context.Context, i int) {
 	n, s := i%p.users(), p.scenes[i/p.users()%len(p.scenes)]
+	p.turns[n].Lock()
+	defer p.turns[n].Unlock()
 	id := p.ids[n]
 	ext := p.in.lines[id]
 	at := time.Now()

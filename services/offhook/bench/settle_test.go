@@ -76,3 +76,17 @@ func equal(a, b sample) bool {
 	}
 	return true
 }
+
+// The account that holds a change to four synced writes.
+func TestAFifthSyncedWriteForEachChangeIsAnAccountThatDoesNotAddUp(t *testing.T) {
+	const changes = 60 // as TestEveryBenchmarkRunsSmall makes
+	for writes, right := range map[int]bool{4: true, 5: false} {
+		x := performance{sent: changes, door: counters{"stored": changes}, opened: counters{"fact": changes},
+			synced: map[string]int{"INGRESS": changes, "KV_memory": changes, "KV_ledger": (writes-2)*changes + 3}}
+		var r Report
+		x.accounts(&r, 1)
+		if (len(r.Wrong) == 0) != right {
+			t.Errorf("%d writes for each change: %v", writes, r.Wrong)
+		}
+	}
+}
