@@ -30,9 +30,27 @@ func (r *Receiver) consume(ctx context.Context) error {
 	}, r.open)
 }
 
-// open turns one stored POST into facts and hints. Items are independent: what is
-// wrong with one is counted or parked alone.
-func (r *Receiver) open(ctx context.Context, m bus.Message) error {
+// open turns one stored POST into facts and hints.
+func (r *Receiver) open(ctx context.Context, m bus.Message) error { return patient(r.unpack(ctx, m)) }
+
+// patient makes an error that gives a message up after many attempts one that never
+// does. A POST holds what nobody has authenticated yet, which is never parked: when
+// the login host or the broker hangs, it is tried again for as long as that takes.
+// What is authenticated and can never be opened is parked by itself, item by item.
+func patient(err error) error {
+	if err == nil {
+		return nil
+	}
+	switch fault.KindOf(err) {
+	case fault.Timeout, fault.Conflict, fault.Unknown:
+		return fault.After(fault.Unavailable, "open notifications", fault.RetryAfter(err), err)
+	}
+	return err
+}
+
+// unpack deals with the items of a POST. They are independent: what is wrong with one
+// is counted or parked alone.
+func (r *Receiver) unpack(ctx context.Context, m bus.Message) error {
 	in, err := wire.DecodeIngress(m.Data)
 	if err != nil {
 		return err

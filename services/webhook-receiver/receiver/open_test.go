@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -101,6 +102,38 @@ func TestWhatIsFoundInsideOfAStoredPost(t *testing.T) {
 				t.Errorf("%d parked", n)
 			}
 		})
+	}
+}
+
+// The bus parks a message whose handler has timed out forty times, and never one whose
+// handler found something unavailable.
+func TestAPostThatCouldNotBeAuthenticatedInTimeIsTriedAgainAndNeverParked(t *testing.T) {
+	s := newStage(t)
+	r := s.replica(s.options("vault"))
+	l := s.subscribe(nil)
+	release := make(chan struct{})
+	defer close(release)
+	s.login.answer(func(http.ResponseWriter) bool { <-release; return true })
+	post := bus.Message{Data: l.ingress(t, []string{s.login.token(t, nil)}, l.item(anna, s.busy(s.certificate(), anna), nil)), Time: time.Now()}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := r.unpack(ctx, post); fault.KindOf(err) != fault.Timeout {
+		t.Fatalf("the login host hangs, and opening ends with %v", err) // what follows would prove nothing
+	}
+	if err := r.open(ctx, post); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("the bus is told %v: %v", fault.KindOf(err), err)
+	}
+	for kind, want := range map[fault.Kind]fault.Kind{
+		fault.Timeout: fault.Unavailable, fault.Conflict: fault.Unavailable, fault.Unknown: fault.Unavailable,
+		fault.Throttled: fault.Throttled, fault.Unavailable: fault.Unavailable, fault.Cancelled: fault.Cancelled, fault.Invalid: fault.Invalid,
+	} {
+		err := patient(fault.After(kind, "test", time.Minute, nil))
+		if fault.KindOf(err) != want || fault.RetryAfter(err) != time.Minute {
+			t.Errorf("%v: the bus is told %v, and to wait %v", kind, fault.KindOf(err), fault.RetryAfter(err))
+		}
+	}
+	if patient(nil) != nil {
+		t.Error("success became an error")
 	}
 }
 
