@@ -165,6 +165,11 @@ func (s *stage) deps() (run.Deps, *run.Telemetry) {
 func (s *stage) replica(o Options) *replica {
 	s.t.Helper()
 	deps, telemetry := s.deps()
+	return s.replicaWith(deps, telemetry, o)
+}
+
+func (s *stage) replicaWith(deps run.Deps, telemetry *run.Telemetry, o Options) *replica {
+	s.t.Helper()
 	r, err := newReceiver(s.t.Context(), deps, o)
 	must(s.t, err)
 	ctx, stop := context.WithCancel(s.t.Context())
