@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"slices"
 	"strconv"
 	"testing"
 	"time"
 
-	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/pbx/pbxsim"
 	"offhook.dev/services/e2e/procs"
@@ -324,7 +322,7 @@ func sleptThroughTheLease(t *testing.T, binaries procs.Binaries) {
 		t.Error("the first writer had nothing in hand when it fell asleep: nothing was tried")
 	}
 	order := []presence.Status{states[1].status, states[2].status}
-	for _, w := range late(after, order) {
+	for _, w := range pbxsim.Late(after, order) {
 		t.Errorf("an older status landed after a newer one: %+v", w)
 	}
 }
@@ -334,36 +332,5 @@ func (l *load) all(t *testing.T, to int) {
 	t.Helper()
 	for i := range l.users {
 		must(t, l.set(t.Context(), i, to))
-	}
-}
-
-// late returns the writes that put an older status over a newer one of the same
-// extension. order is the truth, oldest first, without repetition.
-func late(all []pbxsim.Write, order []presence.Status) []pbxsim.Write {
-	newest := map[identity.Extension]int{}
-	var found []pbxsim.Write
-	for _, w := range all {
-		at := slices.Index(order, w.Status)
-		if at < newest[w.Extension] {
-			found = append(found, w)
-		}
-		newest[w.Extension] = max(newest[w.Extension], at)
-	}
-	return found
-}
-
-func TestAnOlderStatusAfterANewerOneIsFound(t *testing.T) {
-	order := []presence.Status{presence.DND, presence.Away}
-	write := func(ext identity.Extension, s presence.Status) pbxsim.Write {
-		return pbxsim.Write{Extension: ext, Status: s}
-	}
-	right := []pbxsim.Write{write("100", presence.DND), write("101", presence.Away), write("100", presence.Away), write("100", presence.Away)}
-	if found := late(right, order); len(found) != 0 {
-		t.Errorf("found %v in a ledger that is right", found)
-	}
-	for _, wrong := range []pbxsim.Write{write("100", presence.DND), write("101", presence.DND), write("101", presence.Lunch)} {
-		if found := late(append(slices.Clone(right), wrong), order); len(found) != 1 {
-			t.Errorf("%+v after the newer status is not found", wrong)
-		}
 	}
 }
