@@ -24,9 +24,10 @@ lint: tools
 gen: tools
 	PATH=$(TOOLS):$$PATH buf generate
 
-gen-check: tools ## generated code is what the .proto files say
+gen-check: tools ## generated code is what the .proto files say, and they break nobody
 	PATH=$(TOOLS):$$PATH buf lint
 	sh deploy/tools/gen-check.sh
+	sh deploy/tools/breaking-check.sh
 
 tools: $(TOOLS)/staticcheck
 $(TOOLS)/staticcheck: deploy/tools/go.mod
