@@ -19,9 +19,9 @@ import (
 // Scope is the instrumentation scope of this package's spans and metrics.
 const Scope = "offhook.dev/libs/pbx"
 
-// telemetry holds the instruments: offhook_pbx_requests_total{system,op,result}
+// telemetry holds the instruments: offhook_pbx_requests{system,op,result}
 // counts tries (not calls), with result "ok" or the error's kind;
-// offhook_pbx_request_seconds{system,op} is how long they took.
+// offhook_pbx_request{system,op} is how long they took.
 type telemetry struct {
 	system   attribute.KeyValue
 	tracer   trace.Tracer
@@ -36,12 +36,12 @@ func newTelemetry(id identity.System, tracer trace.Tracer, meter metric.Meter) (
 	if meter == nil {
 		meter = metricnoop.NewMeterProvider().Meter(Scope)
 	}
-	requests, err := meter.Int64Counter("offhook_pbx_requests_total",
+	requests, err := meter.Int64Counter("offhook_pbx_requests",
 		metric.WithDescription("Requests to phone systems, each try counted."))
 	if err != nil {
 		return nil, fmt.Errorf("pbx metrics: %w", err)
 	}
-	seconds, err := meter.Float64Histogram("offhook_pbx_request_seconds",
+	seconds, err := meter.Float64Histogram("offhook_pbx_request",
 		metric.WithUnit("s"), metric.WithDescription("Duration of requests to phone systems."),
 		metric.WithExplicitBucketBoundaries(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30))
 	if err != nil {

@@ -50,7 +50,7 @@ func TestEveryTryIsCountedAndEveryCallIsASpan(t *testing.T) {
 	}
 }
 
-// counts reads offhook_pbx_requests_total by system, op and result.
+// counts reads offhook_pbx_requests by system, op and result.
 func counts(t *testing.T, reader sdkmetric.Reader) map[[3]string]int64 {
 	t.Helper()
 	var all metricdata.ResourceMetrics
@@ -61,7 +61,7 @@ func counts(t *testing.T, reader sdkmetric.Reader) map[[3]string]int64 {
 	for _, scope := range all.ScopeMetrics {
 		for _, m := range scope.Metrics {
 			sum, ok := m.Data.(metricdata.Sum[int64])
-			if !ok || m.Name != "offhook_pbx_requests_total" {
+			if !ok || m.Name != "offhook_pbx_requests" {
 				continue
 			}
 			for _, point := range sum.DataPoints {

@@ -94,6 +94,8 @@ func wall(s source, imported string) string {
 		return "libraries do not import services"
 	case in("services") && under(to, "services") && !in("services/offhook", "services/e2e") && firstTwo(to) != firstTwo(s.dir):
 		return "nobody imports a service but offhook and e2e"
+	case imported == sdk:
+		return "the SDK's root package alone costs minutes of build: import its sub-packages"
 	case strings.HasPrefix(imported, "github.com/microsoftgraph/") && !in("libs/graph/msgraph"):
 		return "Microsoft's SDK stays in libs/graph/msgraph"
 	case under(to, "proto/gen/offhook/event") && !in("libs/wire", "proto"):
@@ -166,6 +168,8 @@ func calls(s source, where string) []string {
 				found = append(found, where+": "+name+" below main")
 			case name == "time.Sleep":
 				found = append(found, where+": time.Sleep cannot be cancelled")
+			case name == "store.NewLease":
+				found = append(found, where+": leases made by hand are for tests")
 			}
 		}
 		return true
@@ -218,17 +222,28 @@ func TestEachConventionCanBeBroken(t *testing.T) {
 		{"a context from nowhere", "services/user-sync/usersync/x.go", `import "context"; var _ = context.Background`, "below main"},
 		{"an init function", "libs/bus/x.go", `func init() {}`, "init functions"},
 		{"a sleep", "libs/bus/x.go", `import "time"; var _ = time.Sleep`, "cannot be cancelled"},
+		{"the SDK's root package", "libs/graph/msgraph/x.go", `import _ "github.com/microsoftgraph/msgraph-sdk-go"`, "root package"},
+		{"a lease made by hand", "services/pbx-writer/writer/x.go", `import "offhook.dev/libs/store"; var _ = store.NewLease`, "for tests"},
 		{"no package comment", "libs/x/x.go", ``, "0 files have a package comment"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			all, err := sources(fstest.MapFS{c.file: {Data: []byte("package x\n" + c.text + "\n")}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if found := strings.Join(broken(all), "\n"); !strings.Contains(found, c.want) {
-				t.Errorf("not found; found only:\n%s", found)
-			}
+			finds(t, fstest.MapFS{c.file: {Data: []byte("package x\n" + c.text + "\n")}}, c.want)
 		})
+	}
+	t.Run("two package comments", func(t *testing.T) {
+		comment := &fstest.MapFile{Data: []byte("// Package x is x.\npackage x\n")}
+		finds(t, fstest.MapFS{"libs/x/a.go": comment, "libs/x/b.go": comment}, "2 files have a package comment (a.go, b.go)")
+	})
+}
+
+func finds(t *testing.T, tree fs.FS, want string) {
+	t.Helper()
+	all, err := sources(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := strings.Join(broken(all), "\n"); !strings.Contains(found, want) {
+		t.Errorf("not found; found only:\n%s", found)
 	}
 }
