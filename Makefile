@@ -40,11 +40,13 @@ $(TOOLS)/staticcheck: deploy/tools/go.mod
 system: ## a real redis-server and a real Kamailio
 	sh deploy/tools/system.sh
 
-bench: ## the benchmark tables, each with its floor
+bench: ## the benchmark tables, each with its floor; and that of kills
 	go run ./services/offhook bench
+	table=$$(mktemp); OFFHOOK_TABLE=$$table go test -count=1 -timeout 1h ./services/e2e -run TestServicesApart/killing; \
+		code=$$?; cat $$table; rm -f $$table; exit $$code
 
 soak: ## the long form of the fault tests: kills under 200 changes a second, 20 rounds
-	OFFHOOK_SOAK=1 go test -timeout 3h -v ./services/e2e -run TestServicesApart
+	OFFHOOK_SOAK=1 go test -count=1 -timeout 3h -v ./services/e2e -run TestServicesApart
 
 fuzz: ## every fuzz target for a minute
 	sh deploy/tools/fuzz.sh

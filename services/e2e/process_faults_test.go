@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -14,17 +15,22 @@ import (
 	"offhook.dev/services/e2e/procs"
 )
 
-// scale is how much a fault test does: what CI has time for, or with OFFHOOK_SOAK
-// set (make soak) what finds the rare things.
+// scale is how much a fault test does.
 type scale struct {
 	users  string
 	rate   float64 // changes a second
 	rounds int     // how often each process is killed
 }
 
+// scaled is what CI has time for; with OFFHOOK_TABLE set (make bench) a look at the
+// rate that the project aims at, with OFFHOOK_SOAK (make soak) what finds the rare
+// things.
 func scaled() scale {
-	if os.Getenv("OFFHOOK_SOAK") != "" {
+	switch {
+	case os.Getenv("OFFHOOK_SOAK") != "":
 		return scale{"200", 200, 20}
+	case os.Getenv("OFFHOOK_TABLE") != "":
+		return scale{"200", 200, 2}
 	}
 	return scale{"40", 20, 1}
 }
@@ -75,6 +81,7 @@ type load struct {
 	dice    *rand.Rand
 	now     []int // of each user: the index of its state
 	changes int
+	took    time.Duration // until everyone was right, the last time
 }
 
 func newLoad(t *testing.T, s *procs.Stack, users []procs.User) *load {
@@ -162,7 +169,8 @@ func (l *load) converges(t *testing.T) (sweeps float64) {
 		explanation, _ := l.s.Run("offhook", "explain", l.users[wrong[0]].ID) // better than nothing
 		t.Fatalf("after %v sweeps: %s\n%s", sweeps, why, explanation)
 	}
-	t.Logf("%d changes; everyone right %v and %v sweeps after the last", l.changes, time.Since(start).Round(time.Millisecond), sweeps)
+	l.took = time.Since(start).Round(time.Millisecond)
+	t.Logf("%d changes; everyone right %v and %v sweeps after the last", l.changes, l.took, sweeps)
 	return sweeps
 }
 
@@ -185,22 +193,28 @@ func (l *load) sweeps(t *testing.T) (n float64) {
 // are gone, and the minute pass makes up for them.
 const mostSweeps = 3
 
+// victims are all services of the flow, and the broker.
+var victims = []string{"webhook-receiver", "graph-poller", "presence-mapper", "user-sync", "pbx-writer", "control-api", "nats"}
+
 func killedInTurn(t *testing.T, binaries procs.Binaries) {
 	size := scaled()
 	s, users := installation(t, binaries, size)
 	l := newLoad(t, s, users)
 	l.converges(t)
 
-	victims := []string{"webhook-receiver", "graph-poller", "presence-mapper", "user-sync", "pbx-writer", "control-api", "nats"}
+	order := slices.Clone(victims)
+	var took kills
 	for range size.rounds {
-		l.dice.Shuffle(len(victims), func(i, j int) { victims[i], victims[j] = victims[j], victims[i] })
-		for _, victim := range victims {
+		l.dice.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		for _, victim := range order {
 			l.kill(t, victim, size.rate)
 			if sweeps := l.converges(t); sweeps > mostSweeps && victim != "nats" {
 				t.Errorf("after %s was killed it took %v sweeps", victim, sweeps)
 			}
+			took = append(took, kill{victim, l.took})
 		}
 	}
+	took.print(t, size, l.changes)
 
 	// The control: without the writer the comparison must see that something is wrong.
 	s.Process("pbx-writer").Kill()
