@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"bytes"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -81,6 +82,18 @@ func TestWhateverIsWrongIsAnswered202WithNothingInIt(t *testing.T) {
 	}
 	if n, counted := s.held(topology.Ingress), r.noted(t, stored); n != 2 || counted != 2 {
 		t.Errorf("control: %d stored, %d counted", n, counted)
+	}
+}
+
+// What is stored holds tokens as text, and only valid text can be stored: bytes that
+// are none cost neither the POST nor the process.
+func TestATokenThatIsNoTextCostsNothingElse(t *testing.T) {
+	s := newStage(t)
+	r := s.replica(s.options("vault"))
+	l := s.subscribe(nil)
+	data := bytes.Replace(body(t, []string{"TOKEN"}, l.item(anna, nil, nil)), []byte("TOKEN"), []byte("\x8b\xc0\xff"), 1)
+	if got := l.post(t, s.serve(r.Receiver.door()), data); got.status != http.StatusAccepted || r.noted(t, stored) != 1 || s.held(topology.Ingress) != 1 {
+		t.Errorf("answered %d, stored %d", got.status, s.held(topology.Ingress))
 	}
 }
 
