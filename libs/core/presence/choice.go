@@ -35,6 +35,9 @@ func (r *replay) phone(e event) {
 func (r *replay) choose(l *lineState, e event) {
 	powers := r.powers(l)
 	l.Manual, l.Expired = claim{}, false
+	if r.o.PBX.of(e.Status) == clears {
+		r.Cleared = e.At
+	}
 	over := l.Sources
 	if over == Unset {
 		over, _ = powers.Project(r.o.Base)

@@ -11,10 +11,11 @@ import (
 // Verdict is what Decide returns.
 type Verdict struct {
 	Memory Memory
-	Wants  []Want    // all that is wanted now, changed or not: Memory.Wants()
-	Reason Reason    // of the first want; without one why there is none
-	Claims []Claim   // all living claims, the strongest first
-	Wake   time.Time // the next moment at which this can change without a fact; zero: never
+	Wants  []Want     // all that is wanted now, changed or not: Memory.Wants()
+	Teams  *TeamsWant // what is wanted in Teams, changed or not: Memory.TeamsWant(); nil: nothing was ever wanted there
+	Reason Reason     // of the first want; without one why there is none
+	Claims []Claim    // all living claims, the strongest first
+	Wake   time.Time  // the next moment at which this can change without a fact; zero: never
 	// Changed says whether Memory differs from the one handed in. If not, there is
 	// nothing to store, no timer to set and nothing new to want.
 	Changed bool
@@ -42,9 +43,10 @@ type Claimant string
 
 // The claimants, the strongest first.
 const (
-	ManualClaim Claimant = "manual"
-	TeamsClaim  Claimant = "teams"
-	BaseClaim   Claimant = "base"
+	ManualClaim   Claimant = "manual"
+	TeamsClaim    Claimant = "teams"
+	CalendarClaim Claimant = "calendar"
+	BaseClaim     Claimant = "base"
 )
 
 // Claim is one source's hold on a status.
@@ -63,14 +65,16 @@ func Decide(m Memory, f Fact, o Options, now time.Time) Verdict {
 	next := m.clone()
 	next.fold(f, &o, now)
 	run := next.replay(&o, now)
-	next.Mode = o.Mode
+	if next.Mode = o.Mode; o.isPaused(now) {
+		next.Mode = Disabled
+	}
 	next.Gone = slices.DeleteFunc(next.Gone, func(w Want) bool { return !now.Before(w.Since.Add(goneFor)) })
 	v := Verdict{Reason: run.silence()}
 	var first Reason
 	for i := range next.Lines {
 		l := &next.Lines[i]
 		switch {
-		case !o.Mode.Writes():
+		case !next.Mode.Writes():
 			run.release(l, now)
 			continue
 		case v.Reason == NotReadYet || !l.Linked || l.First.IsZero():
@@ -78,27 +82,59 @@ func Decide(m Memory, f Fact, o Options, now time.Time) Verdict {
 		}
 		run.decide(l, now)
 		first = cmp.Or(first, l.Want.Reason)
-		v.Wake = run.next()
 	}
-	v.Reason = cmp.Or(v.Reason, first, NotReadYet)
+	run.show(now)
+	v.Reason, v.Wake = cmp.Or(v.Reason, first, NotReadYet), run.wake(now)
 	v.Memory, v.Wants, v.Claims = next, next.Wants(), run.claims()
+	if want, ok := next.TeamsWant(); ok {
+		v.Teams = &want
+	}
 	v.Changed = !next.equal(m)
 	return v
 }
 
+// isPaused says whether Offhook leaves the person alone for a time.
+func (o *Options) isPaused(now time.Time) bool { return now.Before(o.PausedUntil) }
+
 // silence returns why nothing can be decided for any line, or NoReason.
 func (r *replay) silence() Reason {
+	_, unread := r.unread()
 	switch {
+	case r.o.isPaused(r.At):
+		return Paused
 	case r.o.Mode == PBXToTeams:
 		return ModeObserves
 	case !r.o.Mode.Writes():
 		return ModeDisabled
-	case !slices.ContainsFunc(r.memory.Lines, func(l line) bool { return l.Linked }):
+	case !r.isLinked():
 		return NotLinked
-	case r.o.Mode.ReadsTeams() && r.Teams.SeenAt.IsZero():
+	case unread:
 		return NotReadYet
 	}
 	return NoReason
+}
+
+func (r *replay) isLinked() bool {
+	return slices.ContainsFunc(r.memory.Lines, func(l line) bool { return l.Linked })
+}
+
+// wake returns the next moment at which anything can change without a fact. Where
+// nothing is decided nothing changes; in a pause it may, for what holds afterwards.
+func (r *replay) wake(now time.Time) (first time.Time) {
+	if !r.o.Mode.Writes() && !r.o.Mode.WritesTeams() || !r.isLinked() {
+		return time.Time{}
+	}
+	r.tick() // what is shown in Teams may have changed
+	first = r.next()
+	sooner := func(t time.Time) {
+		if t.After(now) && (first.IsZero() || t.Before(first)) {
+			first = t
+		}
+	}
+	if sooner(instant(r.o.PausedUntil)); r.shows() {
+		r.considerShown(sooner)
+	}
+	return first
 }
 
 // decide sets what is wanted for a line.
@@ -114,19 +150,28 @@ func (r *replay) decide(l *line, now time.Time) {
 // bySources returns what shows without a manual claim. What is shown is s.Sources,
 // already projected; from tells what it was projected from.
 func (r *replay) bySources(s *lineState) (from Status, why Reason) {
-	from = r.sources()
-	if to, _ := r.powers(s).Project(from); to != s.Sources {
+	powers := r.powers(s)
+	from = r.sources(powers)
+	if to, _ := powers.Project(from); to != s.Sources {
 		return s.Sources, Damped
 	}
-	return from, r.sourcesReason(s)
+	return from, r.sourcesReason(s, powers)
 }
 
-func (r *replay) sourcesReason(s *lineState) Reason {
+func (r *replay) sourcesReason(s *lineState, p Powers) Reason {
 	t := r.Teams
+	_, by := r.source(p)
 	switch {
 	case s.Expired:
 		return PersonExpired
+	case r.fallsBack():
+		return CalendarFallback
+	case by == CalendarClaim:
+		return ByCalendar
 	case !r.o.Mode.ReadsTeams():
+		if r.calendarStale() {
+			return CalendarStale
+		}
 		return ByBase
 	case t.Opinion != Unset && !r.fresh():
 		return TeamsStale
@@ -183,12 +228,23 @@ func (r *replay) claims() []Claim {
 			all = append(all, Claim{ManualClaim, l.Line, l.Manual.Status, l.Manual.Since, l.Manual.Until})
 		}
 	}
-	if t := r.Teams; r.o.Mode.ReadsTeams() && t.Opinion != Unset && r.fresh() {
-		c := Claim{Source: TeamsClaim, Status: t.Opinion, Since: t.OpinionSince, Until: r.memory.Reads[len(r.memory.Reads)-1].To.Add(r.o.StaleAfter)}
+	if status := r.teamsOpinion(); status != Unset {
+		t := r.Teams
+		c := Claim{Source: TeamsClaim, Status: status, Since: t.OpinionSince, Until: r.memory.Reads[len(r.memory.Reads)-1].To.Add(r.o.StaleAfter)}
 		if t.Waiting == kept && t.Until.Before(c.Until) {
 			c.Until = t.Until
 		}
 		all = append(all, c)
+	}
+	if status, by, believed := r.calendarOpinion(); status != Unset {
+		c := Claim{Source: CalendarClaim, Status: status, Since: by.From, Until: by.To}
+		if believed.Before(c.Until) {
+			c.Until = believed
+		}
+		all = append(all, c)
+		if n := len(all) - 2; n >= 0 && all[n].Source == TeamsClaim && r.o.Combine == Strongest && status.stronger(all[n].Status) {
+			all[n], all[n+1] = all[n+1], all[n]
+		}
 	}
 	return append(all, Claim{Source: BaseClaim, Status: r.o.Base})
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"offhook.dev/libs/core/calendar"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
 )
@@ -169,8 +170,22 @@ func TestReasons(t *testing.T) {
 	o.Teams = mapped(o.Teams, "Away", "away after 10m")
 	disabled.Mode, observes.Mode = presence.Disabled, presence.PBXToTeams
 	echoed := after(o, at(1), teams("Available", at(1)))
-	echoed.Memory.OwnTeams = []presence.OwnTeams{{Status: presence.DND, From: at(1), Until: at(2)}}
+	echoed.Memory.OwnTeams = []presence.OwnTeams{{Shows: presence.InACall, From: at(1), Until: at(2)}}
 
+	both, strict, absent, pausing := o, presence.DefaultOptions(), o, o
+	both.Mode, strict.Mode, absent.TeamsAbsent, pausing.PausedUntil = presence.Both, presence.Calendar, true, at(90)
+	meeting := presence.CalendarReading{SeenAt: at(1), Intervals: []calendar.Interval{{From: at(1), To: at(60), Class: calendar.Busy}}}
+	calls := func(n int, seen time.Time) presence.Fact {
+		return presence.CallReading{Line: lineOf(0), Calls: n, Since: seen, SeenAt: seen}
+	}
+	pinned := after(both, at(2), teams("Available", at(1)), phoneShows(presence.DND, presence.Person, 2, at(2)))
+	shown := presence.Decide(pinned.Memory, teams("DoNotDisturb", at(3)), both, at(3))
+	inTeams := map[presence.Reason]presence.Verdict{
+		presence.ByCall:             after(both, at(2), teams("Available", at(1)), calls(1, at(2))),
+		presence.AcceptedNotVisible: presence.Decide(pinned.Memory, presence.Tick{}, both, at(4)),
+		presence.Disowned:           presence.Decide(shown.Memory, teams("Available", at(4)), both, at(4)),
+		presence.NothingToShow:      after(both, at(2), teams("Available", at(1)), calls(1, at(1)), calls(0, at(2))),
+	}
 	given := map[presence.Reason]presence.Verdict{
 		presence.NotLinked:      presence.Decide(presence.Memory{}, teams("Busy", at(0)), o, at(0)),
 		presence.NotReadYet:     linked(o),
@@ -186,13 +201,21 @@ func TestReasons(t *testing.T) {
 		presence.Released:       presence.Decide(after(o, at(1), teams("Busy", at(1))).Memory, presence.LinksChanged{Revision: 2}, o, at(2)),
 		presence.ModeDisabled:   after(disabled, at(1), teams("Busy", at(1))),
 		presence.ModeObserves:   after(observes, at(1), teams("Busy", at(1))),
+
+		presence.ByCalendar:       after(o, at(2), teams("Offline", at(1)), meeting),
+		presence.CalendarFallback: after(absent, at(2), meeting),
+		presence.Paused:           after(pausing, at(2), teams("Busy", at(1))),
 	}
+	given[presence.CalendarStale] = presence.Decide(after(strict, at(2), meeting).Memory, presence.Tick{}, strict, at(2+24*60))
 	words, sentences := map[string]bool{}, map[string]bool{}
 	for _, reason := range presence.Reasons() {
 		v, tested := given[reason]
 		got := v.Reason
 		if reason == presence.Released {
 			got = v.Wants[0].Reason
+		}
+		if v, ok := inTeams[reason]; ok {
+			tested, got = true, v.Teams.Reason
 		}
 		if !tested || got != reason {
 			t.Errorf("%v: tested %v, given %v, wants %+v", reason, tested, got, v.Wants)

@@ -1,4 +1,5 @@
-// Package presence decides which status an extension should show and why.
+// Package presence decides which status an extension should show, what Teams should
+// show because of the phone, and why.
 //
 // It is pure: the remembered state, the newest fact, the options and the present
 // time go in, a Verdict comes out. Nothing is ever "saved and put back" (PRODUCT
@@ -15,12 +16,27 @@
 // having just followed the state below the log. The log is judged by today's
 // options; what has left it was judged by the options of its time.
 //
+// Beside the log stand the newest word on each line's calls, and as far back as the
+// log needs them the readings of the calendar, the times at which Teams was read or
+// refused, and what Offhook made Teams show. A refusal older than a successful read
+// says nothing. Of readings the guarantee above holds, if no two are of one moment.
+//
+// # What Teams should show
+//
+// A call is a session, a person's choice is preferred presence, and both are judged
+// with the log: when Teams shows something else than what was preferred, a person has
+// replaced it. Two readings say nothing about that. Offline shows for everybody who is
+// not signed in, whatever is preferred; and what Offhook's own session shows is no
+// person's. Sessions are compared after mapping, what is preferred by availability.
+// When something is wanted there depends on when it was decided, not on when the fact
+// was seen: it is then that it can begin to echo.
+//
 // # What the caller owes
 //
 //   - One Memory per person, stored as JSON, handed in unchanged; Decide does not
 //     modify its arguments and may be repeated by the loser of a compare-and-set.
 //   - Times of one clock (the broker's). A fact from the future counts as seen now.
-//   - A Tick at Wake.
+//   - A Tick at Wake, in a pause as well.
 //   - Before a fact or a Tick the newest Sweep, if Teams was read since the last
 //     one: without it a Teams opinion ends after StaleAfter. No Sweep is needed
 //     where nothing else happens, except when a source that had failed recovers.

@@ -3,11 +3,12 @@ package presence
 import (
 	"time"
 
+	"offhook.dev/libs/core/calendar"
 	"offhook.dev/libs/core/identity"
 )
 
 // Fact is something observed, or the passing of time: one of TeamsReading,
-// StatusReading, Sweep, LinksChanged, Chosen and Tick.
+// CalendarReading, StatusReading, CallReading, Sweep, LinksChanged, Chosen and Tick.
 type Fact interface{ fact() }
 
 // Source is the way on which a Teams reading came.
@@ -27,6 +28,17 @@ type TeamsReading struct {
 	SeenAt       time.Time
 	Source       Source
 	Sequence     string // presence.sequenceNumber, sorts as a string; "" where the cloud or the notification lacks it
+}
+
+// CalendarReading is what the person's calendar held from SeenAt on: when it was
+// read, and the intervals known then. What they say counts from SeenAt until the
+// next reading, for at most 24 hours.
+type CalendarReading struct {
+	SeenAt    time.Time // the start of the request
+	Intervals []calendar.Interval
+	// Problem says that there is no calendar to read (no mailbox, no permission): it
+	// has no opinion, and nobody waits for it.
+	Problem bool
 }
 
 // Origin is the writer's word on who caused what a phone system shows (docs/design.md, invariant 4).
@@ -59,11 +71,22 @@ type StatusReading struct {
 	LastPerson *Choice
 }
 
+// CallReading is in how many calls a line is, by the word of a live watch.
+type CallReading struct {
+	Line   identity.Line
+	Calls  int       // a phone that rings is in none yet
+	Since  time.Time // when the first of them was seen, or when the last one had ended
+	SeenAt time.Time // when the watch confirmed it; without another word a call is taken for ended ten minutes later
+}
+
 // Sweep says that the Teams source was read for this person from Began to Ended,
 // whether or not anything had changed, or (OK false) that the read failed.
 type Sweep struct {
 	Began, Ended time.Time
 	OK           bool
+	// Denied says why the read failed: nobody may read Teams here, because the
+	// permission is missing or was withdrawn. It holds until a later read succeeds.
+	Denied bool
 }
 
 // Link pairs the person with a line.
@@ -93,9 +116,11 @@ type Chosen struct {
 // Tick says that time has passed, or that options changed.
 type Tick struct{}
 
-func (TeamsReading) fact()  {}
-func (StatusReading) fact() {}
-func (Sweep) fact()         {}
-func (LinksChanged) fact()  {}
-func (Chosen) fact()        {}
-func (Tick) fact()          {}
+func (TeamsReading) fact()    {}
+func (CalendarReading) fact() {}
+func (StatusReading) fact()   {}
+func (CallReading) fact()     {}
+func (Sweep) fact()           {}
+func (LinksChanged) fact()    {}
+func (Chosen) fact()          {}
+func (Tick) fact()            {}

@@ -1,9 +1,11 @@
 package presence
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
+	"offhook.dev/libs/core/calendar"
 	"offhook.dev/libs/core/identity"
 )
 
@@ -14,18 +16,24 @@ func (m *Memory) fold(f Fact, o *Options, now time.Time) {
 	case TeamsReading:
 		m.foldTeams(f, now)
 		m.foldRead(f.SeenAt, o, now)
+	case CalendarReading:
+		m.foldCalendar(f, now)
 	case Sweep:
 		if f.OK {
 			m.foldRead(f.Began, o, now)
+		} else if f.Denied {
+			m.foldDenied(f.Began, now)
 		}
 	case StatusReading:
 		m.foldStatus(f, now)
+	case CallReading:
+		m.foldCall(f, now)
 	case Chosen:
 		m.insert(event{Kind: orderChoice, At: f.At, Line: f.Line, Status: f.Status, Until: instant(f.Until), By: f.By}, now)
 	case LinksChanged:
 		m.foldLinks(f, o, now)
 	}
-	m.shorten(o)
+	m.shorten(o, now)
 }
 
 // foldTeams logs a reading. Polls order among themselves by their sequence where
@@ -37,6 +45,9 @@ func (m *Memory) foldTeams(f TeamsReading, now time.Time) {
 	}
 	e := event{Kind: teamsRead, At: notAfter(f.SeenAt, now), Availability: f.Availability, Activity: f.Activity,
 		Source: f.Source, Sequence: f.Sequence}
+	if m.TeamsFirst.IsZero() || e.At.Before(m.TeamsFirst) {
+		m.TeamsFirst = e.At
+	}
 	if past := m.Past.Teams; !past.SeenAt.IsZero() && !e.At.After(past.SeenAt) || e.isPoll() && e.Sequence < past.Sequence {
 		return
 	}
@@ -68,7 +79,83 @@ func (m *Memory) foldRead(at time.Time, o *Options, now time.Time) {
 			last.To = next.To
 		}
 	}
-	m.Reads = joined[max(0, len(joined)-spansMax):]
+	m.Reads = joined
+	if n := len(m.Denials); n > 0 && !at.Before(m.Denials[n-1].Last) && (m.Denials[n-1].To.IsZero() || at.Before(m.Denials[n-1].To)) {
+		m.Denials[n-1].To = at
+	}
+}
+
+// foldDenied notes that Teams may not be read. A refusal older than a successful
+// read, or than a refusal known, says nothing.
+func (m *Memory) foldDenied(at time.Time, now time.Time) {
+	if at = notAfter(at, now); at.IsZero() || len(m.Reads) > 0 && !at.After(m.Reads[len(m.Reads)-1].To) {
+		return
+	}
+	if n := len(m.Denials); n == 0 || !m.Denials[n-1].To.IsZero() {
+		m.Denials = append(m.Denials, denial{From: at, Last: at})
+	} else if at.After(m.Denials[n-1].Last) {
+		m.Denials[n-1].Last = at
+	}
+}
+
+// foldCalendar puts a reading of the calendar into its place and drops from each
+// reading what cannot count: intervals over before it was made, or not begun when
+// the next one replaced it.
+func (m *Memory) foldCalendar(f CalendarReading, now time.Time) {
+	read := calendarRead{SeenAt: notAfter(f.SeenAt, now), Problem: f.Problem}
+	if read.SeenAt.IsZero() || len(m.Calendars) > 0 && read.SeenAt.Before(m.Calendars[0].SeenAt) && !m.Calendars[0].SeenAt.After(m.Past.At) {
+		return
+	}
+	for _, i := range f.Intervals {
+		i.From, i.To = instant(i.From), instant(i.To)
+		if i.Class = calendarClasses[classIndex(i.Class)]; !f.Problem && i.To.After(i.From) && i.To.After(read.SeenAt) {
+			read.Intervals = append(read.Intervals, i)
+		}
+	}
+	slices.SortFunc(read.Intervals, func(a, b calendar.Interval) int { return cmp.Or(a.To.Compare(b.To), compareIntervals(a, b)) })
+	read.Intervals = read.Intervals[:min(len(read.Intervals), intervalsMost)]
+	slices.SortFunc(read.Intervals, compareIntervals)
+	read.Intervals = slices.Compact(read.Intervals)
+
+	at, known := slices.BinarySearchFunc(m.Calendars, read.SeenAt, func(c calendarRead, t time.Time) int { return c.SeenAt.Compare(t) })
+	if at+1 < len(m.Calendars) && known {
+		read = read.upTo(m.Calendars[at+1].SeenAt)
+	} else if at < len(m.Calendars) && !known {
+		read = read.upTo(m.Calendars[at].SeenAt)
+	}
+	switch {
+	case !known:
+		m.Calendars = slices.Insert(m.Calendars, at, read)
+	case m.Calendars[at].compare(read) < 0:
+		m.Calendars[at] = read
+	}
+	if at > 0 {
+		m.Calendars[at-1] = m.Calendars[at-1].upTo(read.SeenAt)
+	}
+}
+
+// upTo returns c without what begins at or after end.
+func (c calendarRead) upTo(end time.Time) calendarRead {
+	if !slices.ContainsFunc(c.Intervals, func(i calendar.Interval) bool { return !i.From.Before(end) }) {
+		return c
+	}
+	c.Intervals = slices.DeleteFunc(slices.Clone(c.Intervals), func(i calendar.Interval) bool { return !i.From.Before(end) })
+	if len(c.Intervals) == 0 {
+		c.Intervals = nil
+	}
+	return c
+}
+
+// foldCall keeps the newest word of a watch. Of two of one moment the one with more
+// calls counts: a phone in a call is not shown as free.
+func (m *Memory) foldCall(f CallReading, now time.Time) {
+	if f.SeenAt.IsZero() || m.Links > 0 && m.line(f.Line) == nil {
+		return
+	}
+	l, c := m.addLine(f.Line), call{max(0, f.Calls), instant(f.Since), notAfter(f.SeenAt, now)}
+	if cmp.Or(c.SeenAt.Compare(l.Call.SeenAt), cmp.Compare(c.Calls, l.Call.Calls), c.Since.Compare(l.Call.Since)) > 0 {
+		l.Call = c
+	}
 }
 
 // foldStatus keeps the newest reading of a line and logs the choices it tells of.
@@ -163,20 +250,65 @@ func (m *Memory) insert(e event, now time.Time) {
 	}
 }
 
-// shorten moves the oldest events from the log into the past.
-func (m *Memory) shorten(o *Options) {
+// shorten moves the oldest events from the log into the past, and forgets what only
+// they needed: calendars that were replaced, times of reads and refusals, and what
+// Offhook no longer shows.
+func (m *Memory) shorten(o *Options, now time.Time) {
 	n := 0
 	for rest := m.Log; len(rest) > logMost || len(rest) > logged && rest[0].At.Before(rest[len(rest)-1].At.Add(-logSpan)); rest = m.Log[n:] {
 		n++
 	}
-	if n == 0 {
+	past := m.cut(o, now)
+	for n < len(m.Log) && !m.Log[n].At.After(past) {
+		n++
+	}
+	if n > 0 || past.After(m.Past.At) {
+		run := m.begin(o)
+		for _, e := range m.Log[:n] {
+			run.apply(e)
+		}
+		run.pass(past)
+		m.Past, m.Log = run.state, slices.Delete(m.Log, 0, n)
+	}
+	m.Reads, m.Denials = m.Reads[max(0, len(m.Reads)-spansMax):], m.Denials[max(0, len(m.Denials)-spansMax):]
+	m.OwnTeams = m.OwnTeams[max(0, len(m.OwnTeams)-logMost):]
+	begin := m.Past.At
+	if begin.IsZero() {
 		return
 	}
-	run := m.begin(o)
-	for _, e := range m.Log[:n] {
-		run.apply(e)
+	for len(m.Calendars) > 1 && !m.Calendars[1].SeenAt.After(begin) {
+		m.Calendars = slices.Delete(m.Calendars, 0, 1)
 	}
-	m.Past, m.Log = run.state, slices.Delete(m.Log, 0, n)
+	m.OwnTeams = slices.DeleteFunc(m.OwnTeams, func(w OwnTeams) bool { return !w.Until.Add(maskFor).After(begin) })
+}
+
+// cut returns the moment up to which the past must reach, so that what is beyond its
+// bound can be forgotten: readings of the calendar, times of reads and of refusals,
+// own doings. Zero: nothing is.
+func (m *Memory) cut(o *Options, now time.Time) (past time.Time) {
+	reach := func(t time.Time) {
+		if t.After(past) && !t.After(now) {
+			past = t
+		}
+	}
+	for rest := m.Calendars; len(rest) > logMost || len(rest) > logged && rest[1].SeenAt.Before(rest[len(rest)-1].SeenAt.Add(-logSpan)); rest = rest[1:] {
+		reach(rest[1].SeenAt)
+	}
+	for rest := m.Reads; len(rest) > spansMax; rest = rest[1:] {
+		reach(rest[0].To.Add(o.StaleAfter))
+	}
+	for rest := m.Denials; len(rest) > spansMax; rest = rest[1:] {
+		reach(rest[0].To)
+	}
+	if n := len(m.OwnTeams) - ownMost; n > 0 {
+		ends := make([]time.Time, len(m.OwnTeams))
+		for i := range m.OwnTeams {
+			ends[i] = m.OwnTeams[i].Until.Add(maskFor)
+		}
+		slices.SortFunc(ends, time.Time.Compare)
+		reach(ends[n-1])
+	}
+	return past
 }
 
 // notAfter returns t, or now where t is later.

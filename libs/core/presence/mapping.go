@@ -31,6 +31,9 @@ type meaning struct {
 	After  time.Duration // how long the reading must have stood
 }
 
+// same says whether both mean the same, delays apart.
+func (m meaning) same(o meaning) bool { return m.Status == o.Status && m.Keep == o.Keep }
+
 // DefaultMapping returns the table of docs/presence.md.
 func DefaultMapping() Mapping {
 	m := Mapping{make(map[string]meaning)}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"offhook.dev/libs/core/calendar"
 	"offhook.dev/libs/core/identity"
 )
 
@@ -16,6 +17,10 @@ const (
 	logSpan  = 2 * time.Minute
 	logMost  = 32
 	spansMax = 4
+	// ownMost bounds what is remembered of Offhook's own doings in Teams, and
+	// intervalsMost a calendar: those that end first stay.
+	ownMost       = 16
+	intervalsMost = 256
 	// goneFor is how long the release of a removed link is still listed, so that a
 	// minute pass can publish it if the first attempt was lost.
 	goneFor = time.Hour
@@ -28,19 +33,44 @@ type Memory struct {
 	Links uint64 `json:"links,omitempty"` // revision of the list of links; 0: never told
 	Lines []line `json:"lines,omitempty"` // sorted
 	Reads []span `json:"reads,omitempty"` // when Teams was read without a gap of StaleAfter, in order
-	// OwnTeams is what Offhook itself made Teams show, and when. A reading equal to
-	// it says nothing about the person.
+	// TeamsFirst is when Teams was seen first; zero: never.
+	TeamsFirst time.Time `json:"teams_first,omitzero"`
+	Denials    []denial  `json:"denials,omitempty"` // in order, apart
+	// Calendars are the readings of the calendar, in order: the newest, and older ones
+	// as far back as the log needs them.
+	Calendars []calendarRead `json:"calendars,omitempty"`
+	// OwnTeams is what Offhook itself made Teams show, in the order of From. A reading
+	// equal to it says nothing about the person.
 	OwnTeams []OwnTeams `json:"own_teams,omitempty"`
-	Past     state      `json:"past,omitzero"` // where everything older than Log left the person
-	Log      []event    `json:"log,omitempty"` // in the order of event.compare
+	Teams    TeamsWant  `json:"teams_want,omitzero"`
+	Pinned   time.Time  `json:"pinned,omitzero"` // the choice that was last preferred in Teams: its claim.Since
+	Past     state      `json:"past,omitzero"`   // where everything older than Log left the person
+	Log      []event    `json:"log,omitempty"`   // in the order of event.compare
 	Gone     []Want     `json:"gone,omitempty"`
 }
 
-// OwnTeams is a status that Offhook made Teams show, after mapping.
+// OwnTeams is something that Offhook wanted Teams to show.
 type OwnTeams struct {
-	Status Status    `json:"status"`
-	From   time.Time `json:"from"`
-	Until  time.Time `json:"until,omitzero"` // zero: still live
+	Shows     string    `json:"shows"` // "availability/activity"
+	Preferred bool      `json:"preferred,omitempty"`
+	From      time.Time `json:"from"`
+	Until     time.Time `json:"until"`           // when it ended, or ends unless it is refreshed
+	Choice    time.Time `json:"choice,omitzero"` // of a preferred one: Since of the claim that caused it
+}
+
+// denial is a time in which nobody could read Teams for want of permission.
+type denial struct {
+	From time.Time `json:"from"`
+	Last time.Time `json:"last"`        // the newest refusal
+	To   time.Time `json:"to,omitzero"` // the read that succeeded again; zero: none yet
+}
+
+// calendarRead is a reading of the calendar, without the intervals that cannot
+// count any more.
+type calendarRead struct {
+	SeenAt    time.Time           `json:"seen_at"`
+	Problem   bool                `json:"problem,omitempty"`
+	Intervals []calendar.Interval `json:"intervals,omitempty"` // never changed in place
 }
 
 // line is what is remembered of a line outside the log.
@@ -51,6 +81,7 @@ type line struct {
 	Powers    Powers        `json:"powers"`
 	First     time.Time     `json:"first,omitzero"` // the first reading since linking
 	Shown     shown         `json:"shown,omitzero"` // the newest reading
+	Call      call          `json:"call,omitzero"`  // the newest word on calls
 	DecidedOn int64         `json:"decided_on,omitempty"`
 	Want      Want          `json:"want,omitzero"`
 }
@@ -60,6 +91,13 @@ type shown struct {
 	Origin      Origin    `json:"origin"`
 	SeenAt      time.Time `json:"seen_at"`
 	Observation int64     `json:"observation"`
+}
+
+// call is what a watch said about a line.
+type call struct {
+	Calls  int       `json:"calls,omitempty"`
+	Since  time.Time `json:"since,omitzero"`
+	SeenAt time.Time `json:"seen_at"`
 }
 
 // span is a time of reads; the last began at To.
@@ -135,13 +173,32 @@ func (m Memory) Wants() []Want {
 // equal says whether both remember the same.
 func (m Memory) equal(o Memory) bool {
 	return m.Mode == o.Mode && m.Links == o.Links && slices.Equal(m.Lines, o.Lines) && slices.Equal(m.Reads, o.Reads) &&
-		slices.Equal(m.OwnTeams, o.OwnTeams) && m.Past.equal(o.Past) && slices.Equal(m.Log, o.Log) && slices.Equal(m.Gone, o.Gone)
+		slices.Equal(m.OwnTeams, o.OwnTeams) && m.TeamsFirst == o.TeamsFirst && slices.Equal(m.Denials, o.Denials) &&
+		m.Teams == o.Teams && m.Pinned == o.Pinned && slices.EqualFunc(m.Calendars, o.Calendars, calendarRead.equal) && m.Past.equal(o.Past) && slices.Equal(m.Log, o.Log) && slices.Equal(m.Gone, o.Gone)
 }
 
 func (m Memory) clone() Memory {
 	m.Lines, m.Reads, m.OwnTeams = slices.Clone(m.Lines), slices.Clone(m.Reads), slices.Clone(m.OwnTeams)
+	m.Denials, m.Calendars = slices.Clone(m.Denials), slices.Clone(m.Calendars)
 	m.Past, m.Log, m.Gone = m.Past.clone(), slices.Clone(m.Log), slices.Clone(m.Gone)
 	return m
+}
+
+func (c calendarRead) equal(o calendarRead) bool { return c.compare(o) == 0 }
+
+// compare orders readings by time; the rest makes the order total.
+func (c calendarRead) compare(o calendarRead) int {
+	problem := func(c calendarRead) int {
+		if c.Problem {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(c.SeenAt.Compare(o.SeenAt), cmp.Compare(problem(c), problem(o)), slices.CompareFunc(c.Intervals, o.Intervals, compareIntervals))
+}
+
+func compareIntervals(a, b calendar.Interval) int {
+	return cmp.Or(a.From.Compare(b.From), cmp.Compare(classIndex(a.Class), classIndex(b.Class)), a.To.Compare(b.To))
 }
 
 // line returns the remembered line, or nil.

@@ -9,8 +9,7 @@ import (
 // Mode says which way presence flows (docs/presence.md).
 type Mode string
 
-// The modes. Only the claims manual, teams and base are decided so far: Calendar
-// knows manual and base, Both is TeamsToPBX towards the phone system.
+// The modes. In TeamsToPBX and Both the calendar shows where Teams has no opinion.
 const (
 	Disabled   Mode = "disabled"
 	TeamsToPBX Mode = "teams-to-pbx"
@@ -22,16 +21,21 @@ const (
 // Writes says whether the mode writes to phone systems.
 func (m Mode) Writes() bool { return m == TeamsToPBX || m == Both || m == Calendar }
 
+// WritesTeams says whether calls and choices on the phone are shown in Teams in
+// this mode.
+func (m Mode) WritesTeams() bool { return m == PBXToTeams || m == Both }
+
 // ReadsTeams says whether Teams presence is a source of claims in this mode.
 func (m Mode) ReadsTeams() bool { return m == TeamsToPBX || m == Both }
 
 // Combine says which of the sources shows where both have an opinion.
 type Combine string
 
-// The ways to combine.
+// The ways to combine. Statuses are strong in this order: dnd, away, business-trip,
+// lunch, available.
 const (
-	TeamsFirst Combine = "teams-first"
-	Strongest  Combine = "strongest"
+	TeamsFirst Combine = "teams-first" // Teams; the calendar where Teams has no opinion
+	Strongest  Combine = "strongest"   // the stronger of both
 )
 
 // Policy says what a person's choice does.
@@ -65,11 +69,19 @@ type Manual struct {
 type Options struct {
 	Mode       Mode
 	Teams      Mapping
+	Calendar   CalendarMapping
+	PBX        PBXMapping
 	Base       Status // what shows where no source has an opinion
 	Combine    Combine
 	Manual     Manual
 	Damping    time.Duration // how long a status that rings must stand before it replaces one that does not
-	StaleAfter time.Duration // how long an opinion survives without a successful read of its source
+	StaleAfter time.Duration // how long an opinion of Teams survives without a successful read
+	// TeamsAbsent says that there is no Teams presence to read or write: the cloud has
+	// none, or it is not authorised. TeamsToPBX and Both are then like Calendar.
+	TeamsAbsent bool
+	// PausedUntil is when Offhook takes care of the person again, which it does not
+	// before; zero: not paused.
+	PausedUntil time.Time
 }
 
 // DefaultOptions returns the defaults of the configuration.
@@ -77,6 +89,8 @@ func DefaultOptions() Options {
 	return Options{
 		Mode:       TeamsToPBX,
 		Teams:      DefaultMapping(),
+		Calendar:   DefaultCalendarMapping(),
+		PBX:        DefaultPBXMapping(),
 		Base:       Available,
 		Combine:    TeamsFirst,
 		Manual:     Manual{Policy: Auto, Max: 4 * 60, Zone: time.UTC, Scope: OnExtension},

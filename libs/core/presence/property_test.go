@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"offhook.dev/libs/core/calendar"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
 )
@@ -45,6 +46,44 @@ func TestDecidingTwiceIsDecidingOnceAndChangesNoArgument(t *testing.T) {
 	}
 }
 
+// The same holds of what is shown in Teams, and being late never changes what is
+// decided then: whoever looks at Wake and whoever looks later agree.
+func TestBothDirectionsDecideOnceAndNeverMissAWake(t *testing.T) {
+	r := rand.New(rand.NewPCG(seed(t), 0))
+	for range 300 {
+		h, powers := bothWays(r)
+		o := options(h)
+		var v presence.Verdict
+		for tick, facts := range inOrder(h, powers) {
+			now := moment(tick)
+			for _, f := range facts {
+				v = presence.Decide(v.Memory, f, o, now)
+				again := presence.Decide(stored(t, v.Memory), f, o, now)
+				if again.Changed || undated(again) != undated(v) || inTeams(again) != inTeams(v) || again.Wake != v.Wake {
+					t.Fatalf("%+v again: changed %v, %s %s\nat first: %s %s\n%s", f, again.Changed, undated(again), inTeams(again), undated(v), inTeams(v), told(h))
+				}
+				if want, ok := v.Memory.TeamsWant(); ok != (v.Teams != nil) || ok && want != *v.Teams {
+					t.Fatalf("the verdict wants %v in Teams, its memory %v", v.Teams, want)
+				}
+			}
+			if !v.Wake.IsZero() {
+				early := now.Add(time.Duration(r.Int64N(int64(v.Wake.Sub(now)))))
+				if tick := presence.Decide(v.Memory, presence.Tick{}, o, early); tick.Changed || undated(tick) != undated(v) {
+					t.Fatalf("at %v, before Wake %v: %s %s\n was %s %s\n%s", early, v.Wake, undated(tick), inTeams(tick), undated(v), inTeams(v), told(h))
+				}
+			}
+			for !v.Wake.IsZero() && !v.Wake.After(moment(tick+1)) {
+				woken := v.Wake
+				if !woken.After(now) {
+					t.Fatalf("Wake %v is not after %v", woken, now)
+				}
+				now = woken
+				v = presence.Decide(v.Memory, presence.Tick{}, o, now)
+			}
+		}
+	}
+}
+
 // within is a handful of facts that the package promises to put into order: links,
 // first readings, and up to four choices and Teams readings with sequences that
 // may contradict their times.
@@ -70,10 +109,28 @@ func within(r *rand.Rand) []presence.Fact {
 	return facts
 }
 
+// beside is what is remembered outside the log.
+func beside(r *rand.Rand) []presence.Fact {
+	var facts []presence.Fact
+	for n := range 3 {
+		seen := at(1 + 6*n + r.IntN(6)) // no two readings begin at one moment
+		from := seen.Add(time.Duration(r.IntN(40)-20) * time.Minute)
+		facts = append(facts, presence.CalendarReading{SeenAt: seen, Problem: r.IntN(6) == 0, Intervals: []calendar.Interval{
+			{From: from, To: from.Add(time.Duration(1+r.IntN(30)) * time.Minute), Class: one(r, calendar.Busy, calendar.OOF, calendar.Tentative)},
+			{From: at(5), To: at(15), Class: calendar.WorkingElsewhere}}},
+			presence.CallReading{Line: lineOf(0), Calls: r.IntN(3), SeenAt: at(1 + r.IntN(20))})
+	}
+	if r.IntN(4) == 0 {
+		facts = append(facts, presence.Sweep{Began: at(20), Ended: at(20), Denied: true})
+	}
+	return facts
+}
+
 func TestOrderAndRepetitionOfFactsDoNotMatter(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed(t), 0))
 	for range 5_000 {
-		facts, o := within(r), presence.DefaultOptions()
+		facts, o := append(within(r), beside(r)...), presence.DefaultOptions()
+		o.Mode = one(r, presence.TeamsToPBX, presence.TeamsToPBX, presence.Calendar)
 		o.Manual.Policy = one(r, presence.Auto, presence.Auto, presence.UntilCleared, presence.Ignore)
 		verdict := func(facts []presence.Fact) string {
 			var m presence.Memory
@@ -127,6 +184,7 @@ func TestNothingIsWantedBeforeBothSidesAreRead(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed(t), 0))
 	for range 1_000 {
 		h, powers := history(r)
+		h.Rules.Mode, h.Rules.Absent = "teams-to-pbx", false
 		o := options(h)
 		var v presence.Verdict
 		teams, lines := false, map[identity.Line]bool{}
@@ -174,9 +232,11 @@ func TestDampingIsBoundedAndOnlyTowardsRinging(t *testing.T) {
 	}
 }
 
-// linked returns the verdict on a person with one line of a 3CX, read once.
+// linked returns the verdict on a person with one line of a 3CX, read once, and no
+// calendar.
 func linked(o presence.Options) presence.Verdict {
 	v := presence.Decide(presence.Memory{}, presence.LinksChanged{Revision: 1, Links: []presence.Link{{Line: lineOf(0), Revision: 7, Powers: systems[0]}}}, o, at(0))
+	v = presence.Decide(v.Memory, presence.CalendarReading{SeenAt: at(0), Problem: true}, o, at(0))
 	return presence.Decide(v.Memory, phoneShows(presence.Available, presence.Person, 1, at(0)), o, at(0))
 }
 

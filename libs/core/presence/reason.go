@@ -25,6 +25,14 @@ const (
 	ModeObserves
 	NotLinked
 	NotReadYet
+	ByCalendar
+	CalendarStale
+	CalendarFallback
+	Paused
+	ByCall
+	AcceptedNotVisible
+	Disowned
+	NothingToShow
 )
 
 var reasons = [...]struct{ word, explanation string }{
@@ -42,7 +50,17 @@ var reasons = [...]struct{ word, explanation string }{
 	ModeDisabled:   {"mode-disabled", "Presence is switched off for this person."},
 	ModeObserves:   {"mode-observes", "In this mode Offhook reads the phone system and writes nothing to it."},
 	NotLinked:      {"not-linked", "The person has no extension."},
-	NotReadYet:     {"not-read-yet", "Nothing is decided before Teams and the extension have been read once."},
+	NotReadYet:     {"not-read-yet", "Nothing is decided before Teams or the calendar, and the extension, have been read once."},
+
+	ByCalendar:       {"calendar", "The calendar shows it."},
+	CalendarStale:    {"calendar-stale", "The calendar could not be read for a day, so what it said has ended."},
+	CalendarFallback: {"calendar-fallback", "Teams presence may not be read or does not exist here, so the calendar decides, or the base status where it is silent."},
+	Paused:           {"paused", "Offhook is paused for this person."},
+
+	ByCall:             {"call", "The person is in a call on the phone."},
+	AcceptedNotVisible: {"accepted-not-visible", "Microsoft accepted the preferred presence and Teams does not show it, as when nobody is signed in there; it ends by itself."},
+	Disowned:           {"disowned", "What Offhook made Teams show has been replaced by the person or has run out, so nothing is cleared and nothing fought for."},
+	NothingToShow:      {"nothing-to-show", "Neither a call nor a choice on the phone is to be shown in Teams."},
 }
 
 // Reasons lists all reasons, without NoReason.

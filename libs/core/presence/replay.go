@@ -2,6 +2,7 @@ package presence
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"offhook.dev/libs/core/identity"
@@ -16,8 +17,17 @@ const maskFor = 90 * time.Second
 type state struct {
 	At      time.Time   `json:"at,omitzero"`
 	Teams   teams       `json:"teams,omitzero"`
+	Pin     pin         `json:"pin,omitzero"`
 	Lines   []lineState `json:"lines,omitempty"`
 	Ordered time.Time   `json:"ordered,omitzero"` // the newest choice made in Offhook
+	Cleared time.Time   `json:"cleared,omitzero"` // the newest choice that ends what is preferred in Teams
+}
+
+// pin is what Teams showed of the newest presence that was preferred there.
+type pin struct {
+	From time.Time `json:"from"`           // of the OwnTeams it belongs to
+	Seen time.Time `json:"seen,omitzero"`  // when Teams first showed it; zero: not yet
+	Lost bool      `json:"lost,omitempty"` // Teams showed it, and then something else of the person's
 }
 
 // teams is the newest reading and the opinion, which may still be an older one's.
@@ -76,7 +86,7 @@ func (s state) clone() state {
 }
 
 func (s state) equal(o state) bool {
-	return s.At == o.At && s.Teams == o.Teams && s.Ordered == o.Ordered && slices.Equal(s.Lines, o.Lines)
+	return s.At == o.At && s.Teams == o.Teams && s.Pin == o.Pin && s.Ordered == o.Ordered && s.Cleared == o.Cleared && slices.Equal(s.Lines, o.Lines)
 }
 
 func (s *state) line(id identity.Line) *lineState {
@@ -104,15 +114,13 @@ func (m *Memory) replay(o *Options, now time.Time) *replay {
 	}
 	run.pass(now)
 	run.tick()
+	run.seePin()
 	return run
 }
 
 // begin returns the past as today's options, links and powers have it.
 func (m *Memory) begin(o *Options) *replay {
 	run := &replay{state: m.Past.clone(), memory: m, o: o}
-	if run.At.IsZero() && len(m.Log) > 0 {
-		run.At = m.Log[0].At
-	}
 	for i := range m.Lines {
 		if run.line(m.Lines[i].Line) == nil {
 			run.Lines = append(run.Lines, lineState{Line: m.Lines[i].Line})
@@ -146,6 +154,7 @@ func (r *replay) apply(e event) {
 
 // read makes e the newest reading.
 func (r *replay) read(e event) {
+	r.readPin(e)
 	t := &r.Teams
 	if t.SeenAt.IsZero() || r.o.Teams.of(t.Availability, t.Activity) != r.o.Teams.of(e.Availability, e.Activity) {
 		t.Since = e.At
@@ -180,6 +189,16 @@ func (r *replay) next() time.Time {
 	}
 	if r.o.Mode.ReadsTeams() {
 		consider(r.Teams.Until)
+		for i := range r.memory.Denials {
+			consider(r.memory.Denials[i].From)
+			consider(r.memory.Denials[i].To)
+		}
+	}
+	if r.o.Mode.Writes() {
+		r.considerCalendar(consider)
+		if until, unread := r.unread(); unread {
+			consider(until)
+		}
 	}
 	if r.o.Mode.ReadsTeams() && r.Teams.Opinion != Unset {
 		for _, s := range r.memory.Reads {
@@ -237,23 +256,26 @@ func (r *replay) settle() {
 	}
 }
 
-// echo says whether the newest reading may be what Offhook wrote: equal to an own
-// status live in the 90 s before the reading as well as before now. until is when
-// that ends, zero while it is live.
+// echo says whether the newest reading may be what Offhook wrote: something own that
+// was live in the 90 s before the reading as well as before now. until is when that
+// ends unless the own is refreshed.
 func (r *replay) echo(means meaning) (until time.Time, own bool) {
-	for _, w := range r.memory.OwnTeams {
-		if means.Keep || means.Status == Unset || w.Status != means.Status || w.From.After(r.Teams.SeenAt) {
-			continue
-		}
-		if w.Until.IsZero() {
-			return time.Time{}, true
-		}
-		end := w.Until.Add(maskFor)
-		if r.At.Before(end) && end.After(until) {
+	t := &r.Teams
+	for i := range r.memory.OwnTeams {
+		w := &r.memory.OwnTeams[i]
+		if end := w.Until.Add(maskFor); w.From.Before(t.SeenAt) && r.At.Before(end) && end.After(until) && r.mayBe(w, t.Availability, t.Activity, means) {
 			until, own = end, true
 		}
 	}
 	return until, own
+}
+
+// mayBe says whether a reading may be the own w: it means the same. What is preferred
+// shows as it is written, so there the availability must be the same too: a person
+// who makes busy out of our do not disturb has chosen something.
+func (r *replay) mayBe(w *OwnTeams, availability, activity string, means meaning) bool {
+	pair, doing, _ := strings.Cut(w.Shows, "/")
+	return r.o.Teams.of(pair, doing).same(means) && (!w.Preferred || isShown(w.Shows, availability, activity))
 }
 
 // fresh says whether Teams was read within StaleAfter before r.At.
@@ -263,25 +285,15 @@ func (r *replay) fresh() bool {
 	})
 }
 
-// sources returns what is wanted without the manual claim, before projection;
-// Unset before Teams was read.
-func (r *replay) sources() Status {
-	switch {
-	case !r.o.Mode.ReadsTeams():
-		return r.o.Base
-	case r.Teams.SeenAt.IsZero():
-		return Unset
-	case r.Teams.Opinion != Unset && r.fresh():
-		return r.Teams.Opinion
-	}
-	return r.o.Base
-}
-
 // follow moves a line to what the sources want, towards ringing only after it has
 // stood for Damping, and ends the claim that overrode what changes.
 func (r *replay) follow(l *lineState) {
 	powers := r.powers(l)
-	to, _ := powers.Project(r.sources())
+	to, _ := powers.Project(r.sources(powers))
+	if to == Unset { // nothing can be decided: what was stays
+		l.Rising = time.Time{}
+		return
+	}
 	if rises := l.Sources != Unset && !powers.Ring.Has(l.Sources) && powers.Ring.Has(to); !rises {
 		l.Rising = time.Time{}
 	} else if l.Rising.IsZero() {

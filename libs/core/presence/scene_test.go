@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"offhook.dev/libs/core/calendar"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
 )
@@ -21,9 +23,10 @@ var update = flag.Bool("update", false, "rewrite the goldens")
 // what happens then. Under each stands what follows, beginning with ">", which
 // -update writes; "shows" lines are claims that -update does not touch.
 //
-// Between the lines time passes as Wake says, Teams is read unless "blind", a
-// writer applies the wants as docs/design.md, invariant 4 has it, and what it wrote comes back as
-// a reading of origin ours.
+// Between the lines time passes as Wake says, Teams is read unless "blind" or
+// "denied", a writer applies the wants as docs/design.md, invariant 4 has it, and what
+// it wrote comes back as a reading of origin ours. What Teams makes of the wants there
+// is told by the scene. A person of whose calendar a scene says nothing has none.
 func TestScenes(t *testing.T) {
 	const file = "testdata/scenes.txt"
 	golden, err := os.ReadFile(file)
@@ -37,7 +40,7 @@ func TestScenes(t *testing.T) {
 		name, body, _ := strings.Cut(scene, "\n")
 		fmt.Fprintf(&played, "\n== %s\n", name)
 		t.Run(name, func(t *testing.T) {
-			w := &world{t: t, out: &played, o: presence.DefaultOptions(), phones: map[identity.Line]*phone{}}
+			w := &world{t: t, out: &played, o: presence.DefaultOptions(), phones: map[identity.Line]*phone{}, mailbox: strings.Contains(body, " calendar ")}
 			for line := range strings.Lines(body) {
 				if strings.HasPrefix(line, ">") {
 					continue
@@ -70,6 +73,9 @@ type world struct {
 	links    []presence.Link
 	revision uint64
 	blind    bool
+	denied   bool
+	stopped  bool // Offhook is not running
+	mailbox  bool // the scene tells of a calendar
 	writes   int
 }
 
@@ -99,8 +105,28 @@ func (w *world) play(f []string) {
 	case "blind":
 		w.blind = true
 	case "seeing":
-		w.blind = false
+		w.blind, w.denied = false, false
 		w.decide(presence.Tick{})
+	case "denied":
+		w.denied = true
+		w.decide(presence.Tick{})
+	case "calendar":
+		w.calendar(args)
+	case "calls":
+		n, err := strconv.Atoi(args[1])
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.decide(presence.CallReading{Line: line(args[0]), Calls: n, Since: w.now, SeenAt: w.now})
+	case "stops":
+		w.stopped = true
+	case "starts":
+		w.stopped = false
+		w.decide(presence.Tick{})
+	case "wants":
+		if got := w.teams(); got != strings.Join(args, " ") {
+			w.t.Errorf("at %s in Teams is wanted %q, not %q", f[0], got, strings.Join(args, " "))
+		}
 	case "link":
 		w.link(args)
 	case "unlink":
@@ -112,10 +138,11 @@ func (w *world) play(f []string) {
 	case "choose":
 		w.order(args)
 	case "own":
-		w.v.Memory.OwnTeams = append(w.v.Memory.OwnTeams, presence.OwnTeams{Status: status(args[0]), From: w.time(args[1]), Until: w.time(args[2])})
+		w.v.Memory.OwnTeams = append(w.v.Memory.OwnTeams, presence.OwnTeams{Shows: args[0], From: w.time(args[1]), Until: w.time(args[2])})
 	case "set":
-		w.set(args)
-		w.decide(presence.Tick{})
+		if w.set(args); !w.stopped {
+			w.decide(presence.Tick{})
+		}
 	case "passes":
 	case "shows":
 		if got := w.phones[line(args[0])].shows; got != status(args[1]) {
@@ -134,6 +161,40 @@ func (w *world) link(args []string) {
 		w.links = append(w.links, presence.Link{Line: line(ext), Revision: w.revision, Powers: powers[system]})
 	}
 	w.decide(presence.LinksChanged{Revision: w.revision, Links: slices.Clone(w.links)})
+	if !w.mailbox {
+		w.mailbox = true
+		w.decide(presence.CalendarReading{SeenAt: w.now, Problem: true})
+	}
+}
+
+// calendar reads "busy 10:00-11:00 oof 00:00-+1/00:00" and "problem".
+func (w *world) calendar(args []string) {
+	reading := presence.CalendarReading{SeenAt: w.now, Problem: args[0] == "problem"}
+	for i := 0; i+1 < len(args); i += 2 {
+		from, to, _ := strings.Cut(args[i+1], "-")
+		reading.Intervals = append(reading.Intervals, calendar.Interval{From: w.time(from), To: w.time(to), Class: calendar.ParseClass(args[i])})
+	}
+	w.decide(reading)
+}
+
+// teams returns what is wanted in Teams.
+func (w *world) teams() string {
+	want := w.v.Teams
+	if want == nil {
+		return "nothing"
+	}
+	var says []string
+	say := func(so bool, what string) {
+		if so {
+			says = append(says, what)
+		}
+	}
+	say(want.Session != "", "session "+want.Session)
+	say(want.Preferred != "", "preferred "+want.Preferred)
+	say(want.Session == "" && want.Preferred == "", "neither")
+	say(want.Disowned, "disowned")
+	say(want.Released, "released")
+	return strings.Join(says, " ")
 }
 
 func (w *world) order(args []string) {
@@ -166,7 +227,7 @@ func (w *world) read(l identity.Line) {
 
 // passUntil lets time pass up to, and not including, to.
 func (w *world) passUntil(to time.Time) {
-	for wake := w.v.Wake; !wake.IsZero() && wake.Before(to); wake = w.v.Wake {
+	for wake := w.v.Wake; !w.stopped && !wake.IsZero() && wake.Before(to); wake = w.v.Wake {
 		if wake.Before(w.now) {
 			w.t.Fatalf("Wake %v is before %v", wake, w.now)
 		}
@@ -179,7 +240,7 @@ func (w *world) passUntil(to time.Time) {
 // decide does the mapper's duty and then the writer's, and notes what is new.
 func (w *world) decide(f presence.Fact) {
 	if !w.blind {
-		w.v = presence.Decide(w.v.Memory, presence.Sweep{Began: w.now, Ended: w.now, OK: true}, w.o, w.now)
+		w.v = presence.Decide(w.v.Memory, presence.Sweep{Began: w.now, Ended: w.now, OK: !w.denied, Denied: w.denied}, w.o, w.now)
 	}
 	w.v = presence.Decide(stored(w.t, w.v.Memory), f, w.o, w.now)
 	var says []string
@@ -192,6 +253,9 @@ func (w *world) decide(f presence.Fact) {
 	}
 	if len(says) == 0 {
 		says = []string{"nothing: " + w.v.Reason.String()}
+	}
+	if w.v.Teams != nil {
+		says = append(says, fmt.Sprintf("teams %s: %v", w.teams(), w.v.Teams.Reason))
 	}
 	if said := strings.Join(says, "; "); said != w.said {
 		w.said = said
@@ -232,6 +296,14 @@ func (w *world) set(args []string) {
 				w.t.Fatal(err)
 			}
 			w.o.Manual.Zone = zone
+		case "combine":
+			w.o.Combine = presence.Combine(value)
+		case "pause":
+			w.o.PausedUntil = w.time(value)
+		case "absent":
+			w.o.TeamsAbsent = value == "yes"
+		case "base":
+			w.o.Base = status(value)
 		case "away":
 			w.o.Teams = mapped(w.o.Teams, "Away", strings.ReplaceAll(value, "_", " "))
 		default:

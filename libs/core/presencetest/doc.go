@@ -5,6 +5,6 @@
 // table of moments filled from left to right with everything in view.
 //
 // Time is counted in ticks. The caller chooses what a tick is and may therefore
-// only use times and durations that are whole ticks. The oracle knows the claims
-// manual, teams and base in the mode teams-to-pbx.
+// only use times and durations that are whole ticks. The oracle knows all claims and
+// modes, and what must be wanted in Teams, the latter for facts that arrive at once.
 package presencetest

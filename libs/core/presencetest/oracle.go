@@ -7,12 +7,15 @@ import (
 
 // History is everything that truly happened to a person.
 type History struct {
-	Ticks    int
-	Readings []Reading // what Teams showed, from each At on; at most one per tick, in order
-	Blind    []bool    // per tick: Teams could not be read
-	Choices  []Choice  // in order; at most one per tick
-	Lines    []Line
-	Rules    Rules
+	Ticks     int
+	Readings  []Reading  // what Teams showed, from each At on; at most one per tick, in order
+	Blind     []bool     // per tick: Teams could not be read
+	Denied    []bool     // per tick: nor was it allowed; nil: it always was
+	Calendars []Calendar // what the calendar held, from each At on; at most one per tick, in order
+	Calls     []Call     // the words of a watch; at most one per line and tick, in order
+	Choices   []Choice   // in order; at most one per tick
+	Lines     []Line
+	Rules     Rules
 }
 
 // Reading is what Teams showed from a tick on.
@@ -20,6 +23,22 @@ type Reading struct {
 	At                     int
 	Availability, Activity string
 }
+
+// Calendar is a reading of the calendar.
+type Calendar struct {
+	At      int
+	Problem bool // there is none
+	Spans   []Span
+}
+
+// Span is a stretch of ticks of a class of the calendar; To does not belong to it.
+type Span struct {
+	From, To int
+	Class    string
+}
+
+// Call is in how many calls a line was.
+type Call struct{ At, Line, Calls int }
 
 // Choice is what a person chose: on the phone of Line, or in Offhook.
 type Choice struct {
@@ -38,34 +57,62 @@ type Line struct {
 	Writes      []string
 }
 
-// Rules is what an administrator has chosen.
+// Rules is what an administrator has chosen, and the constants of docs/presence.md in
+// ticks.
 type Rules struct {
+	Mode                 string // teams-to-pbx, also where empty; both, calendar, pbx-to-teams
+	Strongest            bool   // the stronger of Teams and the calendar shows
+	Absent               bool   // there is no Teams presence
+	PausedFrom, PausedTo int    // Offhook is paused from one tick until before the other
 	Policy               string // auto, until-cleared, ignore
 	WholeUser            bool   // a choice counts on all lines
 	Base                 string
 	MaxAt                int // the tick at which manual_max comes round; later than Ticks: not in this history
 	Damping, Keep, Stale int
 	AwayDelay            int // Away counts only after as many ticks
+	Wait                 int // for how long somebody of whom Teams has no opinion waits for the calendar
+	CalendarFor          int // how long a reading of the calendar is believed; 0: for ever
+	// The rest is about what Teams shows: how long it may echo, a call lasts without a
+	// word, a preferred presence lives, and may take to show.
+	Mask, CallFor, PreferredFor, VisibleIn int
+}
+
+// Teams is what must be wanted in Teams at a moment. The zero Teams is nothing, ever.
+type Teams struct {
+	Session, Preferred           string
+	SessionUntil, PreferredUntil int
+	Disowned, Released           bool
+	Ever                         bool // something was wanted there
 }
 
 // Expected returns, for each line and tick, the status that must be wanted; "" is
 // nothing.
 func Expected(h History) [][]string {
-	opinion, read := h.opinions()
-	wanted := make([][]string, len(h.Lines))
-	sources := make([][]string, len(h.Lines))
-	for i, line := range h.Lines {
-		sources[i] = h.sources(line, opinion, read)
+	lines, _ := Everything(h)
+	return lines
+}
+
+// Held returns, for each tick, whether what is wanted is what was wanted before:
+// nothing can be decided yet, or Offhook is paused. What that was depends on what was
+// known in time.
+func Held(h History) []bool {
+	t := &table{History: h}
+	held := make([]bool, h.Ticks)
+	for now := range h.Ticks {
+		t.listen(now)
+		held[now] = t.undecided(now) || t.paused(now)
 	}
-	for i, line := range h.Lines {
-		wanted[i] = h.line(i, sources[i])
-		for t := range wanted[i] {
-			if !read[t] || t < line.First {
-				wanted[i][t] = ""
-			}
-		}
+	return held
+}
+
+// Everything returns what Expected does, and what must be wanted in Teams at each tick.
+func Everything(h History) (lines [][]string, teams []Teams) {
+	t := &table{History: h, u: make([][]string, len(h.Lines)), wanted: make([][]string, len(h.Lines)),
+		ringing: make([]int, len(h.Lines)), lost: make(map[int]int)}
+	for now := range h.Ticks {
+		t.fill(now)
 	}
-	return wanted
+	return t.wanted, t.shown
 }
 
 // meaning is docs/presence.md: a status, "release" or "keep".
@@ -87,42 +134,286 @@ func meaning(r Reading) string {
 	return "keep"
 }
 
-// opinions returns what Teams wants at each tick ("": nothing), and whether it has
-// been read by then.
-func (h History) opinions() (opinion []string, read []bool) {
-	opinion, read = make([]string, h.Ticks), make([]bool, h.Ticks)
-	standing := "" // what Teams wants, the failure to read it apart
-	for t := range h.Ticks {
-		past := h.Readings[:countUntil(h.Readings, t)]
-		if len(past) == 0 {
-			continue
-		}
-		read[t] = true
-		now := meaning(past[len(past)-1])
-		began := len(past) - 1 // the reading with which Teams began to mean this
-		for began > 0 && meaning(past[began-1]) == now {
-			began--
-		}
-		stood := t - past[began].At
-		switch {
-		case now == "keep" && stood < h.Rules.Keep, now == "away" && stood < h.Rules.AwayDelay:
-		case now == "keep", now == "release":
-			standing = ""
-		default:
-			standing = now
-		}
-		if h.readable(t, past[len(past)-1].At) {
-			opinion[t] = standing
-		}
-	}
-	return opinion, read
+// table is filled from left to right, a tick at a time.
+type table struct {
+	History
+	opinion []string   // of Teams, readable or not; "": none
+	masked  []bool     // Teams shows what Offhook wrote
+	u       [][]string // U of docs/presence.md per line: damped and projected; "" before anything could be decided
+	ringing []int      // per line: for how many ticks in a row ringing was wanted
+	wanted  [][]string
+	lost    map[int]int // the tick of a choice -> the tick at which the person replaced in Teams what it had caused
+	owns    []own
+	shown   []Teams
 }
 
-// readable says whether Teams was read in the Stale ticks up to t. It is read at
+// own is something that Offhook wanted Teams to show: a session, or a preferred
+// presence with the tick of the choice that caused it.
+type own struct {
+	pair        string
+	preferred   bool
+	from, until int
+	choice      int
+	seen        int // the tick at which Teams showed it, or -1
+	lost        bool
+}
+
+func (t *table) mode() string {
+	if t.Rules.Mode == "" {
+		return "teams-to-pbx"
+	}
+	return t.Rules.Mode
+}
+
+func (t *table) paused(now int) bool { return t.Rules.PausedFrom <= now && now < t.Rules.PausedTo }
+
+// fill decides one tick.
+func (t *table) fill(now int) {
+	t.pinned(now)
+	t.listen(now)
+	for i, line := range t.Lines {
+		t.u[i] = append(t.u[i], t.sources(i, line, now))
+	}
+	for i, line := range t.Lines {
+		t.wanted[i] = append(t.wanted[i], t.want(i, line, now))
+	}
+	t.shown = append(t.shown, t.show(now))
+}
+
+// reading returns the newest reading, and its place.
+func (t *table) reading(now int) (Reading, int) {
+	n := countUntil(t.Readings, now)
+	if n == 0 {
+		return Reading{}, -1
+	}
+	return t.Readings[n-1], n - 1
+}
+
+// listen takes down Teams' opinion.
+func (t *table) listen(now int) {
+	last, n := t.reading(now)
+	opinion := ""
+	if now > 0 {
+		opinion = t.opinion[now-1]
+	}
+	masked := false
+	if n >= 0 {
+		says := meaning(last)
+		began := n // the reading with which Teams began to mean this
+		for began > 0 && meaning(t.Readings[began-1]) == says {
+			began--
+		}
+		stood := now - t.Readings[began].At
+		masked = t.echoes(last, now, nil)
+		switch {
+		case masked, says == "keep" && stood < t.Rules.Keep, says == "away" && stood < t.Rules.AwayDelay:
+		case says == "keep", says == "release":
+			opinion = ""
+		default:
+			opinion = says
+		}
+	}
+	t.opinion, t.masked = append(t.opinion, opinion), append(t.masked, masked)
+}
+
+// echoes says whether a reading may at a tick be something own, but for one.
+func (t *table) echoes(r Reading, now int, but *own) bool {
+	for i := range t.owns {
+		o := &t.owns[i]
+		same := meaning(pair(o.pair)) == meaning(r) && (!o.preferred || strings.EqualFold(pair(o.pair).Availability, r.Availability))
+		if o != but && o.from < r.At && now < o.until+t.Rules.Mask && same {
+			return true
+		}
+	}
+	return false
+}
+
+func pair(s string) Reading {
+	availability, activity, _ := strings.Cut(s, "/")
+	return Reading{Availability: availability, Activity: activity}
+}
+
+// heard returns what Teams wants at a tick, where it is a source and can be read.
+func (t *table) heard(now int) string {
+	last, n := t.reading(now)
+	if n < 0 || t.calendarOnly() || t.standsIn(now) || !t.readable(now, last.At) {
+		return ""
+	}
+	return t.opinion[now]
+}
+
+func (t *table) calendarOnly() bool { return t.mode() == "calendar" }
+
+// denied says whether the newest attempt to read Teams was refused.
+func (t *table) denied(now int) bool {
+	for ; t.Denied != nil && now >= 0; now-- {
+		if t.Denied[now] {
+			return true
+		}
+		if !t.Blind[now] {
+			return false
+		}
+	}
+	return false
+}
+
+// standsIn says whether the calendar stands in for Teams.
+func (t *table) standsIn(now int) bool { return !t.calendarOnly() && (t.Rules.Absent || t.denied(now)) }
+
+// noted returns what the calendar wants, and whether it was ever read.
+func (t *table) noted(now int) (says string, read bool) {
+	var newest Calendar
+	for _, c := range t.Calendars {
+		if c.At <= now {
+			newest, read = c, true
+		}
+	}
+	if !read || newest.Problem || t.Rules.CalendarFor > 0 && now >= newest.At+t.Rules.CalendarFor {
+		return "", read
+	}
+	for _, s := range newest.Spans {
+		if s.From <= now && now < s.To {
+			switch s.Class {
+			case "oof":
+				return "away", true
+			case "busy", "workingElsewhere":
+				says = "dnd"
+			}
+		}
+	}
+	return says, true
+}
+
+// undecided says whether a source must be read first.
+func (t *table) undecided(now int) bool {
+	_, noted := t.noted(now)
+	since := 0
+	switch {
+	case t.calendarOnly():
+		return !noted
+	case t.standsIn(now):
+		first := t.Ticks
+		for _, l := range t.Lines {
+			first = min(first, l.First)
+		}
+		if since = first; t.denied(now) && !t.Rules.Absent {
+			began := now
+			for began > 0 && t.denied(began-1) {
+				began--
+			}
+			since = max(since, began)
+		}
+	case countUntil(t.Readings, now) == 0:
+		return true
+	case t.heard(now) != "":
+		return false
+	default:
+		since = t.Readings[0].At
+	}
+	return !noted && now < since+t.Rules.Wait
+}
+
+// raw is what the sources want on a line, before damping.
+func (t *table) raw(line Line, now int) string {
+	teams := t.heard(now)
+	noted, _ := t.noted(now)
+	strong := []string{"", "available", "lunch", "business-trip", "away", "dnd"}
+	switch {
+	case teams == "" && noted == "":
+		return line.possible(t.Rules.Base)
+	case teams == "",
+		noted != "" && t.masked[now] && line.rings(line.possible(teams)),
+		noted != "" && t.Rules.Strongest && slices.Index(strong, noted) > slices.Index(strong, teams):
+		return line.possible(noted)
+	}
+	return line.possible(teams)
+}
+
+// sources returns U with damping: a status that rings replaces one that does not only
+// when something that rings has been wanted for Damping ticks. While nothing can be
+// decided U stays.
+func (t *table) sources(index int, line Line, now int) string {
+	if t.mode() == "pbx-to-teams" {
+		return "available"
+	}
+	before := ""
+	if now > 0 {
+		before = t.u[index][now-1]
+		// What was wanted under a choice that ends in Teams is as old as the choice.
+		if p, chosen := t.lastChoice(index, now-1); chosen && t.lost[p.At] == now {
+			if _, lives, _ := t.holds(line, p, now-1, t.u[index]); lives {
+				before = ""
+			}
+		}
+	}
+	if t.undecided(now) {
+		t.ringing[index] = 0
+		return before
+	}
+	u := t.raw(line, now)
+	rings, stood := line.rings(u), t.ringing[index]
+	if t.ringing[index]++; !rings {
+		t.ringing[index] = 0
+	}
+	if before != "" && rings && !line.rings(before) && stood < t.Rules.Damping {
+		return before
+	}
+	return u
+}
+
+// want returns what a line must show.
+func (t *table) want(index int, line Line, now int) string {
+	before := ""
+	if now > 0 {
+		before = t.wanted[index][now-1]
+	}
+	p, chosen := t.lastChoice(index, now)
+	switch {
+	case t.mode() == "pbx-to-teams":
+		return ""
+	case t.paused(now):
+		return t.release(index, line, now, before)
+	case now < line.First:
+		return ""
+	case t.undecided(now):
+		return before
+	}
+	if chosen {
+		if status, lives, shows := t.holds(line, p, now, t.u[index]); lives && shows {
+			return status
+		}
+	}
+	return t.u[index][now]
+}
+
+// release is what is wanted in a pause: what remains without Offhook, decided as it
+// begins; nothing where nothing was wanted, or what a person chose and sees.
+func (t *table) release(index int, line Line, now int, before string) string {
+	if now > t.Rules.PausedFrom || before == "" {
+		return before
+	}
+	showing := line.FirstStatus
+	for _, c := range t.Choices {
+		if c.Line == index && !c.Offhook && c.At <= now && c.At > line.First {
+			showing = c.Status
+		}
+	}
+	if showing == before {
+		return ""
+	}
+	if p, chosen := t.lastChoice(index, now); chosen {
+		if status, lives, _ := t.holds(line, p, now, t.u[index]); lives {
+			return line.possible(status)
+		}
+	}
+	return line.possible(t.Rules.Base)
+}
+
+// readable says whether Teams was read in the Stale ticks up to now. It is read at
 // every tick that is not blind, and when it sent the last reading.
-func (h History) readable(t, last int) bool {
-	for back := t; back > t-h.Rules.Stale && back >= 0; back-- {
-		if !h.Blind[back] && back >= h.Readings[0].At || back == last {
+func (t *table) readable(now, last int) bool {
+	for back := now; back > now-t.Rules.Stale && back >= 0; back-- {
+		if !t.Blind[back] && back >= t.Readings[0].At || back == last {
 			return true
 		}
 	}
@@ -147,43 +438,6 @@ func (l Line) possible(status string) string {
 	return "available"
 }
 
-// sources returns U of docs/presence.md with damping: a status that rings replaces one
-// that does not only when something that rings has been wanted for Damping ticks.
-func (h History) sources(line Line, opinion []string, read []bool) []string {
-	u := make([]string, h.Ticks)
-	ringing := 0 // for how many ticks in a row, this one not counted, ringing was wanted
-	for t := range u {
-		raw := line.possible(h.Rules.Base)
-		if opinion[t] != "" {
-			raw = line.possible(opinion[t])
-		}
-		if t > 0 && read[t-1] && line.rings(raw) && !line.rings(u[t-1]) && ringing < h.Rules.Damping {
-			u[t] = u[t-1]
-		} else {
-			u[t] = raw
-		}
-		if ringing++; !line.rings(raw) {
-			ringing = 0
-		}
-	}
-	return u
-}
-
-// line plays the person's choices against u.
-func (h History) line(index int, u []string) []string {
-	line := h.Lines[index]
-	wanted := make([]string, h.Ticks)
-	for t := range wanted {
-		wanted[t] = u[t]
-		if p, found := h.lastChoice(index, t, u); found {
-			if status, holds := h.holds(line, p, t, u); holds {
-				wanted[t] = status
-			}
-		}
-	}
-	return wanted
-}
-
 // choice is a Choice as one line has it.
 type choice struct {
 	Choice
@@ -192,7 +446,7 @@ type choice struct {
 }
 
 // lastChoice returns what a person last chose that counts for the line at t.
-func (h History) lastChoice(index, t int, u []string) (last choice, found bool) {
+func (h *table) lastChoice(index, t int) (last choice, found bool) {
 	line := h.Lines[index]
 	ignored := h.Rules.Policy == "ignore"
 	if t >= line.First && line.FirstStatus != "available" && !ignored {
@@ -211,32 +465,37 @@ func (h History) lastChoice(index, t int, u []string) (last choice, found bool) 
 	return last, found
 }
 
-// holds applies the three rules: whether P shows at t.
-func (h History) holds(line Line, p choice, t int, u []string) (status string, holds bool) {
+// holds applies the three rules: which status the choice p is on a line, whether it
+// lives and, if it does, whether it shows.
+func (t *table) holds(line Line, p choice, now int, u []string) (status string, lives, shows bool) {
 	if status = p.Status; !p.own { // what the phone itself shows is a person's and not touched
 		status = line.possible(status)
 	}
 	under := u[p.At]
-	if p.Status == "" || status == under && p.Until == 0 && !p.first {
-		return "", false // chose what shows anyway, or cleared it
+	if under == "" {
+		under = line.possible(t.Rules.Base)
 	}
-	if p.Until > 0 && t >= p.Until {
-		return "", false
+	if p.Status == "" || status == under && p.Until == 0 && !p.first {
+		return "", false, false // chose what shows anyway, or cleared it
+	}
+	if p.Until > 0 && now >= p.Until {
+		return "", false, false
+	}
+	if lost, ok := t.lost[p.At]; ok && now >= lost {
+		return "", false, false
 	}
 	overrides := line.rings(status) && !line.rings(under) && !p.first
-	if h.Rules.Policy != "until-cleared" {
+	if t.Rules.Policy != "until-cleared" {
 		if overrides {
-			for _, later := range u[p.At : t+1] {
-				if later != under {
-					return "", false
+			for _, later := range u[p.At : now+1] {
+				if later != under && later != "" {
+					return "", false, false
 				}
 			}
-		} else if p.Until == 0 && h.Rules.Policy == "auto" && p.At < h.Rules.MaxAt && t >= h.Rules.MaxAt {
-			return "", false
+		} else if p.Until == 0 && t.Rules.Policy == "auto" && p.At < t.Rules.MaxAt && now >= t.Rules.MaxAt {
+			return "", false, false
 		}
 	}
-	if line.rings(status) && line.rings(under) && !p.first && u[t] == "dnd" {
-		return "", false // it returns afterwards
-	}
-	return status, true
+	yields := line.rings(status) && line.rings(under) && !p.first
+	return status, true, !(yields && u[now] == "dnd") // it returns afterwards
 }
