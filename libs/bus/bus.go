@@ -184,11 +184,13 @@ func (b *Bus) PublishOver(ctx context.Context, m Message, last uint64) (uint64, 
 
 // Schedule stores a message on subject schedule that makes the broker publish
 // m on m.Subject at the given time. A later Schedule on the same subject replaces
-// it. The fire can come late or twice; it is only a reason to look again.
+// it. The fire can come late or twice; it is only a reason to look again. It begins
+// a chain of its own: what it leads to is the doing of the time, not of the message
+// that looked ahead.
 func (b *Bus) Schedule(ctx context.Context, schedule string, m Message, at time.Time) error {
 	target := m.Subject
 	m.Subject = schedule
-	_, err := b.publish(ctx, m, jetstream.WithScheduleAt(at), jetstream.WithScheduleTarget(target))
+	_, err := b.publish(Begin(ctx), m, jetstream.WithScheduleAt(at), jetstream.WithScheduleTarget(target))
 	return err
 }
 

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/bus/bustest"
 	"offhook.dev/libs/core/fault"
@@ -194,6 +196,36 @@ func TestAMessageThatTooManyOthersLedToIsParked(t *testing.T) {
 	cancel()
 	if err := <-done; err != nil || rounds != bus.MaxHops+1 {
 		t.Fatalf("%d rounds, %v; want %d and then silence", rounds, err, bus.MaxHops+1)
+	}
+}
+
+// A meeting that was read after four messages begins hours later: what that leads to
+// is the doing of the time, and must not be taken for the fifth message of a loop.
+func TestAFireBeginsAChainOfItsOwn(t *testing.T) {
+	b := bustest.Connect(t, bustest.Broker(t), "test")
+	publish(t, b, want101, "looks ahead")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	var led, fired int
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return b.Consume(ctx, bus.Consumer{Stream: topology.Wants, Durable: "ahead", Filters: []string{"pbx.want.status.>"}}, func(ctx context.Context, m bus.Message) error {
+			if led = m.Hops; led < bus.MaxHops {
+				_, err := b.Publish(ctx, bus.Message{Subject: want101, Data: m.Data})
+				return err
+			}
+			return b.Schedule(ctx, "timer.contoso.anna", bus.Message{Subject: "fire.contoso.anna"}, time.Now())
+		})
+	})
+	g.Go(func() error {
+		return b.Consume(ctx, bus.Consumer{Stream: topology.Timers, Durable: "fires", Filters: []string{"fire.>"}}, func(_ context.Context, m bus.Message) error {
+			fired = m.Hops
+			cancel()
+			return nil
+		})
+	})
+	if err := g.Wait(); err != nil || led != bus.MaxHops || fired != 0 {
+		t.Fatalf("%d messages led to the schedule, %d to the fire, %v; want %d and 0", led, fired, err, bus.MaxHops)
 	}
 }
 

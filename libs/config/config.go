@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"offhook.dev/libs/core/calendar"
+)
 
 // The tags are the schema: yaml names the key, oneof lists the allowed words, is
 // names a rule of rules.go. An empty text means "not set" and passes both.
@@ -102,6 +106,7 @@ type Presence struct {
 	Damping    time.Duration `yaml:"damping"` // towards less busy only
 	StaleAfter time.Duration `yaml:"stale_after"`
 	Sweep      Sweep         `yaml:"sweep"`
+	Calendar   Calendar      `yaml:"calendar"`
 	Priority   []string      `yaml:"priority" is:"user"` // users and groups that get lanes first
 }
 
@@ -115,6 +120,38 @@ type Mapping struct {
 	Calendar map[string]string `yaml:"calendar"`
 	// PBX maps a status to a preferred Teams availability, "clear" or "nothing".
 	PBX map[string]string `yaml:"pbx"`
+}
+
+// Calendar is how calendars are read.
+type Calendar struct {
+	// Rules refine what events count as: the first that matches decides.
+	Rules []CalendarRule `yaml:"rules"`
+	// Subscribe has Graph tell of changes; else they are found by reading.
+	Subscribe bool `yaml:"subscribe"`
+}
+
+// CalendarRule is calendar.Rule as the file has it. Its words are compared without
+// case; what is left out matches everything.
+type CalendarRule struct {
+	ShowAs       string `yaml:"show_as"`
+	AllDay       *bool  `yaml:"all_day"`
+	Response     string `yaml:"response"`
+	Sensitivity  string `yaml:"sensitivity"`
+	AttendeesMin *int   `yaml:"attendees_min"`
+	AttendeesMax *int   `yaml:"attendees_max"`
+	As           string `yaml:"as"`
+}
+
+// ParseRules returns the rules as events are judged by them. Those of a loaded
+// Config have no problems.
+func (c Calendar) ParseRules() (calendar.Rules, error) { return parseRules(c.Rules) }
+
+func parseRules(list []CalendarRule) (calendar.Rules, error) {
+	rules := make([]calendar.Rule, len(list))
+	for i, r := range list {
+		rules[i] = calendar.Rule(r)
+	}
+	return calendar.ParseRules(rules)
 }
 
 // Manual is what a person's own choice is worth.
@@ -217,7 +254,8 @@ func DefaultTenant() Tenant {
 			Mode: "teams-to-pbx", Combine: "teams-first",
 			Manual:  Manual{Policy: "auto", Max: 4 * 60, Scope: "extension"},
 			Damping: 5 * time.Second, StaleAfter: 15 * time.Minute,
-			Sweep: Sweep{Presence: 10 * time.Second, Calendar: 15 * time.Minute, Users: 15 * time.Minute, Contacts: time.Hour},
+			Sweep:    Sweep{Presence: 10 * time.Second, Calendar: 15 * time.Minute, Users: 15 * time.Minute, Contacts: time.Hour},
+			Calendar: Calendar{Subscribe: true},
 		},
 		Users: Users{
 			At: "0 2 * * *", Zone: "UTC", Include: []string{everyone}, Hold: 30 * 24 * time.Hour, Policy: "sync",

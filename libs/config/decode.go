@@ -93,6 +93,10 @@ func (d *decoder) decode(n *yaml.Node, path string, v reflect.Value, tag reflect
 	case n.Style&yaml.TaggedStyle != 0:
 		d.report(path, "the tag "+show(n.Tag)+" is not understood", "write the plain value")
 	case isNull(n):
+	case v.Kind() == reflect.Pointer: // a value that can be left out
+		value := reflect.New(v.Type().Elem())
+		d.decode(n, path, value.Elem(), tag)
+		v.Set(value)
 	case isText(v):
 		d.decodeText(n, path, v, tag)
 	case v.Kind() == reflect.Struct:

@@ -89,6 +89,8 @@ func TestEnvironment(t *testing.T) {
 		"OFFHOOK_REDIS_URL_FILE=" + filepath.Join(dir, "redis.url"),
 		"OFFHOOK_TENANTS_0_PRESENCE_MODE=both", "OFFHOOK_TENANTS_0_PRESENCE_SWEEP_PRESENCE=20s",
 		"OFFHOOK_TENANTS_0_PRESENCE_MAPPING={teams: {Away: release}, calendar: {oof: dnd}, pbx: {lunch: BeRightBack}}",
+		"OFFHOOK_TENANTS_0_PRESENCE_CALENDAR_RULES=[{show_as: busy, all_day: false, attendees_max: 1, as: free}]",
+		"OFFHOOK_TENANTS_0_PRESENCE_CALENDAR_RULES_0_ATTENDEES_MIN=0", "OFFHOOK_TENANTS_0_PRESENCE_CALENDAR_SUBSCRIBE=false",
 		"OFFHOOK_TENANTS_0_USERS_EXCLUDE=anna@contoso.com, bert@contoso.com", "OFFHOOK_TENANTS_0_USERS_GUESTS=true",
 		"OFFHOOK_TENANTS_0_USERS_START_EXTENSION=0200", "OFFHOOK_TENANTS_0_USERS_BRAKE_COUNT=7",
 		"OFFHOOK_TENANTS_0_CONTACTS_REGION=", "OFFHOOK_TENANTS_0_CONTACTS_FOLDERS=[\"Sales, EMEA\", Press]",
@@ -112,6 +114,8 @@ func TestEnvironment(t *testing.T) {
 		{"the others of the same mapping stay", tenant.Presence.Sweep.Users, 15 * time.Minute},
 		{"a mapping", tenant.Presence.Mapping, Mapping{
 			map[string]string{"Away": "release"}, map[string]string{"oof": "dnd"}, map[string]string{"lunch": "BeRightBack"}}},
+		{"rules, of which what is left out is nothing", tenant.Presence.Calendar, Calendar{Rules: []CalendarRule{
+			{ShowAs: "busy", AllDay: new(false), AttendeesMin: new(0), AttendeesMax: new(1), As: "free"}}}},
 		{"a list at commas", tenant.Users.Exclude, []string{"anna@contoso.com", "bert@contoso.com"}},
 		{"a list as in the file", tenant.Contacts.Folders, []string{"Sales, EMEA", "Press"}},
 		{"a boolean", tenant.Users.Guests, true},

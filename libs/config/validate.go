@@ -213,6 +213,7 @@ func (d *decoder) validateMicrosoft365(path string, m Microsoft365, now time.Tim
 
 func (d *decoder) validatePresence(path string, p Presence) {
 	d.validateMapping(join(path, "mapping"), p.Mapping)
+	d.validateRules(join(path, "calendar.rules"), p.Calendar.Rules)
 	if p.Damping < 0 {
 		d.report(join(path, "damping"), "a delay is not negative", "write 0s for none")
 	}
@@ -224,6 +225,42 @@ func (d *decoder) validatePresence(path string, p Presence) {
 	if p.StaleAfter <= p.Sweep.Presence {
 		d.report(join(path, "stale_after"), fmt.Sprintf("every reading would be stale before the next sweep, after %v", p.Sweep.Presence), "make it several sweeps long, as in 15m")
 	}
+}
+
+// validateRules reports what is wrong with each rule, and rules that never count.
+// What a rule is worth depends on those before it, not on those behind it.
+func (d *decoder) validateRules(path string, list []CalendarRule) {
+	list = slices.Clone(list)
+	for i := range list {
+		entry := at(path, i)
+		if d.badBelow(entry) {
+			list[i] = CalendarRule{} // what could not be read stands in no other's way
+			continue
+		}
+		_, err := parseRules(list[:i+1])
+		if err == nil {
+			continue
+		}
+		var problems []string
+		for problem := range strings.SplitSeq(err.Error(), "\n") {
+			if own, found := strings.CutPrefix(problem, fmt.Sprintf("rule %d: ", i+1)); found {
+				problems = append(problems, own)
+			}
+		}
+		if len(problems) > 0 {
+			d.report(entry, strings.Join(problems, "; also "), "write it as in {show_as: busy, attendees_max: 1, as: free}")
+		}
+	}
+}
+
+// badBelow says whether a key under path has a problem already.
+func (d *decoder) badBelow(path string) bool {
+	for key := range d.bad {
+		if strings.HasPrefix(key, path+".") {
+			return true
+		}
+	}
+	return false
 }
 
 func (d *decoder) validateUsers(path string, u Users) {

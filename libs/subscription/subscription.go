@@ -17,6 +17,25 @@ import (
 	"offhook.dev/libs/secret"
 )
 
+// What a subscription can be about: the values of Record.Resource.
+const (
+	ResourcePresence = "presence" // of up to 650 users, held by a delegated account
+	ResourceEvent    = "event"    // of one user's calendar, held by the application
+)
+
+// Kinds of hints (wire.Hint) that webhook-receiver makes of what Graph sends about
+// a subscription.
+const (
+	// HintPresence and HintEvent name a user who is to be read again.
+	HintPresence = "presence"
+	HintEvent    = "event"
+	// HintSubscription and HintEventSubscription name the key of a record: Graph says
+	// something about this subscription. The cause of the latter is the lifecycle
+	// event's own word.
+	HintSubscription      = "subscription"
+	HintEventSubscription = "event-subscription"
+)
+
 // HandshakeGrace is how long after a create or renewal ended Graph's handshake is
 // still answered: it may come late, or again.
 const HandshakeGrace = 10 * time.Minute
@@ -26,7 +45,7 @@ type Record struct {
 	Tenant    identity.Tenant `json:"tenant"`
 	Directory string          `json:"directory"` // directory id: what its tokens must name
 	App       string          `json:"app"`       // application id: the audience of its tokens
-	Resource  string          `json:"resource"`  // "presence"
+	Resource  string          `json:"resource"`  // ResourcePresence or ResourceEvent
 	Account   string          `json:"account"`   // the delegated account, or "" for the app itself
 	// ID is Graph's; empty until the create call has returned.
 	ID string `json:"id,omitempty"`
@@ -37,8 +56,11 @@ type Record struct {
 	// Handshake is until when a validation token is echoed for this key.
 	Handshake time.Time       `json:"handshake"`
 	Users     []identity.User `json:"users,omitempty"`
-	Made      time.Time       `json:"made"`
-	Renewed   time.Time       `json:"renewed,omitzero"`
+	// URL is the public address under which Graph was asked to call; "" in records of
+	// earlier versions.
+	URL     string    `json:"url,omitempty"`
+	Made    time.Time `json:"made"`
+	Renewed time.Time `json:"renewed,omitzero"`
 }
 
 // NewKey makes an unguessable path segment: 32 random bytes.

@@ -18,7 +18,7 @@ func full() subscription.Record {
 	at := time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)
 	return subscription.Record{Tenant: "contoso", Directory: "11111111-1111-1111-1111-111111111111", App: "33333333-3333-3333-3333-333333333333",
 		Resource: "presence", Account: "anna", ID: "sub-1", State: secret.Hash("state"), CertificateID: "certificate-1",
-		Expires: at.Add(time.Hour), Handshake: at.Add(subscription.HandshakeGrace), Users: []identity.User{"44444444-4444-4444-4444-444444444444"}, Made: at, Renewed: at}
+		Expires: at.Add(time.Hour), Handshake: at.Add(subscription.HandshakeGrace), Users: []identity.User{"44444444-4444-4444-4444-444444444444"}, URL: "https://offhook.example.com", Made: at, Renewed: at}
 }
 
 func TestARecordSurvivesTheBucket(t *testing.T) {

@@ -18,7 +18,7 @@ type Flow struct {
 
 // Flows lists all messages, in the order in which a change travels.
 func Flows() []Flow {
-	all := []Service{WebhookReceiver, GraphPoller, UserSync, PresenceMapper, PBXWriter}
+	all := []Service{WebhookReceiver, GraphPoller, UserSync, PresenceMapper, PBXWriter, GraphWriter}
 	return []Flow{
 		{Subject: "in.<tenant>.<resource>", Stream: Ingress, Produce: []Service{WebhookReceiver}, Consume: []Service{WebhookReceiver}, OwnQueue: true,
 			Meaning: "a POST of Graph, answered 202 because it is stored here"},
@@ -26,6 +26,8 @@ func Flows() []Flow {
 			Meaning: "a notification without usable content: read it"},
 		{Subject: "m365.fact.presence.<tenant>.<user>", Stream: Facts, Produce: []Service{WebhookReceiver, GraphPoller}, Consume: []Service{PresenceMapper, ControlAPI},
 			Meaning: "a user's Teams presence"},
+		{Subject: "m365.fact.calendar.<tenant>.<user>", Stream: Facts, Produce: []Service{GraphPoller}, Consume: []Service{PresenceMapper},
+			Meaning: "when a user is busy, out of office or elsewhere"},
 		{Subject: "m365.fact.sweep.<tenant>.<shard>", Stream: Facts, Produce: []Service{GraphPoller}, Consume: []Service{PresenceMapper, ControlAPI},
 			Meaning: "when everyone of a shard was last read"},
 		{Subject: "m365.fact.user.<tenant>.<user>", Stream: Directory, Produce: []Service{GraphPoller}, Consume: []Service{UserSync, ControlAPI},
@@ -34,6 +36,8 @@ func Flows() []Flow {
 			Meaning: "an extension of a phone system"},
 		{Subject: "pbx.fact.status.<system>.<ext>", Stream: Facts, Produce: []Service{PBXWriter}, Consume: []Service{PresenceMapper, ControlAPI},
 			Meaning: "what an extension shows, and who set it"},
+		{Subject: "pbx.fact.call.<system>.<ext>", Stream: Facts, Produce: []Service{PBXWriter}, Consume: []Service{PresenceMapper},
+			Meaning: "in how many calls an extension is"},
 		{Subject: "timer.<tenant>.<user>", Stream: Timers, Produce: []Service{PresenceMapper},
 			Meaning: "schedule of the next look at a user; the broker turns it into a fire"},
 		{Subject: "fire.<tenant>.<user>", Stream: Timers, Consume: []Service{PresenceMapper},
@@ -42,8 +46,12 @@ func Flows() []Flow {
 			Meaning: "why a user's extensions should show what they should"},
 		{Subject: "pbx.want.status.<system>.<ext>", Stream: Wants, Produce: []Service{PresenceMapper}, Consume: []Service{PBXWriter},
 			Meaning: "the status an extension should show"},
+		{Subject: "m365.want.presence.<tenant>.<user>", Stream: Wants, Produce: []Service{PresenceMapper}, Consume: []Service{GraphWriter},
+			Meaning: "what Teams should show of a user's calls and choices"},
 		{Subject: "outcome.<system>.<ext>", Stream: Outcomes, Produce: []Service{PBXWriter}, Consume: []Service{ControlAPI},
 			Meaning: "what the writer did with a want, and why"},
+		{Subject: "outcome.presence.<tenant>.<user>", Stream: Outcomes, Produce: []Service{GraphWriter}, Consume: []Service{ControlAPI},
+			Meaning: "what came of a want for Teams"},
 		{Subject: "parked.<stream>.<service>", Stream: ParkedMsg, Produce: all, Consume: []Service{ControlAPI},
 			Meaning: "a message that could not be processed"},
 	}
@@ -57,9 +65,12 @@ const (
 	Links         Bucket = "links"
 	Memory        Bucket = "memory"
 	Ledger        Bucket = "ledger"
+	Pins          Bucket = "pins"
+	Options       Bucket = "options"
 	Cursors       Bucket = "cursors"
 	Subscriptions Bucket = "subscriptions"
 	Certificates  Bucket = "certificates"
+	Lanes         Bucket = "lanes"
 	Leases        Bucket = "leases"
 )
 
@@ -77,9 +88,12 @@ func Buckets() []BucketInfo {
 		{Links, []Service{UserSync}, []Service{PresenceMapper, PBXWriter, GraphPoller, ControlAPI}, "which user is which extension"},
 		{Memory, []Service{PresenceMapper}, []Service{ControlAPI}, "what is known of a user and was decided last"},
 		{Ledger, []Service{PBXWriter}, nil, "what was written to an extension, and what a person chose there"},
+		{Pins, []Service{GraphWriter}, nil, "what Offhook itself made Teams show, and until when"},
+		{Options, []Service{ControlAPI}, []Service{PresenceMapper, GraphPoller}, "modes and options of tenants, groups and users; choices and pauses asked for in Offhook"},
 		{Cursors, []Service{GraphPoller}, nil, "how far each delta query was read"},
 		{Subscriptions, []Service{GraphPoller}, []Service{WebhookReceiver}, "Graph subscriptions: key, clientState hash, certificate"},
+		{Lanes, []Service{GraphPoller}, []Service{ControlAPI}, "who is on which presence subscription of a delegated account"},
 		{Certificates, []Service{WebhookReceiver}, []Service{GraphPoller}, "under which Graph encrypts notifications; the private keys are sealed"},
-		{Leases, []Service{GraphPoller, PBXWriter, PresenceMapper, UserSync, WebhookReceiver}, nil, "who owns which share of the work"},
+		{Leases, []Service{GraphPoller, GraphWriter, PBXWriter, PresenceMapper, UserSync, WebhookReceiver}, nil, "who owns which share of the work"},
 	}
 }

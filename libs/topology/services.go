@@ -10,6 +10,7 @@ const (
 	PresenceMapper  Service = "presence-mapper"
 	UserSync        Service = "user-sync"
 	PBXWriter       Service = "pbx-writer"
+	GraphWriter     Service = "graph-writer"
 	ControlAPI      Service = "control-api"
 )
 
@@ -17,10 +18,11 @@ const (
 func Services() []ServiceInfo {
 	return []ServiceInfo{
 		{WebhookReceiver, "the public HTTPS endpoint: handshake, clientState, limits, durable publish, 202; behind the queue, token validation and decryption"},
-		{GraphPoller, "reading Graph: presence sweeps, users; creating and renewing subscriptions"},
+		{GraphPoller, "reading Graph: presence sweeps, calendars, users; creating and renewing subscriptions"},
 		{UserSync, "the links: which Microsoft user is which extension"},
-		{PresenceMapper, "the decision: claims, mapping, timers"},
-		{PBXWriter, "the only process that speaks to phone systems: one owner each, applies wants, reads statuses"},
+		{PresenceMapper, "the decision: claims, mapping, timers, both directions"},
+		{PBXWriter, "the only process that speaks to phone systems: one owner each, applies wants, reads statuses, watches calls"},
+		{GraphWriter, "writing to Graph: presence sessions and preferred presence, with its own, smaller set of permissions"},
 		{ControlAPI, "status, explanation and live changes over gRPC, REST and SSE"},
 	}
 }

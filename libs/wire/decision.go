@@ -20,7 +20,8 @@ type Decision struct {
 	Claims   []Claim
 	Evidence []Evidence
 	Wants    []Want
-	Wake     time.Time // when it will be looked at again by itself, or zero
+	Teams    *TeamsWant // nil where Offhook writes nothing to Teams
+	Wake     time.Time  // when it will be looked at again by itself, or zero
 }
 
 // Claim is one source's hold on a status.
@@ -58,6 +59,9 @@ func (d Decision) Encode() (string, []byte) {
 	for _, w := range d.Wants {
 		m.Wants = append(m.Wants, w.proto())
 	}
+	if d.Teams != nil {
+		m.Teams = d.Teams.proto()
+	}
 	return DecisionSubject(d.Person), marshal(m)
 }
 
@@ -84,6 +88,13 @@ func DecodeDecision(data []byte) (Decision, error) {
 			return Decision{}, err
 		}
 		d.Wants = append(d.Wants, want)
+	}
+	if m.Teams != nil {
+		teams, err := teamsWantIn(m.Teams)
+		if err != nil {
+			return Decision{}, err
+		}
+		d.Teams = &teams
 	}
 	return d, nil
 }

@@ -67,11 +67,12 @@ type Sweep struct {
 	Users        int
 	Failed       []identity.User // read in vain
 	OK           bool            // false: the whole round failed
+	Denied       bool            // it failed because Graph refuses it: the permission is missing
 }
 
 // Encode implements Message.
 func (s Sweep) Encode() (string, []byte) {
-	m := &eventv1.SweepFact{Tenant: string(s.Tenant), Shard: s.Shard, Began: stamp(s.Began), Ended: stamp(s.Ended), Users: uint32(s.Users), Ok: s.OK}
+	m := &eventv1.SweepFact{Tenant: string(s.Tenant), Shard: s.Shard, Began: stamp(s.Began), Ended: stamp(s.Ended), Users: uint32(s.Users), Ok: s.OK, Denied: s.Denied}
 	for _, u := range s.Failed {
 		m.Failed = append(m.Failed, string(u))
 	}
@@ -88,7 +89,7 @@ func DecodeSweep(data []byte) (Sweep, error) {
 	if err != nil {
 		return Sweep{}, fault.New(fault.Invalid, "wire: sweep", err)
 	}
-	s := Sweep{Tenant: tenant, Shard: m.Shard, Began: moment(m.Began), Ended: moment(m.Ended), Users: int(m.Users), OK: m.Ok}
+	s := Sweep{Tenant: tenant, Shard: m.Shard, Began: moment(m.Began), Ended: moment(m.Ended), Users: int(m.Users), OK: m.Ok, Denied: m.Denied}
 	for _, u := range m.Failed {
 		s.Failed = append(s.Failed, identity.User(u))
 	}

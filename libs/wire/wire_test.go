@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"offhook.dev/libs/core/calendar"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
@@ -40,7 +41,7 @@ func kinds() []kind {
 				Source: one(r, presence.Poll, presence.Notification), SeenAt: moment(r)}}
 		}},
 		{name: "sweep", decode: decoder(wire.DecodeSweep), random: func(r *rand.Rand) wire.Message {
-			s := wire.Sweep{Tenant: "contoso", Shard: one(r, wire.ShardAll, "0", "ff"), Began: moment(r), Ended: moment(r), Users: r.IntN(1000), OK: flag(r)}
+			s := wire.Sweep{Tenant: "contoso", Shard: one(r, wire.ShardAll, "0", "ff"), Began: moment(r), Ended: moment(r), Users: r.IntN(1000), OK: flag(r), Denied: flag(r)}
 			for range r.IntN(3) {
 				s.Failed = append(s.Failed, somebody(r).User)
 			}
@@ -63,6 +64,22 @@ func kinds() []kind {
 			return wire.Inventory{Line: line(r), FirstName: word(r), LastName: word(r), Mail: word(r), Enabled: flag(r), Gone: flag(r),
 				Powers: presence.Powers{Write: set(), Read: set(), Ring: set()}, SeenAt: moment(r)}
 		}},
+		{name: "calendar", decode: decoder(wire.DecodeCalendar), random: func(r *rand.Rand) wire.Message {
+			c := wire.Calendar{Person: somebody(r), From: moment(r), To: moment(r), Problem: word(r), SeenAt: moment(r)}
+			for range r.IntN(3) {
+				c.Intervals = append(c.Intervals, calendar.Interval{Class: one(r, calendar.Busy, calendar.OOF, calendar.Unknown), From: moment(r), To: moment(r)})
+			}
+			return c
+		}},
+		{name: "call", decode: decoder(wire.DecodeCall), random: func(r *rand.Rand) wire.Message {
+			return wire.Call{Line: line(r), Calls: r.IntN(4), Since: moment(r), SeenAt: moment(r)}
+		}},
+		{name: "teams want", decode: decoder(wire.DecodeTeamsWant), random: func(r *rand.Rand) wire.Message { return teamsWant(r) }},
+		{name: "teams outcome", decode: decoder(wire.DecodeTeamsOutcome), random: func(r *rand.Rand) wire.Message {
+			return wire.TeamsOutcome{ID: "id" + word(r), Person: somebody(r), Result: wire.Result(r.IntN(int(wire.Failed) + 1)), Detail: word(r),
+				Session: word(r), SessionUntil: moment(r), Preferred: word(r), PreferredUntil: moment(r), Reason: word(r), Revision: revision(r), Decision: word(r),
+				SeenAt: moment(r), ReceivedAt: moment(r), BeganAt: moment(r), EndedAt: moment(r), Trace: word(r)}
+		}},
 		{name: "want", decode: decoder(wire.DecodeWant), random: func(r *rand.Rand) wire.Message { return want(r) }},
 		{name: "decision", decode: decoder(wire.DecodeDecision), random: func(r *rand.Rand) wire.Message {
 			d := wire.Decision{ID: word(r), Person: somebody(r), At: moment(r), Reason: word(r), Trigger: word(r), Revision: revision(r), Wake: moment(r)}
@@ -70,6 +87,10 @@ func kinds() []kind {
 				d.Claims = append(d.Claims, wire.Claim{Source: word(r), Status: status(r), Since: moment(r), Until: moment(r), Detail: word(r)})
 				d.Evidence = append(d.Evidence, wire.Evidence{Kind: word(r), Value: word(r), Origin: word(r), SeenAt: moment(r), Sequence: r.Uint64()})
 				d.Wants = append(d.Wants, want(r))
+			}
+			if flag(r) {
+				w := teamsWant(r)
+				d.Teams = &w
 			}
 			return d
 		}},
@@ -124,6 +145,11 @@ func somebody(r *rand.Rand) identity.Person {
 
 func line(r *rand.Rand) identity.Line {
 	return identity.Line{System: one[identity.System](r, "hq", "branch-2"), Extension: one[identity.Extension](r, "100", "*97", "anna.b_c")}
+}
+
+func teamsWant(r *rand.Rand) wire.TeamsWant {
+	return wire.TeamsWant{Person: somebody(r), Session: word(r), SessionUntil: moment(r), Preferred: word(r), PreferredUntil: moment(r),
+		Disowned: flag(r), Reason: word(r), Revision: revision(r), Decision: word(r), SeenAt: moment(r), DecidedAt: moment(r), Release: flag(r)}
 }
 
 func want(r *rand.Rand) wire.Want {

@@ -12,6 +12,7 @@ package controlv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -27,9 +28,11 @@ const (
 
 // ListStatusRequest selects by user (object id, UPN, its local part or an extension); empty means all.
 type ListStatusRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	User          string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
-	Tenant        string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	User   string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	Tenant string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Only whose Teams value is older than three sweeps.
+	Stale         bool `protobuf:"varint,3,opt,name=stale,proto3" json:"stale,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -76,6 +79,13 @@ func (x *ListStatusRequest) GetTenant() string {
 		return x.Tenant
 	}
 	return ""
+}
+
+func (x *ListStatusRequest) GetStale() bool {
+	if x != nil {
+		return x.Stale
+	}
+	return false
 }
 
 // ListStatusResponse has one entry for each linked extension.
@@ -245,6 +255,88 @@ func (x *Teams) GetAgeMs() int64 {
 	return 0
 }
 
+// ToTeams is what Offhook makes Teams show of a user's calls and choices, and what
+// came of it.
+type ToTeams struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Stands for a call: "Busy/InACall".
+	Session string `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	// Stands for a choice: "DoNotDisturb/DoNotDisturb".
+	Preferred string `protobuf:"bytes,2,opt,name=preferred,proto3" json:"preferred,omitempty"`
+	// When nothing of it is left unless it is renewed.
+	Until *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	// As of WatchResponse; empty: not carried out yet.
+	Result        string `protobuf:"bytes,4,opt,name=result,proto3" json:"result,omitempty"`
+	Detail        string `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ToTeams) Reset() {
+	*x = ToTeams{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ToTeams) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ToTeams) ProtoMessage() {}
+
+func (x *ToTeams) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ToTeams.ProtoReflect.Descriptor instead.
+func (*ToTeams) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ToTeams) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *ToTeams) GetPreferred() string {
+	if x != nil {
+		return x.Preferred
+	}
+	return ""
+}
+
+func (x *ToTeams) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *ToTeams) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *ToTeams) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
 // StatusEntry is one linked extension; statuses are the five words.
 type StatusEntry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -262,13 +354,14 @@ type StatusEntry struct {
 	Teams         *Teams                 `protobuf:"bytes,12,opt,name=teams,proto3" json:"teams,omitempty"`
 	Lane          string                 `protobuf:"bytes,13,opt,name=lane,proto3" json:"lane,omitempty"`
 	AgeMs         int64                  `protobuf:"varint,14,opt,name=age_ms,json=ageMs,proto3" json:"age_ms,omitempty"`
+	ToTeams       *ToTeams               `protobuf:"bytes,15,opt,name=to_teams,json=toTeams,proto3" json:"to_teams,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StatusEntry) Reset() {
 	*x = StatusEntry{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[4]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -280,7 +373,7 @@ func (x *StatusEntry) String() string {
 func (*StatusEntry) ProtoMessage() {}
 
 func (x *StatusEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[4]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -293,7 +386,7 @@ func (x *StatusEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusEntry.ProtoReflect.Descriptor instead.
 func (*StatusEntry) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{4}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *StatusEntry) GetTenant() string {
@@ -394,6 +487,13 @@ func (x *StatusEntry) GetAgeMs() int64 {
 	return 0
 }
 
+func (x *StatusEntry) GetToTeams() *ToTeams {
+	if x != nil {
+		return x.ToTeams
+	}
+	return nil
+}
+
 // ExplainRequest names the user as ListStatusRequest does; at defaults to now.
 type ExplainRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -406,7 +506,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[5]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -418,7 +518,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[5]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -431,7 +531,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{5}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ExplainRequest) GetUser() string {
@@ -472,7 +572,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[6]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -484,7 +584,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[6]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -497,7 +597,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{6}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Step) GetStep() string {
@@ -568,7 +668,7 @@ type Explanation struct {
 
 func (x *Explanation) Reset() {
 	*x = Explanation{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[7]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -580,7 +680,7 @@ func (x *Explanation) String() string {
 func (*Explanation) ProtoMessage() {}
 
 func (x *Explanation) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[7]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -593,7 +693,7 @@ func (x *Explanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
 func (*Explanation) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{7}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Explanation) GetStatus() *StatusEntry {
@@ -627,7 +727,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[8]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -639,7 +739,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[8]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -652,7 +752,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{8}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ExplainResponse) GetExplanations() []*Explanation {
@@ -673,7 +773,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[9]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -685,7 +785,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[9]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -698,7 +798,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{9}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *WatchRequest) GetUser() string {
@@ -725,14 +825,16 @@ type WatchResponse struct {
 	Trace     string                 `protobuf:"bytes,5,opt,name=trace,proto3" json:"trace,omitempty"`
 	At        *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=at,proto3" json:"at,omitempty"`
 	// What was shown before, a status.
-	Before        string `protobuf:"bytes,7,opt,name=before,proto3" json:"before,omitempty"`
+	Before string `protobuf:"bytes,7,opt,name=before,proto3" json:"before,omitempty"`
+	// Where it happened: "pbx" or "m365".
+	Side          string `protobuf:"bytes,8,opt,name=side,proto3" json:"side,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[10]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -744,7 +846,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[10]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -757,7 +859,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{10}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *WatchResponse) GetStatus() *StatusEntry {
@@ -809,14 +911,1335 @@ func (x *WatchResponse) GetBefore() string {
 	return ""
 }
 
+func (x *WatchResponse) GetSide() string {
+	if x != nil {
+		return x.Side
+	}
+	return ""
+}
+
+// Manual is how persons' choices are treated.
+type Manual struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Policy string                 `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
+	// A local time, "04:00".
+	Max           string `protobuf:"bytes,2,opt,name=max,proto3" json:"max,omitempty"`
+	Scope         string `protobuf:"bytes,3,opt,name=scope,proto3" json:"scope,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Manual) Reset() {
+	*x = Manual{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Manual) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Manual) ProtoMessage() {}
+
+func (x *Manual) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Manual.ProtoReflect.Descriptor instead.
+func (*Manual) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Manual) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *Manual) GetMax() string {
+	if x != nil {
+		return x.Max
+	}
+	return ""
+}
+
+func (x *Manual) GetScope() string {
+	if x != nil {
+		return x.Scope
+	}
+	return ""
+}
+
+// Choice is a status set in Offhook; one without a status is a withdrawal.
+type Choice struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Status string                 `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	Until  *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	// With an extension: that one alone.
+	System        string                 `protobuf:"bytes,3,opt,name=system,proto3" json:"system,omitempty"`
+	Extension     string                 `protobuf:"bytes,4,opt,name=extension,proto3" json:"extension,omitempty"`
+	By            string                 `protobuf:"bytes,5,opt,name=by,proto3" json:"by,omitempty"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Choice) Reset() {
+	*x = Choice{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Choice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Choice) ProtoMessage() {}
+
+func (x *Choice) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Choice.ProtoReflect.Descriptor instead.
+func (*Choice) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Choice) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *Choice) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *Choice) GetSystem() string {
+	if x != nil {
+		return x.System
+	}
+	return ""
+}
+
+func (x *Choice) GetExtension() string {
+	if x != nil {
+		return x.Extension
+	}
+	return ""
+}
+
+func (x *Choice) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Choice) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+// Options is what may be set for a tenant, a group or a user. What is left out says
+// nothing.
+type Options struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Mode       string                 `protobuf:"bytes,1,opt,name=mode,proto3" json:"mode,omitempty"`
+	Base       string                 `protobuf:"bytes,2,opt,name=base,proto3" json:"base,omitempty"`
+	Combine    string                 `protobuf:"bytes,3,opt,name=combine,proto3" json:"combine,omitempty"`
+	Manual     *Manual                `protobuf:"bytes,4,opt,name=manual,proto3" json:"manual,omitempty"`
+	Damping    *durationpb.Duration   `protobuf:"bytes,5,opt,name=damping,proto3" json:"damping,omitempty"`
+	StaleAfter *durationpb.Duration   `protobuf:"bytes,6,opt,name=stale_after,json=staleAfter,proto3" json:"stale_after,omitempty"`
+	Teams      map[string]string      `protobuf:"bytes,7,rep,name=teams,proto3" json:"teams,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Calendar   map[string]string      `protobuf:"bytes,8,rep,name=calendar,proto3" json:"calendar,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Pbx        map[string]string      `protobuf:"bytes,9,rep,name=pbx,proto3" json:"pbx,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Of groups only: of those of one user the lowest wins.
+	Rank int32 `protobuf:"varint,10,opt,name=rank,proto3" json:"rank,omitempty"`
+	// Of users only.
+	Chosen *Choice `protobuf:"bytes,11,opt,name=chosen,proto3" json:"chosen,omitempty"`
+	// The end of a pause; the year 9999 for one that is ended by hand.
+	PausedUntil *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=paused_until,json=pausedUntil,proto3" json:"paused_until,omitempty"`
+	// Who changed it last, and when. Not to be sent.
+	By            string                 `protobuf:"bytes,13,opt,name=by,proto3" json:"by,omitempty"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Options) Reset() {
+	*x = Options{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Options) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Options) ProtoMessage() {}
+
+func (x *Options) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Options.ProtoReflect.Descriptor instead.
+func (*Options) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Options) GetMode() string {
+	if x != nil {
+		return x.Mode
+	}
+	return ""
+}
+
+func (x *Options) GetBase() string {
+	if x != nil {
+		return x.Base
+	}
+	return ""
+}
+
+func (x *Options) GetCombine() string {
+	if x != nil {
+		return x.Combine
+	}
+	return ""
+}
+
+func (x *Options) GetManual() *Manual {
+	if x != nil {
+		return x.Manual
+	}
+	return nil
+}
+
+func (x *Options) GetDamping() *durationpb.Duration {
+	if x != nil {
+		return x.Damping
+	}
+	return nil
+}
+
+func (x *Options) GetStaleAfter() *durationpb.Duration {
+	if x != nil {
+		return x.StaleAfter
+	}
+	return nil
+}
+
+func (x *Options) GetTeams() map[string]string {
+	if x != nil {
+		return x.Teams
+	}
+	return nil
+}
+
+func (x *Options) GetCalendar() map[string]string {
+	if x != nil {
+		return x.Calendar
+	}
+	return nil
+}
+
+func (x *Options) GetPbx() map[string]string {
+	if x != nil {
+		return x.Pbx
+	}
+	return nil
+}
+
+func (x *Options) GetRank() int32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *Options) GetChosen() *Choice {
+	if x != nil {
+		return x.Chosen
+	}
+	return nil
+}
+
+func (x *Options) GetPausedUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PausedUntil
+	}
+	return nil
+}
+
+func (x *Options) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Options) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+// Target says whose options are meant: of the tenant, or of its group or user.
+type Target struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// An object id.
+	Group string `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
+	// As of ListStatusRequest.
+	User          string `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Target) Reset() {
+	*x = Target{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Target) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Target) ProtoMessage() {}
+
+func (x *Target) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Target.ProtoReflect.Descriptor instead.
+func (*Target) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Target) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Target) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *Target) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+// EffectiveOption is one option that is in force for a user.
+type EffectiveOption struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "manual.max", "teams.Away".
+	Key   string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Value string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	// "configuration", "tenant", "group" or "user".
+	From string `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	// Of the group.
+	Id            string `protobuf:"bytes,4,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EffectiveOption) Reset() {
+	*x = EffectiveOption{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EffectiveOption) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EffectiveOption) ProtoMessage() {}
+
+func (x *EffectiveOption) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EffectiveOption.ProtoReflect.Descriptor instead.
+func (*EffectiveOption) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *EffectiveOption) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *EffectiveOption) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *EffectiveOption) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *EffectiveOption) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// OptionsEntry is what is set for a tenant, a group or a user.
+type OptionsEntry struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Group  string                 `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
+	// An object id.
+	User string `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
+	Upn  string `protobuf:"bytes,4,opt,name=upn,proto3" json:"upn,omitempty"`
+	Name string `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"`
+	// Grows with every change; 0: nothing is set.
+	Revision uint64 `protobuf:"varint,6,opt,name=revision,proto3" json:"revision,omitempty"`
+	// How many linked people it is about.
+	Concerns uint32   `protobuf:"varint,7,opt,name=concerns,proto3" json:"concerns,omitempty"`
+	Options  *Options `protobuf:"bytes,8,opt,name=options,proto3" json:"options,omitempty"`
+	// Of users only.
+	Effective []*EffectiveOption `protobuf:"bytes,9,rep,name=effective,proto3" json:"effective,omitempty"`
+	// How many of those have not been decided under their mode yet; if asked for.
+	Undecided     *uint32 `protobuf:"varint,10,opt,name=undecided,proto3,oneof" json:"undecided,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OptionsEntry) Reset() {
+	*x = OptionsEntry{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OptionsEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OptionsEntry) ProtoMessage() {}
+
+func (x *OptionsEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OptionsEntry.ProtoReflect.Descriptor instead.
+func (*OptionsEntry) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *OptionsEntry) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *OptionsEntry) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *OptionsEntry) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *OptionsEntry) GetUpn() string {
+	if x != nil {
+		return x.Upn
+	}
+	return ""
+}
+
+func (x *OptionsEntry) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *OptionsEntry) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *OptionsEntry) GetConcerns() uint32 {
+	if x != nil {
+		return x.Concerns
+	}
+	return 0
+}
+
+func (x *OptionsEntry) GetOptions() *Options {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+func (x *OptionsEntry) GetEffective() []*EffectiveOption {
+	if x != nil {
+		return x.Effective
+	}
+	return nil
+}
+
+func (x *OptionsEntry) GetUndecided() uint32 {
+	if x != nil && x.Undecided != nil {
+		return *x.Undecided
+	}
+	return 0
+}
+
+// GetOptionsRequest names whose options are meant.
+type GetOptionsRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Target *Target                `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
+	// Count who has not been decided under their mode yet.
+	Undecided     bool `protobuf:"varint,2,opt,name=undecided,proto3" json:"undecided,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetOptionsRequest) Reset() {
+	*x = GetOptionsRequest{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetOptionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetOptionsRequest) ProtoMessage() {}
+
+func (x *GetOptionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetOptionsRequest.ProtoReflect.Descriptor instead.
+func (*GetOptionsRequest) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *GetOptionsRequest) GetTarget() *Target {
+	if x != nil {
+		return x.Target
+	}
+	return nil
+}
+
+func (x *GetOptionsRequest) GetUndecided() bool {
+	if x != nil {
+		return x.Undecided
+	}
+	return false
+}
+
+// GetOptionsResponse is what is set.
+type GetOptionsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Entry         *OptionsEntry          `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetOptionsResponse) Reset() {
+	*x = GetOptionsResponse{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetOptionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetOptionsResponse) ProtoMessage() {}
+
+func (x *GetOptionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetOptionsResponse.ProtoReflect.Descriptor instead.
+func (*GetOptionsResponse) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *GetOptionsResponse) GetEntry() *OptionsEntry {
+	if x != nil {
+		return x.Entry
+	}
+	return nil
+}
+
+// PutOptionsRequest replaces what is set; a user's choice and pause stay unless they
+// are given.
+type PutOptionsRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Target  *Target                `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
+	Options *Options               `protobuf:"bytes,2,opt,name=options,proto3" json:"options,omitempty"`
+	// If present: refuse if what is set has another revision.
+	Revision      *uint64 `protobuf:"varint,3,opt,name=revision,proto3,oneof" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutOptionsRequest) Reset() {
+	*x = PutOptionsRequest{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutOptionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutOptionsRequest) ProtoMessage() {}
+
+func (x *PutOptionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutOptionsRequest.ProtoReflect.Descriptor instead.
+func (*PutOptionsRequest) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *PutOptionsRequest) GetTarget() *Target {
+	if x != nil {
+		return x.Target
+	}
+	return nil
+}
+
+func (x *PutOptionsRequest) GetOptions() *Options {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+func (x *PutOptionsRequest) GetRevision() uint64 {
+	if x != nil && x.Revision != nil {
+		return *x.Revision
+	}
+	return 0
+}
+
+// PutOptionsResponse is what is set now.
+type PutOptionsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Entry         *OptionsEntry          `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutOptionsResponse) Reset() {
+	*x = PutOptionsResponse{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutOptionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutOptionsResponse) ProtoMessage() {}
+
+func (x *PutOptionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutOptionsResponse.ProtoReflect.Descriptor instead.
+func (*PutOptionsResponse) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *PutOptionsResponse) GetEntry() *OptionsEntry {
+	if x != nil {
+		return x.Entry
+	}
+	return nil
+}
+
+// DeleteOptionsRequest takes away what is set; a user's choice and pause stay.
+type DeleteOptionsRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Target *Target                `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
+	// As of PutOptionsRequest.
+	Revision      *uint64 `protobuf:"varint,2,opt,name=revision,proto3,oneof" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteOptionsRequest) Reset() {
+	*x = DeleteOptionsRequest{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteOptionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteOptionsRequest) ProtoMessage() {}
+
+func (x *DeleteOptionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteOptionsRequest.ProtoReflect.Descriptor instead.
+func (*DeleteOptionsRequest) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *DeleteOptionsRequest) GetTarget() *Target {
+	if x != nil {
+		return x.Target
+	}
+	return nil
+}
+
+func (x *DeleteOptionsRequest) GetRevision() uint64 {
+	if x != nil && x.Revision != nil {
+		return *x.Revision
+	}
+	return 0
+}
+
+// DeleteOptionsResponse is what is left.
+type DeleteOptionsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Entry         *OptionsEntry          `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteOptionsResponse) Reset() {
+	*x = DeleteOptionsResponse{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteOptionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteOptionsResponse) ProtoMessage() {}
+
+func (x *DeleteOptionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteOptionsResponse.ProtoReflect.Descriptor instead.
+func (*DeleteOptionsResponse) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *DeleteOptionsResponse) GetEntry() *OptionsEntry {
+	if x != nil {
+		return x.Entry
+	}
+	return nil
+}
+
+// PutChoiceRequest sets a status on all extensions of a user, or on one.
+type PutChoiceRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	User          string                 `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	Status        string                 `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
+	Until         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=until,proto3" json:"until,omitempty"`
+	System        string                 `protobuf:"bytes,5,opt,name=system,proto3" json:"system,omitempty"`
+	Extension     string                 `protobuf:"bytes,6,opt,name=extension,proto3" json:"extension,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutChoiceRequest) Reset() {
+	*x = PutChoiceRequest{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutChoiceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutChoiceRequest) ProtoMessage() {}
+
+func (x *PutChoiceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutChoiceRequest.ProtoReflect.Descriptor instead.
+func (*PutChoiceRequest) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *PutChoiceRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *PutChoiceRequest) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *PutChoiceRequest) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *PutChoiceRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *PutChoiceRequest) GetSystem() string {
+	if x != nil {
+		return x.System
+	}
+	return ""
+}
+
+func (x *PutChoiceRequest) GetExtension() string {
+	if x != nil {
+		return x.Extension
+	}
+	return ""
+}
+
+// PutChoiceResponse is what is set for the user now.
+type PutChoiceResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Entry         *OptionsEntry          `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutChoiceResponse) Reset() {
+	*x = PutChoiceResponse{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutChoiceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutChoiceResponse) ProtoMessage() {}
+
+func (x *PutChoiceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutChoiceResponse.ProtoReflect.Descriptor instead.
+func (*PutChoiceResponse) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *PutChoiceResponse) GetEntry() *OptionsEntry {
+	if x != nil {
+		return x.Entry
+	}
+	return nil
+}
+
+// DeleteChoiceRequest withdraws the choice on all extensions of a user, or on one.
+type DeleteChoiceRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	User          string                 `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	System        string                 `protobuf:"bytes,3,opt,name=system,proto3" json:"system,omitempty"`
+	Extension     string                 `protobuf:"bytes,4,opt,name=extension,proto3" json:"extension,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteChoiceRequest) Reset() {
+	*x = DeleteChoiceRequest{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteChoiceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteChoiceRequest) ProtoMessage() {}
+
+func (x *DeleteChoiceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteChoiceRequest.ProtoReflect.Descriptor instead.
+func (*DeleteChoiceRequest) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *DeleteChoiceRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *DeleteChoiceRequest) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *DeleteChoiceRequest) GetSystem() string {
+	if x != nil {
+		return x.System
+	}
+	return ""
+}
+
+func (x *DeleteChoiceRequest) GetExtension() string {
+	if x != nil {
+		return x.Extension
+	}
+	return ""
+}
+
+// DeleteChoiceResponse is what is set for the user now.
+type DeleteChoiceResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Entry         *OptionsEntry          `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteChoiceResponse) Reset() {
+	*x = DeleteChoiceResponse{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteChoiceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteChoiceResponse) ProtoMessage() {}
+
+func (x *DeleteChoiceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteChoiceResponse.ProtoReflect.Descriptor instead.
+func (*DeleteChoiceResponse) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *DeleteChoiceResponse) GetEntry() *OptionsEntry {
+	if x != nil {
+		return x.Entry
+	}
+	return nil
+}
+
+// PutPauseRequest pauses a user until a time, or until it is ended.
+type PutPauseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	User          string                 `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	Until         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutPauseRequest) Reset() {
+	*x = PutPauseRequest{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutPauseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutPauseRequest) ProtoMessage() {}
+
+func (x *PutPauseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutPauseRequest.ProtoReflect.Descriptor instead.
+func (*PutPauseRequest) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *PutPauseRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *PutPauseRequest) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *PutPauseRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+// PutPauseResponse is what is set for the user now.
+type PutPauseResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Entry         *OptionsEntry          `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutPauseResponse) Reset() {
+	*x = PutPauseResponse{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutPauseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutPauseResponse) ProtoMessage() {}
+
+func (x *PutPauseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutPauseResponse.ProtoReflect.Descriptor instead.
+func (*PutPauseResponse) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *PutPauseResponse) GetEntry() *OptionsEntry {
+	if x != nil {
+		return x.Entry
+	}
+	return nil
+}
+
+// DeletePauseRequest ends a user's pause.
+type DeletePauseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	User          string                 `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeletePauseRequest) Reset() {
+	*x = DeletePauseRequest{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeletePauseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeletePauseRequest) ProtoMessage() {}
+
+func (x *DeletePauseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeletePauseRequest.ProtoReflect.Descriptor instead.
+func (*DeletePauseRequest) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *DeletePauseRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *DeletePauseRequest) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+// DeletePauseResponse is what is set for the user now.
+type DeletePauseResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Entry         *OptionsEntry          `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeletePauseResponse) Reset() {
+	*x = DeletePauseResponse{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeletePauseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeletePauseResponse) ProtoMessage() {}
+
+func (x *DeletePauseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeletePauseResponse.ProtoReflect.Descriptor instead.
+func (*DeletePauseResponse) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *DeletePauseResponse) GetEntry() *OptionsEntry {
+	if x != nil {
+		return x.Entry
+	}
+	return nil
+}
+
 var File_offhook_control_v1_control_proto protoreflect.FileDescriptor
 
 const file_offhook_control_v1_control_proto_rawDesc = "" +
 	"\n" +
-	" offhook/control/v1/control.proto\x12\x12offhook.control.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"?\n" +
+	" offhook/control/v1/control.proto\x12\x12offhook.control.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"U\n" +
 	"\x11ListStatusRequest\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x16\n" +
-	"\x06tenant\x18\x02 \x01(\tR\x06tenant\"O\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x14\n" +
+	"\x05stale\x18\x03 \x01(\bR\x05stale\"O\n" +
 	"\x12ListStatusResponse\x129\n" +
 	"\aentries\x18\x01 \x03(\v2\x1f.offhook.control.v1.StatusEntryR\aentries\"i\n" +
 	"\x05Claim\x12\x16\n" +
@@ -826,7 +2249,13 @@ const file_offhook_control_v1_control_proto_rawDesc = "" +
 	"\x05Teams\x12\"\n" +
 	"\favailability\x18\x01 \x01(\tR\favailability\x12\x1a\n" +
 	"\bactivity\x18\x02 \x01(\tR\bactivity\x12\x15\n" +
-	"\x06age_ms\x18\x03 \x01(\x03R\x05ageMs\"\x9c\x03\n" +
+	"\x06age_ms\x18\x03 \x01(\x03R\x05ageMs\"\xa3\x01\n" +
+	"\aToTeams\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x12\x1c\n" +
+	"\tpreferred\x18\x02 \x01(\tR\tpreferred\x120\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
+	"\x06result\x18\x04 \x01(\tR\x06result\x12\x16\n" +
+	"\x06detail\x18\x05 \x01(\tR\x06detail\"\xd4\x03\n" +
 	"\vStatusEntry\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x10\n" +
@@ -842,7 +2271,8 @@ const file_offhook_control_v1_control_proto_rawDesc = "" +
 	"\x06claims\x18\v \x03(\v2\x19.offhook.control.v1.ClaimR\x06claims\x12/\n" +
 	"\x05teams\x18\f \x01(\v2\x19.offhook.control.v1.TeamsR\x05teams\x12\x12\n" +
 	"\x04lane\x18\r \x01(\tR\x04lane\x12\x15\n" +
-	"\x06age_ms\x18\x0e \x01(\x03R\x05ageMs\"h\n" +
+	"\x06age_ms\x18\x0e \x01(\x03R\x05ageMs\x126\n" +
+	"\bto_teams\x18\x0f \x01(\v2\x1b.offhook.control.v1.ToTeamsR\atoTeams\"h\n" +
 	"\x0eExplainRequest\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12*\n" +
@@ -864,7 +2294,7 @@ const file_offhook_control_v1_control_proto_rawDesc = "" +
 	"\fexplanations\x18\x01 \x03(\v2\x1f.offhook.control.v1.ExplanationR\fexplanations\":\n" +
 	"\fWatchRequest\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x16\n" +
-	"\x06tenant\x18\x02 \x01(\tR\x06tenant\"\xf1\x01\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\"\x85\x02\n" +
 	"\rWatchResponse\x127\n" +
 	"\x06status\x18\x01 \x01(\v2\x1f.offhook.control.v1.StatusEntryR\x06status\x12\x16\n" +
 	"\x06result\x18\x02 \x01(\tR\x06result\x12\x16\n" +
@@ -873,12 +2303,128 @@ const file_offhook_control_v1_control_proto_rawDesc = "" +
 	"latency_ms\x18\x04 \x01(\x01R\tlatencyMs\x12\x14\n" +
 	"\x05trace\x18\x05 \x01(\tR\x05trace\x12*\n" +
 	"\x02at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x16\n" +
-	"\x06before\x18\a \x01(\tR\x06before2\x91\x02\n" +
+	"\x06before\x18\a \x01(\tR\x06before\x12\x12\n" +
+	"\x04side\x18\b \x01(\tR\x04side\"H\n" +
+	"\x06Manual\x12\x16\n" +
+	"\x06policy\x18\x01 \x01(\tR\x06policy\x12\x10\n" +
+	"\x03max\x18\x02 \x01(\tR\x03max\x12\x14\n" +
+	"\x05scope\x18\x03 \x01(\tR\x05scope\"\xc4\x01\n" +
+	"\x06Choice\x12\x16\n" +
+	"\x06status\x18\x01 \x01(\tR\x06status\x120\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
+	"\x06system\x18\x03 \x01(\tR\x06system\x12\x1c\n" +
+	"\textension\x18\x04 \x01(\tR\textension\x12\x0e\n" +
+	"\x02by\x18\x05 \x01(\tR\x02by\x12*\n" +
+	"\x02at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\x9f\x06\n" +
+	"\aOptions\x12\x12\n" +
+	"\x04mode\x18\x01 \x01(\tR\x04mode\x12\x12\n" +
+	"\x04base\x18\x02 \x01(\tR\x04base\x12\x18\n" +
+	"\acombine\x18\x03 \x01(\tR\acombine\x122\n" +
+	"\x06manual\x18\x04 \x01(\v2\x1a.offhook.control.v1.ManualR\x06manual\x123\n" +
+	"\adamping\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\adamping\x12:\n" +
+	"\vstale_after\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"staleAfter\x12<\n" +
+	"\x05teams\x18\a \x03(\v2&.offhook.control.v1.Options.TeamsEntryR\x05teams\x12E\n" +
+	"\bcalendar\x18\b \x03(\v2).offhook.control.v1.Options.CalendarEntryR\bcalendar\x126\n" +
+	"\x03pbx\x18\t \x03(\v2$.offhook.control.v1.Options.PbxEntryR\x03pbx\x12\x12\n" +
+	"\x04rank\x18\n" +
+	" \x01(\x05R\x04rank\x122\n" +
+	"\x06chosen\x18\v \x01(\v2\x1a.offhook.control.v1.ChoiceR\x06chosen\x12=\n" +
+	"\fpaused_until\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\vpausedUntil\x12\x0e\n" +
+	"\x02by\x18\r \x01(\tR\x02by\x12*\n" +
+	"\x02at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x1a8\n" +
+	"\n" +
+	"TeamsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a;\n" +
+	"\rCalendarEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a6\n" +
+	"\bPbxEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"J\n" +
+	"\x06Target\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n" +
+	"\x05group\x18\x02 \x01(\tR\x05group\x12\x12\n" +
+	"\x04user\x18\x03 \x01(\tR\x04user\"]\n" +
+	"\x0fEffectiveOption\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\x12\x12\n" +
+	"\x04from\x18\x03 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02id\x18\x04 \x01(\tR\x02id\"\xd9\x02\n" +
+	"\fOptionsEntry\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n" +
+	"\x05group\x18\x02 \x01(\tR\x05group\x12\x12\n" +
+	"\x04user\x18\x03 \x01(\tR\x04user\x12\x10\n" +
+	"\x03upn\x18\x04 \x01(\tR\x03upn\x12\x12\n" +
+	"\x04name\x18\x05 \x01(\tR\x04name\x12\x1a\n" +
+	"\brevision\x18\x06 \x01(\x04R\brevision\x12\x1a\n" +
+	"\bconcerns\x18\a \x01(\rR\bconcerns\x125\n" +
+	"\aoptions\x18\b \x01(\v2\x1b.offhook.control.v1.OptionsR\aoptions\x12A\n" +
+	"\teffective\x18\t \x03(\v2#.offhook.control.v1.EffectiveOptionR\teffective\x12!\n" +
+	"\tundecided\x18\n" +
+	" \x01(\rH\x00R\tundecided\x88\x01\x01B\f\n" +
+	"\n" +
+	"_undecided\"e\n" +
+	"\x11GetOptionsRequest\x122\n" +
+	"\x06target\x18\x01 \x01(\v2\x1a.offhook.control.v1.TargetR\x06target\x12\x1c\n" +
+	"\tundecided\x18\x02 \x01(\bR\tundecided\"L\n" +
+	"\x12GetOptionsResponse\x126\n" +
+	"\x05entry\x18\x01 \x01(\v2 .offhook.control.v1.OptionsEntryR\x05entry\"\xac\x01\n" +
+	"\x11PutOptionsRequest\x122\n" +
+	"\x06target\x18\x01 \x01(\v2\x1a.offhook.control.v1.TargetR\x06target\x125\n" +
+	"\aoptions\x18\x02 \x01(\v2\x1b.offhook.control.v1.OptionsR\aoptions\x12\x1f\n" +
+	"\brevision\x18\x03 \x01(\x04H\x00R\brevision\x88\x01\x01B\v\n" +
+	"\t_revision\"L\n" +
+	"\x12PutOptionsResponse\x126\n" +
+	"\x05entry\x18\x01 \x01(\v2 .offhook.control.v1.OptionsEntryR\x05entry\"x\n" +
+	"\x14DeleteOptionsRequest\x122\n" +
+	"\x06target\x18\x01 \x01(\v2\x1a.offhook.control.v1.TargetR\x06target\x12\x1f\n" +
+	"\brevision\x18\x02 \x01(\x04H\x00R\brevision\x88\x01\x01B\v\n" +
+	"\t_revision\"O\n" +
+	"\x15DeleteOptionsResponse\x126\n" +
+	"\x05entry\x18\x01 \x01(\v2 .offhook.control.v1.OptionsEntryR\x05entry\"\xbe\x01\n" +
+	"\x10PutChoiceRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04user\x18\x02 \x01(\tR\x04user\x12\x16\n" +
+	"\x06status\x18\x03 \x01(\tR\x06status\x120\n" +
+	"\x05until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
+	"\x06system\x18\x05 \x01(\tR\x06system\x12\x1c\n" +
+	"\textension\x18\x06 \x01(\tR\textension\"K\n" +
+	"\x11PutChoiceResponse\x126\n" +
+	"\x05entry\x18\x01 \x01(\v2 .offhook.control.v1.OptionsEntryR\x05entry\"w\n" +
+	"\x13DeleteChoiceRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04user\x18\x02 \x01(\tR\x04user\x12\x16\n" +
+	"\x06system\x18\x03 \x01(\tR\x06system\x12\x1c\n" +
+	"\textension\x18\x04 \x01(\tR\textension\"N\n" +
+	"\x14DeleteChoiceResponse\x126\n" +
+	"\x05entry\x18\x01 \x01(\v2 .offhook.control.v1.OptionsEntryR\x05entry\"o\n" +
+	"\x0fPutPauseRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04user\x18\x02 \x01(\tR\x04user\x120\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"J\n" +
+	"\x10PutPauseResponse\x126\n" +
+	"\x05entry\x18\x01 \x01(\v2 .offhook.control.v1.OptionsEntryR\x05entry\"@\n" +
+	"\x12DeletePauseRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04user\x18\x02 \x01(\tR\x04user\"M\n" +
+	"\x13DeletePauseResponse\x126\n" +
+	"\x05entry\x18\x01 \x01(\v2 .offhook.control.v1.OptionsEntryR\x05entry2\xa5\a\n" +
 	"\x0eControlService\x12[\n" +
 	"\n" +
 	"ListStatus\x12%.offhook.control.v1.ListStatusRequest\x1a&.offhook.control.v1.ListStatusResponse\x12R\n" +
 	"\aExplain\x12\".offhook.control.v1.ExplainRequest\x1a#.offhook.control.v1.ExplainResponse\x12N\n" +
-	"\x05Watch\x12 .offhook.control.v1.WatchRequest\x1a!.offhook.control.v1.WatchResponse0\x01B4Z2offhook.dev/proto/gen/offhook/control/v1;controlv1b\x06proto3"
+	"\x05Watch\x12 .offhook.control.v1.WatchRequest\x1a!.offhook.control.v1.WatchResponse0\x01\x12[\n" +
+	"\n" +
+	"GetOptions\x12%.offhook.control.v1.GetOptionsRequest\x1a&.offhook.control.v1.GetOptionsResponse\x12[\n" +
+	"\n" +
+	"PutOptions\x12%.offhook.control.v1.PutOptionsRequest\x1a&.offhook.control.v1.PutOptionsResponse\x12d\n" +
+	"\rDeleteOptions\x12(.offhook.control.v1.DeleteOptionsRequest\x1a).offhook.control.v1.DeleteOptionsResponse\x12X\n" +
+	"\tPutChoice\x12$.offhook.control.v1.PutChoiceRequest\x1a%.offhook.control.v1.PutChoiceResponse\x12a\n" +
+	"\fDeleteChoice\x12'.offhook.control.v1.DeleteChoiceRequest\x1a(.offhook.control.v1.DeleteChoiceResponse\x12U\n" +
+	"\bPutPause\x12#.offhook.control.v1.PutPauseRequest\x1a$.offhook.control.v1.PutPauseResponse\x12^\n" +
+	"\vDeletePause\x12&.offhook.control.v1.DeletePauseRequest\x1a'.offhook.control.v1.DeletePauseResponseB4Z2offhook.dev/proto/gen/offhook/control/v1;controlv1b\x06proto3"
 
 var (
 	file_offhook_control_v1_control_proto_rawDescOnce sync.Once
@@ -892,45 +2438,112 @@ func file_offhook_control_v1_control_proto_rawDescGZIP() []byte {
 	return file_offhook_control_v1_control_proto_rawDescData
 }
 
-var file_offhook_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_offhook_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_offhook_control_v1_control_proto_goTypes = []any{
 	(*ListStatusRequest)(nil),     // 0: offhook.control.v1.ListStatusRequest
 	(*ListStatusResponse)(nil),    // 1: offhook.control.v1.ListStatusResponse
 	(*Claim)(nil),                 // 2: offhook.control.v1.Claim
 	(*Teams)(nil),                 // 3: offhook.control.v1.Teams
-	(*StatusEntry)(nil),           // 4: offhook.control.v1.StatusEntry
-	(*ExplainRequest)(nil),        // 5: offhook.control.v1.ExplainRequest
-	(*Step)(nil),                  // 6: offhook.control.v1.Step
-	(*Explanation)(nil),           // 7: offhook.control.v1.Explanation
-	(*ExplainResponse)(nil),       // 8: offhook.control.v1.ExplainResponse
-	(*WatchRequest)(nil),          // 9: offhook.control.v1.WatchRequest
-	(*WatchResponse)(nil),         // 10: offhook.control.v1.WatchResponse
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*ToTeams)(nil),               // 4: offhook.control.v1.ToTeams
+	(*StatusEntry)(nil),           // 5: offhook.control.v1.StatusEntry
+	(*ExplainRequest)(nil),        // 6: offhook.control.v1.ExplainRequest
+	(*Step)(nil),                  // 7: offhook.control.v1.Step
+	(*Explanation)(nil),           // 8: offhook.control.v1.Explanation
+	(*ExplainResponse)(nil),       // 9: offhook.control.v1.ExplainResponse
+	(*WatchRequest)(nil),          // 10: offhook.control.v1.WatchRequest
+	(*WatchResponse)(nil),         // 11: offhook.control.v1.WatchResponse
+	(*Manual)(nil),                // 12: offhook.control.v1.Manual
+	(*Choice)(nil),                // 13: offhook.control.v1.Choice
+	(*Options)(nil),               // 14: offhook.control.v1.Options
+	(*Target)(nil),                // 15: offhook.control.v1.Target
+	(*EffectiveOption)(nil),       // 16: offhook.control.v1.EffectiveOption
+	(*OptionsEntry)(nil),          // 17: offhook.control.v1.OptionsEntry
+	(*GetOptionsRequest)(nil),     // 18: offhook.control.v1.GetOptionsRequest
+	(*GetOptionsResponse)(nil),    // 19: offhook.control.v1.GetOptionsResponse
+	(*PutOptionsRequest)(nil),     // 20: offhook.control.v1.PutOptionsRequest
+	(*PutOptionsResponse)(nil),    // 21: offhook.control.v1.PutOptionsResponse
+	(*DeleteOptionsRequest)(nil),  // 22: offhook.control.v1.DeleteOptionsRequest
+	(*DeleteOptionsResponse)(nil), // 23: offhook.control.v1.DeleteOptionsResponse
+	(*PutChoiceRequest)(nil),      // 24: offhook.control.v1.PutChoiceRequest
+	(*PutChoiceResponse)(nil),     // 25: offhook.control.v1.PutChoiceResponse
+	(*DeleteChoiceRequest)(nil),   // 26: offhook.control.v1.DeleteChoiceRequest
+	(*DeleteChoiceResponse)(nil),  // 27: offhook.control.v1.DeleteChoiceResponse
+	(*PutPauseRequest)(nil),       // 28: offhook.control.v1.PutPauseRequest
+	(*PutPauseResponse)(nil),      // 29: offhook.control.v1.PutPauseResponse
+	(*DeletePauseRequest)(nil),    // 30: offhook.control.v1.DeletePauseRequest
+	(*DeletePauseResponse)(nil),   // 31: offhook.control.v1.DeletePauseResponse
+	nil,                           // 32: offhook.control.v1.Options.TeamsEntry
+	nil,                           // 33: offhook.control.v1.Options.CalendarEntry
+	nil,                           // 34: offhook.control.v1.Options.PbxEntry
+	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 36: google.protobuf.Duration
 }
 var file_offhook_control_v1_control_proto_depIdxs = []int32{
-	4,  // 0: offhook.control.v1.ListStatusResponse.entries:type_name -> offhook.control.v1.StatusEntry
-	11, // 1: offhook.control.v1.Claim.until:type_name -> google.protobuf.Timestamp
-	11, // 2: offhook.control.v1.StatusEntry.since:type_name -> google.protobuf.Timestamp
-	2,  // 3: offhook.control.v1.StatusEntry.claims:type_name -> offhook.control.v1.Claim
-	3,  // 4: offhook.control.v1.StatusEntry.teams:type_name -> offhook.control.v1.Teams
-	11, // 5: offhook.control.v1.ExplainRequest.at:type_name -> google.protobuf.Timestamp
-	11, // 6: offhook.control.v1.Step.at:type_name -> google.protobuf.Timestamp
-	4,  // 7: offhook.control.v1.Explanation.status:type_name -> offhook.control.v1.StatusEntry
-	6,  // 8: offhook.control.v1.Explanation.chain:type_name -> offhook.control.v1.Step
-	7,  // 9: offhook.control.v1.ExplainResponse.explanations:type_name -> offhook.control.v1.Explanation
-	4,  // 10: offhook.control.v1.WatchResponse.status:type_name -> offhook.control.v1.StatusEntry
-	11, // 11: offhook.control.v1.WatchResponse.at:type_name -> google.protobuf.Timestamp
-	0,  // 12: offhook.control.v1.ControlService.ListStatus:input_type -> offhook.control.v1.ListStatusRequest
-	5,  // 13: offhook.control.v1.ControlService.Explain:input_type -> offhook.control.v1.ExplainRequest
-	9,  // 14: offhook.control.v1.ControlService.Watch:input_type -> offhook.control.v1.WatchRequest
-	1,  // 15: offhook.control.v1.ControlService.ListStatus:output_type -> offhook.control.v1.ListStatusResponse
-	8,  // 16: offhook.control.v1.ControlService.Explain:output_type -> offhook.control.v1.ExplainResponse
-	10, // 17: offhook.control.v1.ControlService.Watch:output_type -> offhook.control.v1.WatchResponse
-	15, // [15:18] is the sub-list for method output_type
-	12, // [12:15] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	5,  // 0: offhook.control.v1.ListStatusResponse.entries:type_name -> offhook.control.v1.StatusEntry
+	35, // 1: offhook.control.v1.Claim.until:type_name -> google.protobuf.Timestamp
+	35, // 2: offhook.control.v1.ToTeams.until:type_name -> google.protobuf.Timestamp
+	35, // 3: offhook.control.v1.StatusEntry.since:type_name -> google.protobuf.Timestamp
+	2,  // 4: offhook.control.v1.StatusEntry.claims:type_name -> offhook.control.v1.Claim
+	3,  // 5: offhook.control.v1.StatusEntry.teams:type_name -> offhook.control.v1.Teams
+	4,  // 6: offhook.control.v1.StatusEntry.to_teams:type_name -> offhook.control.v1.ToTeams
+	35, // 7: offhook.control.v1.ExplainRequest.at:type_name -> google.protobuf.Timestamp
+	35, // 8: offhook.control.v1.Step.at:type_name -> google.protobuf.Timestamp
+	5,  // 9: offhook.control.v1.Explanation.status:type_name -> offhook.control.v1.StatusEntry
+	7,  // 10: offhook.control.v1.Explanation.chain:type_name -> offhook.control.v1.Step
+	8,  // 11: offhook.control.v1.ExplainResponse.explanations:type_name -> offhook.control.v1.Explanation
+	5,  // 12: offhook.control.v1.WatchResponse.status:type_name -> offhook.control.v1.StatusEntry
+	35, // 13: offhook.control.v1.WatchResponse.at:type_name -> google.protobuf.Timestamp
+	35, // 14: offhook.control.v1.Choice.until:type_name -> google.protobuf.Timestamp
+	35, // 15: offhook.control.v1.Choice.at:type_name -> google.protobuf.Timestamp
+	12, // 16: offhook.control.v1.Options.manual:type_name -> offhook.control.v1.Manual
+	36, // 17: offhook.control.v1.Options.damping:type_name -> google.protobuf.Duration
+	36, // 18: offhook.control.v1.Options.stale_after:type_name -> google.protobuf.Duration
+	32, // 19: offhook.control.v1.Options.teams:type_name -> offhook.control.v1.Options.TeamsEntry
+	33, // 20: offhook.control.v1.Options.calendar:type_name -> offhook.control.v1.Options.CalendarEntry
+	34, // 21: offhook.control.v1.Options.pbx:type_name -> offhook.control.v1.Options.PbxEntry
+	13, // 22: offhook.control.v1.Options.chosen:type_name -> offhook.control.v1.Choice
+	35, // 23: offhook.control.v1.Options.paused_until:type_name -> google.protobuf.Timestamp
+	35, // 24: offhook.control.v1.Options.at:type_name -> google.protobuf.Timestamp
+	14, // 25: offhook.control.v1.OptionsEntry.options:type_name -> offhook.control.v1.Options
+	16, // 26: offhook.control.v1.OptionsEntry.effective:type_name -> offhook.control.v1.EffectiveOption
+	15, // 27: offhook.control.v1.GetOptionsRequest.target:type_name -> offhook.control.v1.Target
+	17, // 28: offhook.control.v1.GetOptionsResponse.entry:type_name -> offhook.control.v1.OptionsEntry
+	15, // 29: offhook.control.v1.PutOptionsRequest.target:type_name -> offhook.control.v1.Target
+	14, // 30: offhook.control.v1.PutOptionsRequest.options:type_name -> offhook.control.v1.Options
+	17, // 31: offhook.control.v1.PutOptionsResponse.entry:type_name -> offhook.control.v1.OptionsEntry
+	15, // 32: offhook.control.v1.DeleteOptionsRequest.target:type_name -> offhook.control.v1.Target
+	17, // 33: offhook.control.v1.DeleteOptionsResponse.entry:type_name -> offhook.control.v1.OptionsEntry
+	35, // 34: offhook.control.v1.PutChoiceRequest.until:type_name -> google.protobuf.Timestamp
+	17, // 35: offhook.control.v1.PutChoiceResponse.entry:type_name -> offhook.control.v1.OptionsEntry
+	17, // 36: offhook.control.v1.DeleteChoiceResponse.entry:type_name -> offhook.control.v1.OptionsEntry
+	35, // 37: offhook.control.v1.PutPauseRequest.until:type_name -> google.protobuf.Timestamp
+	17, // 38: offhook.control.v1.PutPauseResponse.entry:type_name -> offhook.control.v1.OptionsEntry
+	17, // 39: offhook.control.v1.DeletePauseResponse.entry:type_name -> offhook.control.v1.OptionsEntry
+	0,  // 40: offhook.control.v1.ControlService.ListStatus:input_type -> offhook.control.v1.ListStatusRequest
+	6,  // 41: offhook.control.v1.ControlService.Explain:input_type -> offhook.control.v1.ExplainRequest
+	10, // 42: offhook.control.v1.ControlService.Watch:input_type -> offhook.control.v1.WatchRequest
+	18, // 43: offhook.control.v1.ControlService.GetOptions:input_type -> offhook.control.v1.GetOptionsRequest
+	20, // 44: offhook.control.v1.ControlService.PutOptions:input_type -> offhook.control.v1.PutOptionsRequest
+	22, // 45: offhook.control.v1.ControlService.DeleteOptions:input_type -> offhook.control.v1.DeleteOptionsRequest
+	24, // 46: offhook.control.v1.ControlService.PutChoice:input_type -> offhook.control.v1.PutChoiceRequest
+	26, // 47: offhook.control.v1.ControlService.DeleteChoice:input_type -> offhook.control.v1.DeleteChoiceRequest
+	28, // 48: offhook.control.v1.ControlService.PutPause:input_type -> offhook.control.v1.PutPauseRequest
+	30, // 49: offhook.control.v1.ControlService.DeletePause:input_type -> offhook.control.v1.DeletePauseRequest
+	1,  // 50: offhook.control.v1.ControlService.ListStatus:output_type -> offhook.control.v1.ListStatusResponse
+	9,  // 51: offhook.control.v1.ControlService.Explain:output_type -> offhook.control.v1.ExplainResponse
+	11, // 52: offhook.control.v1.ControlService.Watch:output_type -> offhook.control.v1.WatchResponse
+	19, // 53: offhook.control.v1.ControlService.GetOptions:output_type -> offhook.control.v1.GetOptionsResponse
+	21, // 54: offhook.control.v1.ControlService.PutOptions:output_type -> offhook.control.v1.PutOptionsResponse
+	23, // 55: offhook.control.v1.ControlService.DeleteOptions:output_type -> offhook.control.v1.DeleteOptionsResponse
+	25, // 56: offhook.control.v1.ControlService.PutChoice:output_type -> offhook.control.v1.PutChoiceResponse
+	27, // 57: offhook.control.v1.ControlService.DeleteChoice:output_type -> offhook.control.v1.DeleteChoiceResponse
+	29, // 58: offhook.control.v1.ControlService.PutPause:output_type -> offhook.control.v1.PutPauseResponse
+	31, // 59: offhook.control.v1.ControlService.DeletePause:output_type -> offhook.control.v1.DeletePauseResponse
+	50, // [50:60] is the sub-list for method output_type
+	40, // [40:50] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_offhook_control_v1_control_proto_init() }
@@ -938,13 +2551,16 @@ func file_offhook_control_v1_control_proto_init() {
 	if File_offhook_control_v1_control_proto != nil {
 		return
 	}
+	file_offhook_control_v1_control_proto_msgTypes[17].OneofWrappers = []any{}
+	file_offhook_control_v1_control_proto_msgTypes[20].OneofWrappers = []any{}
+	file_offhook_control_v1_control_proto_msgTypes[22].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_offhook_control_v1_control_proto_rawDesc), len(file_offhook_control_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

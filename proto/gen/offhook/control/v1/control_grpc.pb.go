@@ -22,16 +22,23 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ControlService_ListStatus_FullMethodName = "/offhook.control.v1.ControlService/ListStatus"
-	ControlService_Explain_FullMethodName    = "/offhook.control.v1.ControlService/Explain"
-	ControlService_Watch_FullMethodName      = "/offhook.control.v1.ControlService/Watch"
+	ControlService_ListStatus_FullMethodName    = "/offhook.control.v1.ControlService/ListStatus"
+	ControlService_Explain_FullMethodName       = "/offhook.control.v1.ControlService/Explain"
+	ControlService_Watch_FullMethodName         = "/offhook.control.v1.ControlService/Watch"
+	ControlService_GetOptions_FullMethodName    = "/offhook.control.v1.ControlService/GetOptions"
+	ControlService_PutOptions_FullMethodName    = "/offhook.control.v1.ControlService/PutOptions"
+	ControlService_DeleteOptions_FullMethodName = "/offhook.control.v1.ControlService/DeleteOptions"
+	ControlService_PutChoice_FullMethodName     = "/offhook.control.v1.ControlService/PutChoice"
+	ControlService_DeleteChoice_FullMethodName  = "/offhook.control.v1.ControlService/DeleteChoice"
+	ControlService_PutPause_FullMethodName      = "/offhook.control.v1.ControlService/PutPause"
+	ControlService_DeletePause_FullMethodName   = "/offhook.control.v1.ControlService/DeletePause"
 )
 
 // ControlServiceClient is the client API for ControlService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ControlService answers what is shown where, and why.
+// ControlService answers what is shown where, and why, and changes options.
 type ControlServiceClient interface {
 	// ListStatus returns what every linked extension shows and should show.
 	ListStatus(ctx context.Context, in *ListStatusRequest, opts ...grpc.CallOption) (*ListStatusResponse, error)
@@ -39,6 +46,20 @@ type ControlServiceClient interface {
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
 	// Watch streams changes as they happen.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
+	// GetOptions returns what was set for a tenant, a group or a user.
+	GetOptions(ctx context.Context, in *GetOptionsRequest, opts ...grpc.CallOption) (*GetOptionsResponse, error)
+	// PutOptions replaces it.
+	PutOptions(ctx context.Context, in *PutOptionsRequest, opts ...grpc.CallOption) (*PutOptionsResponse, error)
+	// DeleteOptions takes it away.
+	DeleteOptions(ctx context.Context, in *DeleteOptionsRequest, opts ...grpc.CallOption) (*DeleteOptionsResponse, error)
+	// PutChoice sets a status for a user, as if they had chosen it on the phone.
+	PutChoice(ctx context.Context, in *PutChoiceRequest, opts ...grpc.CallOption) (*PutChoiceResponse, error)
+	// DeleteChoice withdraws what was chosen, here or on the phone.
+	DeleteChoice(ctx context.Context, in *DeleteChoiceRequest, opts ...grpc.CallOption) (*DeleteChoiceResponse, error)
+	// PutPause makes Offhook leave a user alone.
+	PutPause(ctx context.Context, in *PutPauseRequest, opts ...grpc.CallOption) (*PutPauseResponse, error)
+	// DeletePause ends that.
+	DeletePause(ctx context.Context, in *DeletePauseRequest, opts ...grpc.CallOption) (*DeletePauseResponse, error)
 }
 
 type controlServiceClient struct {
@@ -88,11 +109,81 @@ func (c *controlServiceClient) Watch(ctx context.Context, in *WatchRequest, opts
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type ControlService_WatchClient = grpc.ServerStreamingClient[WatchResponse]
 
+func (c *controlServiceClient) GetOptions(ctx context.Context, in *GetOptionsRequest, opts ...grpc.CallOption) (*GetOptionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetOptionsResponse)
+	err := c.cc.Invoke(ctx, ControlService_GetOptions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlServiceClient) PutOptions(ctx context.Context, in *PutOptionsRequest, opts ...grpc.CallOption) (*PutOptionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PutOptionsResponse)
+	err := c.cc.Invoke(ctx, ControlService_PutOptions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlServiceClient) DeleteOptions(ctx context.Context, in *DeleteOptionsRequest, opts ...grpc.CallOption) (*DeleteOptionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteOptionsResponse)
+	err := c.cc.Invoke(ctx, ControlService_DeleteOptions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlServiceClient) PutChoice(ctx context.Context, in *PutChoiceRequest, opts ...grpc.CallOption) (*PutChoiceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PutChoiceResponse)
+	err := c.cc.Invoke(ctx, ControlService_PutChoice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlServiceClient) DeleteChoice(ctx context.Context, in *DeleteChoiceRequest, opts ...grpc.CallOption) (*DeleteChoiceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteChoiceResponse)
+	err := c.cc.Invoke(ctx, ControlService_DeleteChoice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlServiceClient) PutPause(ctx context.Context, in *PutPauseRequest, opts ...grpc.CallOption) (*PutPauseResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PutPauseResponse)
+	err := c.cc.Invoke(ctx, ControlService_PutPause_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlServiceClient) DeletePause(ctx context.Context, in *DeletePauseRequest, opts ...grpc.CallOption) (*DeletePauseResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeletePauseResponse)
+	err := c.cc.Invoke(ctx, ControlService_DeletePause_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ControlServiceServer is the server API for ControlService service.
 // All implementations must embed UnimplementedControlServiceServer
 // for forward compatibility.
 //
-// ControlService answers what is shown where, and why.
+// ControlService answers what is shown where, and why, and changes options.
 type ControlServiceServer interface {
 	// ListStatus returns what every linked extension shows and should show.
 	ListStatus(context.Context, *ListStatusRequest) (*ListStatusResponse, error)
@@ -100,6 +191,20 @@ type ControlServiceServer interface {
 	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
 	// Watch streams changes as they happen.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
+	// GetOptions returns what was set for a tenant, a group or a user.
+	GetOptions(context.Context, *GetOptionsRequest) (*GetOptionsResponse, error)
+	// PutOptions replaces it.
+	PutOptions(context.Context, *PutOptionsRequest) (*PutOptionsResponse, error)
+	// DeleteOptions takes it away.
+	DeleteOptions(context.Context, *DeleteOptionsRequest) (*DeleteOptionsResponse, error)
+	// PutChoice sets a status for a user, as if they had chosen it on the phone.
+	PutChoice(context.Context, *PutChoiceRequest) (*PutChoiceResponse, error)
+	// DeleteChoice withdraws what was chosen, here or on the phone.
+	DeleteChoice(context.Context, *DeleteChoiceRequest) (*DeleteChoiceResponse, error)
+	// PutPause makes Offhook leave a user alone.
+	PutPause(context.Context, *PutPauseRequest) (*PutPauseResponse, error)
+	// DeletePause ends that.
+	DeletePause(context.Context, *DeletePauseRequest) (*DeletePauseResponse, error)
 	mustEmbedUnimplementedControlServiceServer()
 }
 
@@ -118,6 +223,27 @@ func (UnimplementedControlServiceServer) Explain(context.Context, *ExplainReques
 }
 func (UnimplementedControlServiceServer) Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error {
 	return status.Error(codes.Unimplemented, "method Watch not implemented")
+}
+func (UnimplementedControlServiceServer) GetOptions(context.Context, *GetOptionsRequest) (*GetOptionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetOptions not implemented")
+}
+func (UnimplementedControlServiceServer) PutOptions(context.Context, *PutOptionsRequest) (*PutOptionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PutOptions not implemented")
+}
+func (UnimplementedControlServiceServer) DeleteOptions(context.Context, *DeleteOptionsRequest) (*DeleteOptionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteOptions not implemented")
+}
+func (UnimplementedControlServiceServer) PutChoice(context.Context, *PutChoiceRequest) (*PutChoiceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PutChoice not implemented")
+}
+func (UnimplementedControlServiceServer) DeleteChoice(context.Context, *DeleteChoiceRequest) (*DeleteChoiceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteChoice not implemented")
+}
+func (UnimplementedControlServiceServer) PutPause(context.Context, *PutPauseRequest) (*PutPauseResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PutPause not implemented")
+}
+func (UnimplementedControlServiceServer) DeletePause(context.Context, *DeletePauseRequest) (*DeletePauseResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeletePause not implemented")
 }
 func (UnimplementedControlServiceServer) mustEmbedUnimplementedControlServiceServer() {}
 func (UnimplementedControlServiceServer) testEmbeddedByValue()                        {}
@@ -187,6 +313,132 @@ func _ControlService_Watch_Handler(srv interface{}, stream grpc.ServerStream) er
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type ControlService_WatchServer = grpc.ServerStreamingServer[WatchResponse]
 
+func _ControlService_GetOptions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetOptionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServiceServer).GetOptions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ControlService_GetOptions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServiceServer).GetOptions(ctx, req.(*GetOptionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ControlService_PutOptions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PutOptionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServiceServer).PutOptions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ControlService_PutOptions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServiceServer).PutOptions(ctx, req.(*PutOptionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ControlService_DeleteOptions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteOptionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServiceServer).DeleteOptions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ControlService_DeleteOptions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServiceServer).DeleteOptions(ctx, req.(*DeleteOptionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ControlService_PutChoice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PutChoiceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServiceServer).PutChoice(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ControlService_PutChoice_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServiceServer).PutChoice(ctx, req.(*PutChoiceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ControlService_DeleteChoice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteChoiceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServiceServer).DeleteChoice(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ControlService_DeleteChoice_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServiceServer).DeleteChoice(ctx, req.(*DeleteChoiceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ControlService_PutPause_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PutPauseRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServiceServer).PutPause(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ControlService_PutPause_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServiceServer).PutPause(ctx, req.(*PutPauseRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ControlService_DeletePause_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeletePauseRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServiceServer).DeletePause(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ControlService_DeletePause_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServiceServer).DeletePause(ctx, req.(*DeletePauseRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ControlService_ServiceDesc is the grpc.ServiceDesc for ControlService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -201,6 +453,34 @@ var ControlService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Explain",
 			Handler:    _ControlService_Explain_Handler,
+		},
+		{
+			MethodName: "GetOptions",
+			Handler:    _ControlService_GetOptions_Handler,
+		},
+		{
+			MethodName: "PutOptions",
+			Handler:    _ControlService_PutOptions_Handler,
+		},
+		{
+			MethodName: "DeleteOptions",
+			Handler:    _ControlService_DeleteOptions_Handler,
+		},
+		{
+			MethodName: "PutChoice",
+			Handler:    _ControlService_PutChoice_Handler,
+		},
+		{
+			MethodName: "DeleteChoice",
+			Handler:    _ControlService_DeleteChoice_Handler,
+		},
+		{
+			MethodName: "PutPause",
+			Handler:    _ControlService_PutPause_Handler,
+		},
+		{
+			MethodName: "DeletePause",
+			Handler:    _ControlService_DeletePause_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -443,7 +443,9 @@ type SweepFact struct {
 	// Users whose presence could not be read in this sweep.
 	Failed []string `protobuf:"bytes,6,rep,name=failed,proto3" json:"failed,omitempty"`
 	// False when the whole sweep failed.
-	Ok            bool `protobuf:"varint,7,opt,name=ok,proto3" json:"ok,omitempty"`
+	Ok bool `protobuf:"varint,7,opt,name=ok,proto3" json:"ok,omitempty"`
+	// The whole sweep failed because Graph refuses it: the permission is missing.
+	Denied        bool `protobuf:"varint,8,opt,name=denied,proto3" json:"denied,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -523,6 +525,13 @@ func (x *SweepFact) GetFailed() []string {
 func (x *SweepFact) GetOk() bool {
 	if x != nil {
 		return x.Ok
+	}
+	return false
+}
+
+func (x *SweepFact) GetDenied() bool {
+	if x != nil {
+		return x.Denied
 	}
 	return false
 }
@@ -653,6 +662,242 @@ func (x *UserFact) GetSeenAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// Interval is a stretch of time of one class, half-open.
+type Interval struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Class         string                 `protobuf:"bytes,1,opt,name=class,proto3" json:"class,omitempty"`
+	From          *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	To            *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Interval) Reset() {
+	*x = Interval{}
+	mi := &file_offhook_event_v1_event_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Interval) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Interval) ProtoMessage() {}
+
+func (x *Interval) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_event_v1_event_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Interval.ProtoReflect.Descriptor instead.
+func (*Interval) Descriptor() ([]byte, []int) {
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Interval) GetClass() string {
+	if x != nil {
+		return x.Class
+	}
+	return ""
+}
+
+func (x *Interval) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *Interval) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+// CalendarFact is on m365.fact.calendar.<tenant>.<user>: when someone is busy, out
+// of office or elsewhere, and nothing about why.
+type CalendarFact struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	User   string                 `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	// The window that was read, and the union of intervals per class in it.
+	From      *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	To        *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`
+	Intervals []*Interval            `protobuf:"bytes,5,rep,name=intervals,proto3" json:"intervals,omitempty"`
+	// Why there is no calendar to read ("no mailbox", "denied"); empty where there is.
+	Problem       string                 `protobuf:"bytes,6,opt,name=problem,proto3" json:"problem,omitempty"`
+	SeenAt        *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CalendarFact) Reset() {
+	*x = CalendarFact{}
+	mi := &file_offhook_event_v1_event_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CalendarFact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CalendarFact) ProtoMessage() {}
+
+func (x *CalendarFact) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_event_v1_event_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CalendarFact.ProtoReflect.Descriptor instead.
+func (*CalendarFact) Descriptor() ([]byte, []int) {
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *CalendarFact) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *CalendarFact) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *CalendarFact) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *CalendarFact) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *CalendarFact) GetIntervals() []*Interval {
+	if x != nil {
+		return x.Intervals
+	}
+	return nil
+}
+
+func (x *CalendarFact) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *CalendarFact) GetSeenAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SeenAt
+	}
+	return nil
+}
+
+// CallFact is on pbx.fact.call.<system>.<extension>.
+type CallFact struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	System    string                 `protobuf:"bytes,1,opt,name=system,proto3" json:"system,omitempty"`
+	Extension string                 `protobuf:"bytes,2,opt,name=extension,proto3" json:"extension,omitempty"`
+	// In how many calls the extension is.
+	Calls uint32                 `protobuf:"varint,3,opt,name=calls,proto3" json:"calls,omitempty"`
+	Since *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	// When a live watch confirmed it last, broker time.
+	SeenAt        *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallFact) Reset() {
+	*x = CallFact{}
+	mi := &file_offhook_event_v1_event_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallFact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallFact) ProtoMessage() {}
+
+func (x *CallFact) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_event_v1_event_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallFact.ProtoReflect.Descriptor instead.
+func (*CallFact) Descriptor() ([]byte, []int) {
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *CallFact) GetSystem() string {
+	if x != nil {
+		return x.System
+	}
+	return ""
+}
+
+func (x *CallFact) GetExtension() string {
+	if x != nil {
+		return x.Extension
+	}
+	return ""
+}
+
+func (x *CallFact) GetCalls() uint32 {
+	if x != nil {
+		return x.Calls
+	}
+	return 0
+}
+
+func (x *CallFact) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *CallFact) GetSeenAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SeenAt
+	}
+	return nil
+}
+
 // Hint is on m365.hint.<kind>.<tenant>.<id>: look again.
 type Hint struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -666,7 +911,7 @@ type Hint struct {
 
 func (x *Hint) Reset() {
 	*x = Hint{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[4]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -678,7 +923,7 @@ func (x *Hint) String() string {
 func (*Hint) ProtoMessage() {}
 
 func (x *Hint) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[4]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -691,7 +936,7 @@ func (x *Hint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hint.ProtoReflect.Descriptor instead.
 func (*Hint) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{4}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Hint) GetTenant() string {
@@ -734,7 +979,7 @@ type Choice struct {
 
 func (x *Choice) Reset() {
 	*x = Choice{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[5]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -746,7 +991,7 @@ func (x *Choice) String() string {
 func (*Choice) ProtoMessage() {}
 
 func (x *Choice) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[5]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -759,7 +1004,7 @@ func (x *Choice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Choice.ProtoReflect.Descriptor instead.
 func (*Choice) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{5}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Choice) GetStatus() Status {
@@ -801,7 +1046,7 @@ type StatusFact struct {
 
 func (x *StatusFact) Reset() {
 	*x = StatusFact{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[6]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -813,7 +1058,7 @@ func (x *StatusFact) String() string {
 func (*StatusFact) ProtoMessage() {}
 
 func (x *StatusFact) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[6]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -826,7 +1071,7 @@ func (x *StatusFact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusFact.ProtoReflect.Descriptor instead.
 func (*StatusFact) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{6}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *StatusFact) GetSystem() string {
@@ -899,7 +1144,7 @@ type InventoryFact struct {
 
 func (x *InventoryFact) Reset() {
 	*x = InventoryFact{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[7]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -911,7 +1156,7 @@ func (x *InventoryFact) String() string {
 func (*InventoryFact) ProtoMessage() {}
 
 func (x *InventoryFact) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[7]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -924,7 +1169,7 @@ func (x *InventoryFact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InventoryFact.ProtoReflect.Descriptor instead.
 func (*InventoryFact) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *InventoryFact) GetSystem() string {
@@ -1015,7 +1260,7 @@ type Revision struct {
 
 func (x *Revision) Reset() {
 	*x = Revision{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[8]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1027,7 +1272,7 @@ func (x *Revision) String() string {
 func (*Revision) ProtoMessage() {}
 
 func (x *Revision) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[8]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1040,7 +1285,7 @@ func (x *Revision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Revision.ProtoReflect.Descriptor instead.
 func (*Revision) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Revision) GetEpoch() uint64 {
@@ -1083,7 +1328,7 @@ type StatusWant struct {
 
 func (x *StatusWant) Reset() {
 	*x = StatusWant{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[9]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1095,7 +1340,7 @@ func (x *StatusWant) String() string {
 func (*StatusWant) ProtoMessage() {}
 
 func (x *StatusWant) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[9]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1108,7 +1353,7 @@ func (x *StatusWant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusWant.ProtoReflect.Descriptor instead.
 func (*StatusWant) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *StatusWant) GetTenant() string {
@@ -1209,6 +1454,152 @@ func (x *StatusWant) GetRelease() bool {
 	return false
 }
 
+// PresenceWant is on m365.want.presence.<tenant>.<user>: what Offhook wants Teams
+// to show, both ways of showing it in one message.
+type PresenceWant struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	User   string                 `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	// The application's session, "availability/activity"; empty: none.
+	Session      string                 `protobuf:"bytes,3,opt,name=session,proto3" json:"session,omitempty"`
+	SessionUntil *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=session_until,json=sessionUntil,proto3" json:"session_until,omitempty"`
+	// What the person is pinned to, "availability/activity"; empty: nothing of ours.
+	Preferred      string                 `protobuf:"bytes,5,opt,name=preferred,proto3" json:"preferred,omitempty"`
+	PreferredUntil *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=preferred_until,json=preferredUntil,proto3" json:"preferred_until,omitempty"`
+	// What was preferred is a person's now: it is forgotten and not cleared.
+	Disowned  bool                   `protobuf:"varint,7,opt,name=disowned,proto3" json:"disowned,omitempty"`
+	Reason    string                 `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
+	Revision  *Revision              `protobuf:"bytes,9,opt,name=revision,proto3" json:"revision,omitempty"`
+	Decision  string                 `protobuf:"bytes,10,opt,name=decision,proto3" json:"decision,omitempty"`
+	SeenAt    *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
+	DecidedAt *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=decided_at,json=decidedAt,proto3" json:"decided_at,omitempty"`
+	// The last want before silence.
+	Release       bool `protobuf:"varint,13,opt,name=release,proto3" json:"release,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PresenceWant) Reset() {
+	*x = PresenceWant{}
+	mi := &file_offhook_event_v1_event_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PresenceWant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PresenceWant) ProtoMessage() {}
+
+func (x *PresenceWant) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_event_v1_event_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PresenceWant.ProtoReflect.Descriptor instead.
+func (*PresenceWant) Descriptor() ([]byte, []int) {
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *PresenceWant) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *PresenceWant) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *PresenceWant) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *PresenceWant) GetSessionUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SessionUntil
+	}
+	return nil
+}
+
+func (x *PresenceWant) GetPreferred() string {
+	if x != nil {
+		return x.Preferred
+	}
+	return ""
+}
+
+func (x *PresenceWant) GetPreferredUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PreferredUntil
+	}
+	return nil
+}
+
+func (x *PresenceWant) GetDisowned() bool {
+	if x != nil {
+		return x.Disowned
+	}
+	return false
+}
+
+func (x *PresenceWant) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *PresenceWant) GetRevision() *Revision {
+	if x != nil {
+		return x.Revision
+	}
+	return nil
+}
+
+func (x *PresenceWant) GetDecision() string {
+	if x != nil {
+		return x.Decision
+	}
+	return ""
+}
+
+func (x *PresenceWant) GetSeenAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SeenAt
+	}
+	return nil
+}
+
+func (x *PresenceWant) GetDecidedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DecidedAt
+	}
+	return nil
+}
+
+func (x *PresenceWant) GetRelease() bool {
+	if x != nil {
+		return x.Release
+	}
+	return false
+}
+
 // Claim is one source's hold on a user's status.
 type Claim struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1223,7 +1614,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[10]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1235,7 +1626,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[10]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1248,7 +1639,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Claim) GetSource() string {
@@ -1300,7 +1691,7 @@ type Evidence struct {
 
 func (x *Evidence) Reset() {
 	*x = Evidence{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[11]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1312,7 +1703,7 @@ func (x *Evidence) String() string {
 func (*Evidence) ProtoMessage() {}
 
 func (x *Evidence) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[11]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1325,7 +1716,7 @@ func (x *Evidence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evidence.ProtoReflect.Descriptor instead.
 func (*Evidence) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Evidence) GetKind() string {
@@ -1365,25 +1756,27 @@ func (x *Evidence) GetStreamSequence() uint64 {
 
 // Decision is on decision.<tenant>.<user>.
 type Decision struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Tenant        string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	User          string                 `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
-	At            *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
-	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
-	Revision      *Revision              `protobuf:"bytes,6,opt,name=revision,proto3" json:"revision,omitempty"`
-	Claims        []*Claim               `protobuf:"bytes,7,rep,name=claims,proto3" json:"claims,omitempty"`
-	Evidence      []*Evidence            `protobuf:"bytes,8,rep,name=evidence,proto3" json:"evidence,omitempty"`
-	Wants         []*StatusWant          `protobuf:"bytes,9,rep,name=wants,proto3" json:"wants,omitempty"`
-	Wake          *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=wake,proto3" json:"wake,omitempty"`
-	Trigger       string                 `protobuf:"bytes,11,opt,name=trigger,proto3" json:"trigger,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Id       string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Tenant   string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	User     string                 `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
+	At       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	Reason   string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	Revision *Revision              `protobuf:"bytes,6,opt,name=revision,proto3" json:"revision,omitempty"`
+	Claims   []*Claim               `protobuf:"bytes,7,rep,name=claims,proto3" json:"claims,omitempty"`
+	Evidence []*Evidence            `protobuf:"bytes,8,rep,name=evidence,proto3" json:"evidence,omitempty"`
+	Wants    []*StatusWant          `protobuf:"bytes,9,rep,name=wants,proto3" json:"wants,omitempty"`
+	Wake     *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=wake,proto3" json:"wake,omitempty"`
+	Trigger  string                 `protobuf:"bytes,11,opt,name=trigger,proto3" json:"trigger,omitempty"`
+	// What Teams should show; absent where Offhook writes nothing there.
+	Teams         *PresenceWant `protobuf:"bytes,12,opt,name=teams,proto3" json:"teams,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[12]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1395,7 +1788,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[12]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1408,7 +1801,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Decision) GetId() string {
@@ -1488,6 +1881,186 @@ func (x *Decision) GetTrigger() string {
 	return ""
 }
 
+func (x *Decision) GetTeams() *PresenceWant {
+	if x != nil {
+		return x.Teams
+	}
+	return nil
+}
+
+// PresenceOutcome is on outcome.presence.<tenant>.<user>.
+type PresenceOutcome struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Id             string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Tenant         string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	User           string                 `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
+	Result         Result                 `protobuf:"varint,4,opt,name=result,proto3,enum=offhook.event.v1.Result" json:"result,omitempty"`
+	Detail         string                 `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
+	Session        string                 `protobuf:"bytes,6,opt,name=session,proto3" json:"session,omitempty"`
+	SessionUntil   *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=session_until,json=sessionUntil,proto3" json:"session_until,omitempty"`
+	Preferred      string                 `protobuf:"bytes,8,opt,name=preferred,proto3" json:"preferred,omitempty"`
+	PreferredUntil *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=preferred_until,json=preferredUntil,proto3" json:"preferred_until,omitempty"`
+	Revision       *Revision              `protobuf:"bytes,10,opt,name=revision,proto3" json:"revision,omitempty"`
+	Decision       string                 `protobuf:"bytes,11,opt,name=decision,proto3" json:"decision,omitempty"`
+	Reason         string                 `protobuf:"bytes,12,opt,name=reason,proto3" json:"reason,omitempty"`
+	SeenAt         *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
+	ReceivedAt     *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
+	BeganAt        *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=began_at,json=beganAt,proto3" json:"began_at,omitempty"`
+	EndedAt        *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
+	Trace          string                 `protobuf:"bytes,17,opt,name=trace,proto3" json:"trace,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *PresenceOutcome) Reset() {
+	*x = PresenceOutcome{}
+	mi := &file_offhook_event_v1_event_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PresenceOutcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PresenceOutcome) ProtoMessage() {}
+
+func (x *PresenceOutcome) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_event_v1_event_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PresenceOutcome.ProtoReflect.Descriptor instead.
+func (*PresenceOutcome) Descriptor() ([]byte, []int) {
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *PresenceOutcome) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *PresenceOutcome) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *PresenceOutcome) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *PresenceOutcome) GetResult() Result {
+	if x != nil {
+		return x.Result
+	}
+	return Result_RESULT_UNSPECIFIED
+}
+
+func (x *PresenceOutcome) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *PresenceOutcome) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *PresenceOutcome) GetSessionUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SessionUntil
+	}
+	return nil
+}
+
+func (x *PresenceOutcome) GetPreferred() string {
+	if x != nil {
+		return x.Preferred
+	}
+	return ""
+}
+
+func (x *PresenceOutcome) GetPreferredUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PreferredUntil
+	}
+	return nil
+}
+
+func (x *PresenceOutcome) GetRevision() *Revision {
+	if x != nil {
+		return x.Revision
+	}
+	return nil
+}
+
+func (x *PresenceOutcome) GetDecision() string {
+	if x != nil {
+		return x.Decision
+	}
+	return ""
+}
+
+func (x *PresenceOutcome) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *PresenceOutcome) GetSeenAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SeenAt
+	}
+	return nil
+}
+
+func (x *PresenceOutcome) GetReceivedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ReceivedAt
+	}
+	return nil
+}
+
+func (x *PresenceOutcome) GetBeganAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BeganAt
+	}
+	return nil
+}
+
+func (x *PresenceOutcome) GetEndedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndedAt
+	}
+	return nil
+}
+
+func (x *PresenceOutcome) GetTrace() string {
+	if x != nil {
+		return x.Trace
+	}
+	return ""
+}
+
 // Outcome is on outcome.<system>.<extension>.
 type Outcome struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1514,7 +2087,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[13]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1526,7 +2099,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[13]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1539,7 +2112,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Outcome) GetId() string {
@@ -1679,7 +2252,7 @@ const file_offhook_event_v1_event_proto_rawDesc = "" +
 	"\bactivity\x18\x04 \x01(\tR\bactivity\x12\x1a\n" +
 	"\bsequence\x18\x05 \x01(\tR\bsequence\x120\n" +
 	"\x06source\x18\x06 \x01(\x0e2\x18.offhook.event.v1.SourceR\x06source\x123\n" +
-	"\aseen_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\"\xdb\x01\n" +
+	"\aseen_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\"\xf3\x01\n" +
 	"\tSweepFact\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n" +
 	"\x05shard\x18\x02 \x01(\tR\x05shard\x120\n" +
@@ -1687,7 +2260,8 @@ const file_offhook_event_v1_event_proto_rawDesc = "" +
 	"\x05ended\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\x12\x14\n" +
 	"\x05users\x18\x05 \x01(\rR\x05users\x12\x16\n" +
 	"\x06failed\x18\x06 \x03(\tR\x06failed\x12\x0e\n" +
-	"\x02ok\x18\a \x01(\bR\x02ok\"\xb8\x02\n" +
+	"\x02ok\x18\a \x01(\bR\x02ok\x12\x16\n" +
+	"\x06denied\x18\b \x01(\bR\x06denied\"\xb8\x02\n" +
 	"\bUserFact\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x10\n" +
@@ -1701,7 +2275,25 @@ const file_offhook_event_v1_event_proto_rawDesc = "" +
 	"\tuser_type\x18\t \x01(\tR\buserType\x12\x12\n" +
 	"\x04gone\x18\n" +
 	" \x01(\bR\x04gone\x123\n" +
-	"\aseen_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\"y\n" +
+	"\aseen_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\"|\n" +
+	"\bInterval\x12\x14\n" +
+	"\x05class\x18\x01 \x01(\tR\x05class\x12.\n" +
+	"\x04from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\"\x9f\x02\n" +
+	"\fCalendarFact\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04user\x18\x02 \x01(\tR\x04user\x12.\n" +
+	"\x04from\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x128\n" +
+	"\tintervals\x18\x05 \x03(\v2\x1a.offhook.event.v1.IntervalR\tintervals\x12\x18\n" +
+	"\aproblem\x18\x06 \x01(\tR\aproblem\x123\n" +
+	"\aseen_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\"\xbd\x01\n" +
+	"\bCallFact\x12\x16\n" +
+	"\x06system\x18\x01 \x01(\tR\x06system\x12\x1c\n" +
+	"\textension\x18\x02 \x01(\tR\textension\x12\x14\n" +
+	"\x05calls\x18\x03 \x01(\rR\x05calls\x120\n" +
+	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x123\n" +
+	"\aseen_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\"y\n" +
 	"\x04Hint\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x14\n" +
@@ -1756,7 +2348,23 @@ const file_offhook_event_v1_event_proto_rawDesc = "" +
 	"\aseen_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\x129\n" +
 	"\n" +
 	"decided_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\tdecidedAt\x12\x18\n" +
-	"\arelease\x18\x0e \x01(\bR\arelease\"\xcd\x01\n" +
+	"\arelease\x18\x0e \x01(\bR\arelease\"\x8a\x04\n" +
+	"\fPresenceWant\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04user\x18\x02 \x01(\tR\x04user\x12\x18\n" +
+	"\asession\x18\x03 \x01(\tR\asession\x12?\n" +
+	"\rsession_until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\fsessionUntil\x12\x1c\n" +
+	"\tpreferred\x18\x05 \x01(\tR\tpreferred\x12C\n" +
+	"\x0fpreferred_until\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x0epreferredUntil\x12\x1a\n" +
+	"\bdisowned\x18\a \x01(\bR\bdisowned\x12\x16\n" +
+	"\x06reason\x18\b \x01(\tR\x06reason\x126\n" +
+	"\brevision\x18\t \x01(\v2\x1a.offhook.event.v1.RevisionR\brevision\x12\x1a\n" +
+	"\bdecision\x18\n" +
+	" \x01(\tR\bdecision\x123\n" +
+	"\aseen_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\x129\n" +
+	"\n" +
+	"decided_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\tdecidedAt\x12\x18\n" +
+	"\arelease\x18\r \x01(\bR\arelease\"\xcd\x01\n" +
 	"\x05Claim\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x120\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x18.offhook.event.v1.StatusR\x06status\x120\n" +
@@ -1768,7 +2376,7 @@ const file_offhook_event_v1_event_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value\x12\x16\n" +
 	"\x06origin\x18\x03 \x01(\tR\x06origin\x123\n" +
 	"\aseen_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\x12'\n" +
-	"\x0fstream_sequence\x18\x05 \x01(\x04R\x0estreamSequence\"\xa9\x03\n" +
+	"\x0fstream_sequence\x18\x05 \x01(\x04R\x0estreamSequence\"\xdf\x03\n" +
 	"\bDecision\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
@@ -1781,7 +2389,28 @@ const file_offhook_event_v1_event_proto_rawDesc = "" +
 	"\x05wants\x18\t \x03(\v2\x1c.offhook.event.v1.StatusWantR\x05wants\x12.\n" +
 	"\x04wake\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\x04wake\x12\x18\n" +
-	"\atrigger\x18\v \x01(\tR\atrigger\"\x8b\x05\n" +
+	"\atrigger\x18\v \x01(\tR\atrigger\x124\n" +
+	"\x05teams\x18\f \x01(\v2\x1e.offhook.event.v1.PresenceWantR\x05teams\"\xb7\x05\n" +
+	"\x0fPresenceOutcome\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04user\x18\x03 \x01(\tR\x04user\x120\n" +
+	"\x06result\x18\x04 \x01(\x0e2\x18.offhook.event.v1.ResultR\x06result\x12\x16\n" +
+	"\x06detail\x18\x05 \x01(\tR\x06detail\x12\x18\n" +
+	"\asession\x18\x06 \x01(\tR\asession\x12?\n" +
+	"\rsession_until\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\fsessionUntil\x12\x1c\n" +
+	"\tpreferred\x18\b \x01(\tR\tpreferred\x12C\n" +
+	"\x0fpreferred_until\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x0epreferredUntil\x126\n" +
+	"\brevision\x18\n" +
+	" \x01(\v2\x1a.offhook.event.v1.RevisionR\brevision\x12\x1a\n" +
+	"\bdecision\x18\v \x01(\tR\bdecision\x12\x16\n" +
+	"\x06reason\x18\f \x01(\tR\x06reason\x123\n" +
+	"\aseen_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\x12;\n" +
+	"\vreceived_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"receivedAt\x125\n" +
+	"\bbegan_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\abeganAt\x125\n" +
+	"\bended_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12\x14\n" +
+	"\x05trace\x18\x11 \x01(\tR\x05trace\"\x8b\x05\n" +
 	"\aOutcome\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
@@ -1843,7 +2472,7 @@ func file_offhook_event_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_offhook_event_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_offhook_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_offhook_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_offhook_event_v1_event_proto_goTypes = []any{
 	(Status)(0),                   // 0: offhook.event.v1.Status
 	(Source)(0),                   // 1: offhook.event.v1.Source
@@ -1853,60 +2482,87 @@ var file_offhook_event_v1_event_proto_goTypes = []any{
 	(*PresenceFact)(nil),          // 5: offhook.event.v1.PresenceFact
 	(*SweepFact)(nil),             // 6: offhook.event.v1.SweepFact
 	(*UserFact)(nil),              // 7: offhook.event.v1.UserFact
-	(*Hint)(nil),                  // 8: offhook.event.v1.Hint
-	(*Choice)(nil),                // 9: offhook.event.v1.Choice
-	(*StatusFact)(nil),            // 10: offhook.event.v1.StatusFact
-	(*InventoryFact)(nil),         // 11: offhook.event.v1.InventoryFact
-	(*Revision)(nil),              // 12: offhook.event.v1.Revision
-	(*StatusWant)(nil),            // 13: offhook.event.v1.StatusWant
-	(*Claim)(nil),                 // 14: offhook.event.v1.Claim
-	(*Evidence)(nil),              // 15: offhook.event.v1.Evidence
-	(*Decision)(nil),              // 16: offhook.event.v1.Decision
-	(*Outcome)(nil),               // 17: offhook.event.v1.Outcome
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(*Interval)(nil),              // 8: offhook.event.v1.Interval
+	(*CalendarFact)(nil),          // 9: offhook.event.v1.CalendarFact
+	(*CallFact)(nil),              // 10: offhook.event.v1.CallFact
+	(*Hint)(nil),                  // 11: offhook.event.v1.Hint
+	(*Choice)(nil),                // 12: offhook.event.v1.Choice
+	(*StatusFact)(nil),            // 13: offhook.event.v1.StatusFact
+	(*InventoryFact)(nil),         // 14: offhook.event.v1.InventoryFact
+	(*Revision)(nil),              // 15: offhook.event.v1.Revision
+	(*StatusWant)(nil),            // 16: offhook.event.v1.StatusWant
+	(*PresenceWant)(nil),          // 17: offhook.event.v1.PresenceWant
+	(*Claim)(nil),                 // 18: offhook.event.v1.Claim
+	(*Evidence)(nil),              // 19: offhook.event.v1.Evidence
+	(*Decision)(nil),              // 20: offhook.event.v1.Decision
+	(*PresenceOutcome)(nil),       // 21: offhook.event.v1.PresenceOutcome
+	(*Outcome)(nil),               // 22: offhook.event.v1.Outcome
+	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
 }
 var file_offhook_event_v1_event_proto_depIdxs = []int32{
 	1,  // 0: offhook.event.v1.PresenceFact.source:type_name -> offhook.event.v1.Source
-	18, // 1: offhook.event.v1.PresenceFact.seen_at:type_name -> google.protobuf.Timestamp
-	18, // 2: offhook.event.v1.SweepFact.began:type_name -> google.protobuf.Timestamp
-	18, // 3: offhook.event.v1.SweepFact.ended:type_name -> google.protobuf.Timestamp
-	18, // 4: offhook.event.v1.UserFact.seen_at:type_name -> google.protobuf.Timestamp
-	18, // 5: offhook.event.v1.Hint.seen_at:type_name -> google.protobuf.Timestamp
-	0,  // 6: offhook.event.v1.Choice.status:type_name -> offhook.event.v1.Status
-	18, // 7: offhook.event.v1.Choice.at:type_name -> google.protobuf.Timestamp
-	0,  // 8: offhook.event.v1.StatusFact.status:type_name -> offhook.event.v1.Status
-	2,  // 9: offhook.event.v1.StatusFact.origin:type_name -> offhook.event.v1.Origin
-	18, // 10: offhook.event.v1.StatusFact.seen_at:type_name -> google.protobuf.Timestamp
-	9,  // 11: offhook.event.v1.StatusFact.last_person:type_name -> offhook.event.v1.Choice
-	18, // 12: offhook.event.v1.InventoryFact.seen_at:type_name -> google.protobuf.Timestamp
-	0,  // 13: offhook.event.v1.StatusWant.status:type_name -> offhook.event.v1.Status
-	0,  // 14: offhook.event.v1.StatusWant.projected_from:type_name -> offhook.event.v1.Status
-	12, // 15: offhook.event.v1.StatusWant.revision:type_name -> offhook.event.v1.Revision
-	18, // 16: offhook.event.v1.StatusWant.seen_at:type_name -> google.protobuf.Timestamp
-	18, // 17: offhook.event.v1.StatusWant.decided_at:type_name -> google.protobuf.Timestamp
-	0,  // 18: offhook.event.v1.Claim.status:type_name -> offhook.event.v1.Status
-	18, // 19: offhook.event.v1.Claim.since:type_name -> google.protobuf.Timestamp
-	18, // 20: offhook.event.v1.Claim.until:type_name -> google.protobuf.Timestamp
-	18, // 21: offhook.event.v1.Evidence.seen_at:type_name -> google.protobuf.Timestamp
-	18, // 22: offhook.event.v1.Decision.at:type_name -> google.protobuf.Timestamp
-	12, // 23: offhook.event.v1.Decision.revision:type_name -> offhook.event.v1.Revision
-	14, // 24: offhook.event.v1.Decision.claims:type_name -> offhook.event.v1.Claim
-	15, // 25: offhook.event.v1.Decision.evidence:type_name -> offhook.event.v1.Evidence
-	13, // 26: offhook.event.v1.Decision.wants:type_name -> offhook.event.v1.StatusWant
-	18, // 27: offhook.event.v1.Decision.wake:type_name -> google.protobuf.Timestamp
-	3,  // 28: offhook.event.v1.Outcome.result:type_name -> offhook.event.v1.Result
-	0,  // 29: offhook.event.v1.Outcome.status:type_name -> offhook.event.v1.Status
-	0,  // 30: offhook.event.v1.Outcome.before:type_name -> offhook.event.v1.Status
-	12, // 31: offhook.event.v1.Outcome.revision:type_name -> offhook.event.v1.Revision
-	18, // 32: offhook.event.v1.Outcome.seen_at:type_name -> google.protobuf.Timestamp
-	18, // 33: offhook.event.v1.Outcome.received_at:type_name -> google.protobuf.Timestamp
-	18, // 34: offhook.event.v1.Outcome.began_at:type_name -> google.protobuf.Timestamp
-	18, // 35: offhook.event.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
-	36, // [36:36] is the sub-list for method output_type
-	36, // [36:36] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	23, // 1: offhook.event.v1.PresenceFact.seen_at:type_name -> google.protobuf.Timestamp
+	23, // 2: offhook.event.v1.SweepFact.began:type_name -> google.protobuf.Timestamp
+	23, // 3: offhook.event.v1.SweepFact.ended:type_name -> google.protobuf.Timestamp
+	23, // 4: offhook.event.v1.UserFact.seen_at:type_name -> google.protobuf.Timestamp
+	23, // 5: offhook.event.v1.Interval.from:type_name -> google.protobuf.Timestamp
+	23, // 6: offhook.event.v1.Interval.to:type_name -> google.protobuf.Timestamp
+	23, // 7: offhook.event.v1.CalendarFact.from:type_name -> google.protobuf.Timestamp
+	23, // 8: offhook.event.v1.CalendarFact.to:type_name -> google.protobuf.Timestamp
+	8,  // 9: offhook.event.v1.CalendarFact.intervals:type_name -> offhook.event.v1.Interval
+	23, // 10: offhook.event.v1.CalendarFact.seen_at:type_name -> google.protobuf.Timestamp
+	23, // 11: offhook.event.v1.CallFact.since:type_name -> google.protobuf.Timestamp
+	23, // 12: offhook.event.v1.CallFact.seen_at:type_name -> google.protobuf.Timestamp
+	23, // 13: offhook.event.v1.Hint.seen_at:type_name -> google.protobuf.Timestamp
+	0,  // 14: offhook.event.v1.Choice.status:type_name -> offhook.event.v1.Status
+	23, // 15: offhook.event.v1.Choice.at:type_name -> google.protobuf.Timestamp
+	0,  // 16: offhook.event.v1.StatusFact.status:type_name -> offhook.event.v1.Status
+	2,  // 17: offhook.event.v1.StatusFact.origin:type_name -> offhook.event.v1.Origin
+	23, // 18: offhook.event.v1.StatusFact.seen_at:type_name -> google.protobuf.Timestamp
+	12, // 19: offhook.event.v1.StatusFact.last_person:type_name -> offhook.event.v1.Choice
+	23, // 20: offhook.event.v1.InventoryFact.seen_at:type_name -> google.protobuf.Timestamp
+	0,  // 21: offhook.event.v1.StatusWant.status:type_name -> offhook.event.v1.Status
+	0,  // 22: offhook.event.v1.StatusWant.projected_from:type_name -> offhook.event.v1.Status
+	15, // 23: offhook.event.v1.StatusWant.revision:type_name -> offhook.event.v1.Revision
+	23, // 24: offhook.event.v1.StatusWant.seen_at:type_name -> google.protobuf.Timestamp
+	23, // 25: offhook.event.v1.StatusWant.decided_at:type_name -> google.protobuf.Timestamp
+	23, // 26: offhook.event.v1.PresenceWant.session_until:type_name -> google.protobuf.Timestamp
+	23, // 27: offhook.event.v1.PresenceWant.preferred_until:type_name -> google.protobuf.Timestamp
+	15, // 28: offhook.event.v1.PresenceWant.revision:type_name -> offhook.event.v1.Revision
+	23, // 29: offhook.event.v1.PresenceWant.seen_at:type_name -> google.protobuf.Timestamp
+	23, // 30: offhook.event.v1.PresenceWant.decided_at:type_name -> google.protobuf.Timestamp
+	0,  // 31: offhook.event.v1.Claim.status:type_name -> offhook.event.v1.Status
+	23, // 32: offhook.event.v1.Claim.since:type_name -> google.protobuf.Timestamp
+	23, // 33: offhook.event.v1.Claim.until:type_name -> google.protobuf.Timestamp
+	23, // 34: offhook.event.v1.Evidence.seen_at:type_name -> google.protobuf.Timestamp
+	23, // 35: offhook.event.v1.Decision.at:type_name -> google.protobuf.Timestamp
+	15, // 36: offhook.event.v1.Decision.revision:type_name -> offhook.event.v1.Revision
+	18, // 37: offhook.event.v1.Decision.claims:type_name -> offhook.event.v1.Claim
+	19, // 38: offhook.event.v1.Decision.evidence:type_name -> offhook.event.v1.Evidence
+	16, // 39: offhook.event.v1.Decision.wants:type_name -> offhook.event.v1.StatusWant
+	23, // 40: offhook.event.v1.Decision.wake:type_name -> google.protobuf.Timestamp
+	17, // 41: offhook.event.v1.Decision.teams:type_name -> offhook.event.v1.PresenceWant
+	3,  // 42: offhook.event.v1.PresenceOutcome.result:type_name -> offhook.event.v1.Result
+	23, // 43: offhook.event.v1.PresenceOutcome.session_until:type_name -> google.protobuf.Timestamp
+	23, // 44: offhook.event.v1.PresenceOutcome.preferred_until:type_name -> google.protobuf.Timestamp
+	15, // 45: offhook.event.v1.PresenceOutcome.revision:type_name -> offhook.event.v1.Revision
+	23, // 46: offhook.event.v1.PresenceOutcome.seen_at:type_name -> google.protobuf.Timestamp
+	23, // 47: offhook.event.v1.PresenceOutcome.received_at:type_name -> google.protobuf.Timestamp
+	23, // 48: offhook.event.v1.PresenceOutcome.began_at:type_name -> google.protobuf.Timestamp
+	23, // 49: offhook.event.v1.PresenceOutcome.ended_at:type_name -> google.protobuf.Timestamp
+	3,  // 50: offhook.event.v1.Outcome.result:type_name -> offhook.event.v1.Result
+	0,  // 51: offhook.event.v1.Outcome.status:type_name -> offhook.event.v1.Status
+	0,  // 52: offhook.event.v1.Outcome.before:type_name -> offhook.event.v1.Status
+	15, // 53: offhook.event.v1.Outcome.revision:type_name -> offhook.event.v1.Revision
+	23, // 54: offhook.event.v1.Outcome.seen_at:type_name -> google.protobuf.Timestamp
+	23, // 55: offhook.event.v1.Outcome.received_at:type_name -> google.protobuf.Timestamp
+	23, // 56: offhook.event.v1.Outcome.began_at:type_name -> google.protobuf.Timestamp
+	23, // 57: offhook.event.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
+	58, // [58:58] is the sub-list for method output_type
+	58, // [58:58] is the sub-list for method input_type
+	58, // [58:58] is the sub-list for extension type_name
+	58, // [58:58] is the sub-list for extension extendee
+	0,  // [0:58] is the sub-list for field type_name
 }
 
 func init() { file_offhook_event_v1_event_proto_init() }
@@ -1920,7 +2576,7 @@ func file_offhook_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_offhook_event_v1_event_proto_rawDesc), len(file_offhook_event_v1_event_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   14,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
