@@ -7,15 +7,18 @@ import (
 	"strings"
 )
 
-// Feature is something that Graph does not offer in every cloud.
+// Feature is something that Graph offers, though not all in every cloud.
 type Feature string
 
-// The features that some cloud lacks.
+// The features that Offhook uses, where it can.
 const (
-	FeaturePresence      Feature = "presence"               // reading and setting
-	FeatureNotifications Feature = "presence notifications" // subscriptions to presence
-	FeatureContactDelta  Feature = "contact changes"        // delta of contacts and folders
-	FeatureTranslateIDs  Feature = "id translation"         // translateExchangeIds
+	FeaturePresence           Feature = "presence"               // reading and setting
+	FeatureNotifications      Feature = "presence notifications" // subscriptions to presence
+	FeatureCalendars          Feature = "calendars"              // calendar views
+	FeatureEventNotifications Feature = "event notifications"    // subscriptions to events
+	FeatureUserChanges        Feature = "user changes"           // delta of users
+	FeatureContactDelta       Feature = "contact changes"        // delta of contacts and folders
+	FeatureTranslateIDs       Feature = "id translation"         // translateExchangeIds
 )
 
 // Cloud is one of Microsoft's clouds: its hosts, and what it lacks. Tokens and
@@ -29,7 +32,7 @@ type Cloud struct {
 }
 
 const (
-	noPresence      = "Microsoft Graph in China (21Vianet) has no presence"
+	noPresence      = "Microsoft Graph in China (21Vianet) has no presence; calendars decide alone"
 	noNotifications = "Microsoft offers presence notifications in the global cloud only; presence is polled"
 	noTranslation   = "Microsoft Graph for US Government cannot translate Exchange ids"
 	noContactDelta  = "Microsoft Graph in China (21Vianet) has no contact changes; contacts are listed and compared"
@@ -88,6 +91,26 @@ func (c Cloud) At(login, graph string) (Cloud, error) {
 
 // Lacks returns why the cloud does not offer a feature, or "" if it does.
 func (c Cloud) Lacks(f Feature) string { return c.lacks[f] }
+
+// CloudFeature is whether a cloud offers a feature.
+type CloudFeature struct {
+	Feature Feature
+	Offered bool
+	Reason  string // why it is not offered and what happens instead, a sentence; "" if it is
+}
+
+// Features returns what of Graph exists in a cloud, every Feature once and always
+// in the same order: what a person is told before they wonder.
+func Features(c Cloud) []CloudFeature {
+	all := []Feature{FeaturePresence, FeatureNotifications, FeatureCalendars, FeatureEventNotifications,
+		FeatureUserChanges, FeatureContactDelta, FeatureTranslateIDs}
+	features := make([]CloudFeature, len(all))
+	for i, f := range all {
+		reason := c.Lacks(f)
+		features[i] = CloudFeature{Feature: f, Offered: reason == "", Reason: reason}
+	}
+	return features
+}
 
 // Scope is the OAuth scope that asks for all the rights consented to on this
 // cloud's Graph.

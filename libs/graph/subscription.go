@@ -3,8 +3,10 @@ package graph
 import (
 	"context"
 	"crypto/x509"
+	"regexp"
 	"time"
 
+	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/secret"
 )
 
@@ -15,6 +17,38 @@ const (
 	MinPresenceLife = 45 * time.Minute
 	MaxPresenceLife = 60 * time.Minute
 )
+
+// MaxEventLife is the longest life of a subscription to events that is asked for:
+// Graph's seven days, less what clocks may differ by.
+// https://learn.microsoft.com/graph/api/resources/subscription#subscription-lifetime
+const MaxEventLife = 7*24*time.Hour - 10*time.Minute
+
+// EventChanges are the changes of a calendar that a subscription hears of.
+const EventChanges = "created,updated,deleted"
+
+// EventResource returns the resource of a subscription to all of a mailbox's
+// events.
+func EventResource(user identity.User) (string, error) {
+	// Parsed again because a slash in an id would name another resource.
+	if _, err := identity.ParseUser(string(user)); err != nil {
+		return "", err
+	}
+	return "users/" + string(user) + "/events", nil
+}
+
+// eventResource knows the spellings in which Graph gives a resource back.
+var eventResource = regexp.MustCompile(`(?i)^/?users(?:/([^/()]+)|\('([^/()']+)'\))/events/?(?:\?.*)?$`)
+
+// EventUser returns whose events a subscription's resource is about; false if it
+// is about something else, or names the user by something else than an object id.
+func EventUser(resource string) (identity.User, bool) {
+	parts := eventResource.FindStringSubmatch(resource)
+	if parts == nil {
+		return "", false
+	}
+	user, err := identity.ParseUser(parts[1] + parts[2])
+	return user, err == nil
+}
 
 // MaxClientState is the longest clientState that Graph accepts, in characters
 // (the subscription page says 128, another 255).
@@ -39,7 +73,9 @@ type Subscription struct {
 	Creator       string // the user, or for app-only tokens the service principal
 }
 
-// NewSubscription is what is asked of Graph for a new subscription.
+// NewSubscription is what is asked of Graph for a new subscription. One to events
+// is basic and names Lifecycle, which cannot be added later: without it nobody
+// learns that Graph removed the subscription or missed a change.
 type NewSubscription struct {
 	Resource  string
 	Change    string
@@ -64,7 +100,8 @@ type Renewal struct {
 // Subscriber keeps subscriptions. Graph may answer a create or a renewal with
 // another expiry than asked for: go by what comes back.
 type Subscriber interface {
-	// Create is not repeated after an unclear end (fault.Timeout): list before
+	// Create refuses what a subscription to events must not be (fault.Invalid,
+	// without a request). It is not repeated after an unclear end (fault.Timeout): list before
 	// trying again. fault.Conflict says that one exists already for this resource,
 	// or for presence, for this account; fault.Denied that rights or the quota are
 	// missing; fault.Unavailable also that Graph could not reach Notify.

@@ -2,6 +2,8 @@ package graph
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 
 	"offhook.dev/libs/secret"
@@ -26,4 +28,37 @@ type RefreshStore interface {
 	Load(ctx context.Context) (secret.Value, error)
 	// Save replaces the token so that a crash leaves the old or the new one, whole.
 	Save(ctx context.Context, refresh secret.Value) error
+}
+
+// RefreshKept returns a RefreshStore for a caller that keeps the token itself,
+// encrypted in a database for example: it begins with first and reports every
+// newer one to saved. An error of saved is tried again with the next token, and
+// says meanwhile that the account cannot speak: the token on record may be dead.
+func RefreshKept(first secret.Value, saved func(ctx context.Context, refresh secret.Value) error) RefreshStore {
+	return &keptRefresh{latest: first, saved: saved}
+}
+
+type keptRefresh struct {
+	saved  func(context.Context, secret.Value) error
+	mu     sync.Mutex
+	latest secret.Value
+}
+
+func (k *keptRefresh) Load(context.Context) (secret.Value, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.latest.IsZero() {
+		return secret.Value{}, errors.New("there is no refresh token")
+	}
+	return k.latest, nil
+}
+
+func (k *keptRefresh) Save(ctx context.Context, refresh secret.Value) error {
+	if err := k.saved(ctx, refresh); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.latest = refresh
+	return nil
 }

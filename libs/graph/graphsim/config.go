@@ -20,7 +20,7 @@ type Config struct {
 	NotifyRoots *x509.CertPool    // whom notification URLs are trusted by; nil is the Authority alone
 	Tenants     []TenantConfig
 	Seed        uint64           // varies names and the dice of faults; never ids or UPNs of the first users
-	TimeScale   float64          // how much faster than the clock deliveries age (Delivery); 0 is 1
+	TimeScale   float64          // how much faster than the clock deliveries (Delivery), presence sessions and sign-ins age; 0 is 1
 	TokenLife   time.Duration    // life of access tokens; 0 is one hour
 	Issuers     Issuers          // what tokens name as their issuer
 	Delivery    Delivery         // how notifications are sent
@@ -56,7 +56,7 @@ type App struct {
 
 // DefaultRoles are what an App has that names no roles: what Offhook needs to read.
 func DefaultRoles() []string {
-	return []string{"Calendars.Read", "Organization.Read.All", "Presence.Read.All", "User.Read.All"}
+	return []string{"Calendars.Read", "MailboxSettings.Read", "Organization.Read.All", "Presence.Read.All", "User.Read.All"}
 }
 
 // Account is a user who has signed in once and consented: a delegated account.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -22,13 +23,17 @@ func (s *Server) Control() http.Handler {
 	mux.HandleFunc("GET /sim/v1/tenants", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, s.describe()) })
 	mux.HandleFunc("GET /sim/v1/requests", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, s.Requests()) })
 	mux.HandleFunc("GET /sim/v1/endpoints", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, s.Endpoints()) })
-	for pattern, serve := range map[string]controlOperation{
+	operations := map[string]controlOperation{
 		"GET users":                               controlUsers,
 		"POST users":                              controlAddUser,
 		"GET users/{user}":                        controlUser,
 		"DELETE users/{user}":                     controlDeleteUser,
 		"GET users/{user}/presence":               controlPresence,
 		"PUT users/{user}/presence":               controlSetPresence,
+		"PUT users/{user}/preferred":              controlPrefer,
+		"DELETE users/{user}/preferred":           controlUnprefer,
+		"GET writes":                              func(t *Tenant, _ *http.Request) (any, error) { return t.PresenceWrites(), nil },
+		"GET violations":                          func(t *Tenant, _ *http.Request) (any, error) { return t.Violations(), nil },
 		"GET truth":                               func(t *Tenant, _ *http.Request) (any, error) { return t.Truth(), nil },
 		"GET ledger":                              func(t *Tenant, _ *http.Request) (any, error) { return t.Ledger(), nil },
 		"GET subscriptions":                       func(t *Tenant, _ *http.Request) (any, error) { return t.Subscriptions(), nil },
@@ -44,9 +49,14 @@ func (s *Server) Control() http.Handler {
 		"PUT apps/{app}/permissions/{role}":       controlGrant,
 		"DELETE apps/{app}/permissions/{role}":    controlRevoke,
 		"POST accounts":                           controlAccount,
+		"POST accounts/{user}/revoke":             controlAccountEnd((*Tenant).RevokeAccount),
+		"POST accounts/{user}/mfa":                controlAccountEnd((*Tenant).RequireMFA),
+		"GET devices":                             func(t *Tenant, _ *http.Request) (any, error) { return t.Devices(), nil },
 		"POST devices/{code}":                     controlDevice,
 		"POST storm":                              controlStorm,
-	} {
+	}
+	maps.Copy(operations, calendarOperations())
+	for pattern, serve := range operations {
 		method, path, _ := strings.Cut(pattern, " ")
 		mux.HandleFunc(method+" /sim/v1/tenants/{tenant}/"+path, s.control(serve))
 	}
@@ -228,12 +238,20 @@ func controlAccount(t *Tenant, r *http.Request) (any, error) {
 	return nil, t.AddAccount(Account{body.User, body.ClientID, secret.NewValue(body.RefreshToken), body.Scopes})
 }
 
+func controlAccountEnd(end func(*Tenant, string) error) controlOperation {
+	return func(t *Tenant, r *http.Request) (any, error) { return nil, end(t, r.PathValue("user")) }
+}
+
 func controlDevice(t *Tenant, r *http.Request) (any, error) {
 	body, err := read[struct {
-		User string `json:"user"`
+		User    string `json:"user"`
+		Decline bool   `json:"decline"`
 	}](r, `{"user":"zoe"}`)
 	if err != nil {
 		return nil, err
+	}
+	if body.Decline {
+		return nil, t.DeclineDevice(r.PathValue("code"))
 	}
 	return nil, t.ApproveDevice(r.PathValue("code"), body.User)
 }
@@ -263,7 +281,9 @@ type faultBody struct {
 	Probability  float64   `json:"probability,omitempty"`
 	Count        int       `json:"count,omitempty"`
 	For          duration  `json:"for,omitempty"`
+	User         string    `json:"user,omitempty"`
 	Subscription string    `json:"subscription,omitempty"`
+	Resource     string    `json:"resource,omitempty"`
 	Hits         int       `json:"hits,omitempty"`
 }
 
@@ -282,8 +302,8 @@ func controlFault(t *Tenant, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, err := t.Fault(Fault{b.Kind, b.Path, b.Status, b.RetryAfter, time.Duration(b.RetryDate), time.Duration(b.Delay),
-		b.Probability, b.Count, time.Duration(b.For), b.Subscription})
+	id, err := t.Fault(Fault{Kind: b.Kind, Path: b.Path, User: b.User, Status: b.Status, RetryAfter: b.RetryAfter, RetryDate: time.Duration(b.RetryDate),
+		Delay: time.Duration(b.Delay), Probability: b.Probability, Count: b.Count, For: time.Duration(b.For), Subscription: b.Subscription, Resource: b.Resource})
 	if err != nil {
 		return nil, err
 	}
@@ -294,8 +314,8 @@ func controlFaults(t *Tenant, _ *http.Request) (any, error) {
 	list := []faultBody{}
 	for _, a := range t.Faults() {
 		f := a.Fault
-		list = append(list, faultBody{a.ID, f.Kind, f.Path, f.Status, f.RetryAfter, duration(f.RetryDate), duration(f.Delay),
-			f.Probability, f.Count, duration(f.For), f.Subscription, a.Hits})
+		list = append(list, faultBody{ID: a.ID, Kind: f.Kind, Path: f.Path, User: f.User, Status: f.Status, RetryAfter: f.RetryAfter, RetryDate: duration(f.RetryDate),
+			Delay: duration(f.Delay), Probability: f.Probability, Count: f.Count, For: duration(f.For), Subscription: f.Subscription, Resource: f.Resource, Hits: a.Hits})
 	}
 	return list, nil
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // User returns one user by id, UPN or local part of the UPN.
@@ -122,32 +123,9 @@ func (t *Tenant) DeleteUser(ref string, forGood bool) error {
 	return nil
 }
 
-// SetPresence changes the presence of a user as Teams would and notifies the
-// subscriptions. Any text is allowed, as on the wire. An empty activity is the
-// availability. Setting what is already so is no change.
-func (t *Tenant) SetPresence(ref, availability, activity string) error {
-	if availability == "" {
-		return fmt.Errorf("presence of %q: an availability is needed, such as Busy", ref)
-	}
-	activity = cmp.Or(activity, availability)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	p := t.lookup(ref)
-	if p == nil {
-		return t.noUser(ref)
-	}
-	if p.availability == availability && p.activity == activity {
-		return nil
-	}
-	now := t.server.now()
-	p.availability, p.activity = availability, activity
-	p.since, p.sequence = now, t.nextStamp(now)
-	t.notifyPresence(p)
-	return nil
-}
-
 // Presence returns the truth about one user.
 func (t *Tenant) Presence(ref string) (Presence, error) {
+	t.agePresences(time.Time{})
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	p := t.lookup(ref)
@@ -160,6 +138,7 @@ func (t *Tenant) Presence(ref string) (Presence, error) {
 // Truth returns the presence of every user, sorted by id: what every reader must
 // have come to when nothing changes any more.
 func (t *Tenant) Truth() []Presence {
+	t.agePresences(time.Time{})
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	all := make([]Presence, 0, len(t.byID))

@@ -8,7 +8,13 @@
 //
 // Guarantees:
 //   - The same Config gives the same users with the same ids in every run.
-//   - What a reader sees is never older than a SetPresence that has returned.
+//   - What a reader sees is never older than a SetPresence or a change of a meeting
+//     that has returned. Presence sessions age and expire for every reader at their
+//     instant, however late a timer is.
+//   - Calendar is the truth about a user's time; series are expanded by the clock on
+//     the wall of their zone. Everything that a made-up meeting says has Marker in
+//     it, so that a leak can be searched for.
+//   - What a client must never do though Graph answers it is in Violations.
 //   - Every notification has a number and ends in exactly one column of the
 //     Ledger; see Tally for the law that holds at every moment.
 //   - Close returns after every delivery has ended and no port is open any more.

@@ -25,16 +25,20 @@ const (
 
 	FaultSilent      FaultKind = "silent"       // the subscription lives but sends nothing
 	FaultStuckExpiry FaultKind = "stuck-expiry" // PATCH answers 200 and changes nothing
+	FaultMiss        FaultKind = "miss"         // never sent, but the lifecycle URL is told "missed"
+	FaultRemove      FaultKind = "remove"       // instead of the notification the subscription ends, and its lifecycle URL is told so
+	FaultReauthorize FaultKind = "reauthorize"  // the lifecycle URL is told "reauthorizationRequired" as well
 )
 
 var faultKinds = []FaultKind{FaultStatus, FaultLatency, FaultHangUp, FaultLate, FaultDouble, FaultReorder,
-	FaultLose, FaultSilent, FaultStuckExpiry}
+	FaultLose, FaultSilent, FaultStuckExpiry, FaultMiss, FaultRemove, FaultReauthorize}
 
 // Fault is something that goes wrong until it has happened Count times or For has
 // passed, whichever is first; with neither until it is cleared.
 type Fault struct {
 	Kind         FaultKind
-	Path         string        // requests: only paths that contain this; "" is all of Graph, "/oauth2/" is the login
+	Path         string        // requests: only paths that contain this, inside of batches too; "" is all of Graph over the wire, "/oauth2/" is the login
+	User         string        // requests about this user and notifications of it only: id, UPN or local part; "" is all
 	Status       int           // of FaultStatus; 0 is 429
 	RetryAfter   string        // header of FaultStatus, verbatim: "3", "2.128"; "" is no header
 	RetryDate    time.Duration // instead of RetryAfter: an HTTP date so far ahead
@@ -43,6 +47,9 @@ type Fault struct {
 	Count        int           // 0 is no limit
 	For          time.Duration // wall time; 0 is no limit
 	Subscription string        // notifications and subscriptions: only this one; "" is all
+	Resource     string        // notifications: only of "presence", "event", "user" or "lifecycle"; "" is all
+
+	concurrency bool // of a 429: too many at a time, in Outlook's words
 }
 
 // ActiveFault is a Fault with its number and what is left of it.
@@ -66,6 +73,8 @@ func (t *Tenant) Fault(f Fault) (int, error) {
 		return 0, fmt.Errorf("fault %s: probability %g is not in 0..1", f.Kind, f.Probability)
 	case f.Status != 0 && (f.Status < 400 || f.Status > 599):
 		return 0, fmt.Errorf("fault %s: status %d is not 400 to 599", f.Kind, f.Status)
+	case f.Resource != "" && !slices.Contains([]string{"presence", "event", "user", "lifecycle"}, f.Resource):
+		return 0, fmt.Errorf("fault %s: resource %q is none of presence, event, user, lifecycle", f.Kind, f.Resource)
 	case f.Count < 0 || f.For < 0 || f.Delay < 0:
 		return 0, fmt.Errorf("fault %s: count, for and delay must not be negative", f.Kind)
 	}
@@ -76,6 +85,13 @@ func (t *Tenant) Fault(f Fault) (int, error) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if f.User != "" {
+		p := t.lookup(f.User)
+		if p == nil {
+			return 0, fmt.Errorf("fault %s: %w", f.Kind, t.noUser(f.User))
+		}
+		f.User = p.id
+	}
 	t.nextFault++
 	active := &activeFault{ActiveFault: ActiveFault{ID: t.nextFault, Fault: f}}
 	if f.For > 0 {
@@ -139,13 +155,18 @@ func (t *Tenant) strike(kind FaultKind, matches func(Fault) bool) (Fault, bool) 
 	return Fault{}, false
 }
 
-// strikeRequest is strike for a request path.
-func (t *Tenant) strikeRequest(kind FaultKind, path string) (Fault, bool) {
+// strikeRequest is strike for a request.
+func (t *Tenant) strikeRequest(kind FaultKind, r *http.Request) (Fault, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	path, inside := r.URL.Path, r.Context().Value(insideBatch{}) != nil
 	return t.strike(kind, func(f Fault) bool {
+		if f.User != "" {
+			p := t.exact(r.PathValue("user"))
+			return p != nil && p.id == f.User && strings.Contains(path, f.Path)
+		}
 		if f.Path == "" {
-			return strings.HasPrefix(path, "/v1.0/")
+			return !inside && strings.HasPrefix(path, "/v1.0/")
 		}
 		return strings.Contains(path, f.Path)
 	})
@@ -154,7 +175,7 @@ func (t *Tenant) strikeRequest(kind FaultKind, path string) (Fault, bool) {
 // pass applies latency and hang-ups; it returns the status fault to answer, if any,
 // and false when the client is gone.
 func (t *Tenant) pass(r *http.Request) (status *Fault, alive bool) {
-	if f, ok := t.strikeRequest(FaultLatency, r.URL.Path); ok {
+	if f, ok := t.strikeRequest(FaultLatency, r); ok {
 		wait := time.NewTimer(f.Delay)
 		defer wait.Stop()
 		select {
@@ -165,20 +186,24 @@ func (t *Tenant) pass(r *http.Request) (status *Fault, alive bool) {
 			return nil, false
 		}
 	}
-	if _, ok := t.strikeRequest(FaultHangUp, r.URL.Path); ok {
+	if _, ok := t.strikeRequest(FaultHangUp, r); ok {
 		panic(http.ErrAbortHandler) // net/http's way to drop a connection
 	}
-	if f, ok := t.strikeRequest(FaultStatus, r.URL.Path); ok {
+	if f, ok := t.strikeRequest(FaultStatus, r); ok {
 		return &f, true
 	}
 	return nil, true
 }
 
-// passGraph lets a request through faults and quotas, or answers it.
-func (t *Tenant) passGraph(w http.ResponseWriter, c *call) bool {
+// passGraph lets a request through faults and quotas, or answers it. over is the
+// refusal of its mailbox, or nil.
+func (t *Tenant) passGraph(w http.ResponseWriter, c *call, over *Fault) bool {
 	f, alive := t.pass(c.Request)
 	if !alive {
 		return false
+	}
+	if f == nil {
+		f = over
 	}
 	if f == nil {
 		if f = t.overQuota(c); f == nil {
@@ -204,6 +229,9 @@ func statusError(f Fault) *graphError {
 	setRetryAfter(e.header, f)
 	if f.Status == http.StatusTooManyRequests {
 		e.inner = map[string]any{"code": "429", "status": "429", "message": text[1]}
+	}
+	if f.concurrency { // seen in the field: magodo/terraform-provider-outlook#21
+		e.code, e.message = "ApplicationThrottled", "Application is over its MailboxConcurrency limit."
 	}
 	return e
 }

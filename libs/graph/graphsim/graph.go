@@ -36,6 +36,7 @@ func badRequest(format string, args ...any) *graphError {
 type answer struct {
 	status int
 	body   any
+	header http.Header // further headers, or nil
 }
 
 type operation func(*call) (answer, *graphError)
@@ -56,6 +57,7 @@ type permissions struct {
 	app, delegated []string
 	denied         string // error code of the 403; "" is Authorization_RequestDenied
 	anyone         bool
+	mailbox        bool // it is about the mailbox of {user}, whose limits count
 }
 
 // graph wraps an operation with what all of Graph has in common: authentication,
@@ -69,7 +71,18 @@ func (s *Server) graph(need permissions, serve operation) http.HandlerFunc {
 			s.writeGraphError(w, failure)
 			return
 		}
-		if !c.tenant.passGraph(w, c) {
+		if !c.tenant.offered(r.Pattern) {
+			_, failure := noSuchSegment(c)
+			s.writeGraphError(w, failure)
+			return
+		}
+		var over *Fault
+		if need.mailbox {
+			var leave func()
+			leave, over = c.enterMailbox()
+			defer leave()
+		}
+		if !c.tenant.passGraph(w, c, over) {
 			return
 		}
 		if failure := c.require(need); failure != nil {
@@ -83,6 +96,9 @@ func (s *Server) graph(need permissions, serve operation) http.HandlerFunc {
 			return
 		}
 		set(&result.status, http.StatusOK)
+		for name, values := range result.header {
+			w.Header()[name] = values
+		}
 		if result.body == nil {
 			w.WriteHeader(result.status)
 			return

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -236,7 +237,7 @@ func TestGetPresencesByUserID(t *testing.T) {
 }
 
 func TestAHundredThousandUsersAreCheap(t *testing.T) {
-	began := time.Now()
+	began := worked(t)
 	s := start(t, func(c *graphsim.Config) { c.Tenants[0].Users = 100_000 })
 	ids := s.contoso().UserIDs()
 	unique := make(map[string]bool, len(ids))
@@ -255,9 +256,18 @@ func TestAHundredThousandUsersAreCheap(t *testing.T) {
 			t.Fatalf("%d presences", len(got.values()))
 		}
 	}
-	if took := time.Since(began); took > 20*time.Second { // a bound against O(all) work, not a benchmark
-		t.Errorf("took %s", took)
+	if took := worked(t) - began; took > 20*time.Second { // a bound against O(all) work, not a benchmark
+		t.Errorf("took %s of a processor", took)
 	}
+}
+
+// worked is how long this process has kept processors busy: what else the machine
+// does is not in it.
+func worked(t *testing.T) time.Duration {
+	t.Helper()
+	var used syscall.Rusage
+	check(t, syscall.Getrusage(syscall.RUSAGE_SELF, &used))
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 func TestRequestsAreCounted(t *testing.T) {

@@ -111,9 +111,16 @@ func (t *Tenant) refresh(r *http.Request, a *app) (any, *loginError) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, account := range t.accounts {
-		if account.app == a && account.refresh != "" && subtle.ConstantTimeCompare([]byte(account.refresh), []byte(given)) == 1 {
-			return t.delegatedTokens(account), nil
+		if account.app != a || account.refresh == "" || subtle.ConstantTimeCompare([]byte(account.refresh), []byte(given)) != 1 {
+			continue
 		}
+		switch now := t.server.now(); {
+		case account.needsMFA:
+			return nil, loginErr(http.StatusBadRequest, "interaction_required", 50076, "Due to a configuration change made by your administrator, or because you moved to a new location, you must use multi-factor authentication to access '%s'.", graphAudience)
+		case now.Sub(account.issued) > refreshLife:
+			return nil, loginErr(http.StatusBadRequest, "invalid_grant", 700082, "The refresh token has expired due to inactivity. The token was issued on %s and was inactive for 90.00:00:00.", account.issued.UTC().Format(time.RFC3339))
+		}
+		return t.delegatedTokens(account), nil
 	}
 	return nil, loginErr(http.StatusBadRequest, "invalid_grant", 70000, "Provided grant is invalid or malformed.")
 }
@@ -130,14 +137,29 @@ func (t *Tenant) delegatedTokens(account *account) any {
 	body := map[string]any{"token_type": "Bearer", "scope": strings.Join(scopes, " "), "expires_in": int(life.Seconds()),
 		"ext_expires_in": int(life.Seconds()), "access_token": t.server.keys.sign(claims)}
 	if slices.Contains(account.scopes, "offline_access") {
+		account.issued = t.server.now()
 		account.refresh = "1.A" + rand.Text() + rand.Text()
 		body["refresh_token"] = account.refresh
 	}
 	return body
 }
 
+// refreshLife is how long a refresh token lives that nobody uses
+// (learn.microsoft.com/entra/identity-platform/refresh-tokens).
+const refreshLife = 90 * aDay
+
+// RequireMFA makes the refresh tokens of a user answer interaction_required, as a
+// new rule of the company does, until the user signs in anew.
+func (t *Tenant) RequireMFA(user string) error {
+	return t.eachAccount(user, func(a *account) { a.needsMFA = true })
+}
+
 // RevokeAccount ends a user's refresh tokens, as a password change does.
 func (t *Tenant) RevokeAccount(user string) error {
+	return t.eachAccount(user, func(a *account) { a.refresh = "" })
+}
+
+func (t *Tenant) eachAccount(user string, change func(*account)) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p := t.lookup(user)
@@ -146,7 +168,7 @@ func (t *Tenant) RevokeAccount(user string) error {
 	}
 	for _, account := range t.accounts {
 		if account.user == p {
-			account.refresh = ""
+			change(account)
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package graphsim
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -11,6 +12,7 @@ type notice struct {
 	number   uint64
 	tenant   *Tenant
 	sub      subscription // as it was when the change happened
+	user     string       // id of the user whom it is about, "" for a lifecycle event
 	id       string       // of what changed
 	path     string       // resource of the item
 	odata    string       // its @odata.type
@@ -28,8 +30,8 @@ func (t *Tenant) notifyPresence(p *person) {
 		return
 	}
 	t.expireSubscriptions()
-	for _, sub := range t.watchers[p.id] {
-		n := &notice{sub: *sub, id: p.id, path: "communications/presences/" + p.id, odata: "#microsoft.graph.presence", change: "updated"}
+	for _, sub := range slices.Clone(t.watchers[p.id]) { // a fault may end one
+		n := &notice{sub: *sub, user: p.id, id: p.id, path: "communications/presences/" + p.id, odata: "#microsoft.graph.presence", change: "updated"}
 		if sub.rich {
 			n.content = t.presenceContent(p)
 		}
@@ -44,11 +46,11 @@ func (t *Tenant) notifyUser(p *person) {
 	if p.removed == "deleted" {
 		change = "deleted"
 	}
-	t.notifyWatchers(userKind, p.id, change, notice{id: p.id, path: "Users/" + p.id, odata: "#Microsoft.Graph.User"})
+	t.notifyWatchers(userKind, p.id, change, notice{user: p.id, id: p.id, path: "Users/" + p.id, odata: "#Microsoft.Graph.User"})
 }
 
-// NotifyEvent sends the notification for a change of one calendar event of a user.
-// The simulator keeps no calendars; change is created, updated or deleted.
+// NotifyEvent sends the notification for a change of one calendar event of a user
+// that need not exist; change is created, updated or deleted.
 func (t *Tenant) NotifyEvent(ref, eventID, change string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -56,9 +58,30 @@ func (t *Tenant) NotifyEvent(ref, eventID, change string) error {
 	if p == nil {
 		return t.noUser(ref)
 	}
-	t.notifyWatchers(eventKind, p.id, change, notice{id: eventID, path: "Users/" + p.id + "/Events/" + eventID,
-		odata: "#Microsoft.Graph.Event", etag: fmt.Sprintf("W/\"%d\"", t.nextStamp(t.server.now()))})
+	t.notifyEventAs(p, change, fmt.Sprintf("W/\"%d\"", t.nextStamp(t.server.now())), func(bool) string { return eventID })
 	return nil
+}
+
+// notifyEvent tells the subscriptions to p's events. t.mu is held.
+func (t *Tenant) notifyEvent(p *person, key, change, etag string) {
+	t.notifyEventAs(p, change, etag, func(immutable bool) string { return eventID(key, "", immutable) })
+}
+
+// notifyEventAs has each subscription told the form of the id that it was created
+// for. t.mu is held.
+func (t *Tenant) notifyEventAs(p *person, change, etag string, id func(immutable bool) string) {
+	if len(t.watchersOf[p.id]) == 0 {
+		return
+	}
+	t.expireSubscriptions()
+	for _, sub := range slices.Clone(t.watchersOf[p.id]) { // a fault may end one
+		if !hasWord(sub.changeType, change) {
+			continue
+		}
+		n := &notice{sub: *sub, user: p.id, id: id(sub.immutable), odata: "#Microsoft.Graph.Event", change: change, etag: etag}
+		n.path = "Users/" + p.id + "/Events/" + n.id
+		t.emit(n)
+	}
 }
 
 // notifyWatchers goes over all subscriptions of a kind: there are few. t.mu is held.
@@ -87,7 +110,8 @@ func (t *Tenant) covers(sub *subscription, user string) bool {
 }
 
 // NotifyLifecycle sends a lifecycle event (reauthorizationRequired, missed or
-// subscriptionRemoved) to a subscription's lifecycleNotificationUrl.
+// subscriptionRemoved) to a subscription's lifecycleNotificationUrl. One that is
+// removed ends.
 func (t *Tenant) NotifyLifecycle(subscriptionID, event string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -95,14 +119,24 @@ func (t *Tenant) NotifyLifecycle(subscriptionID, event string) error {
 	if sub == nil {
 		return t.noSubscription(subscriptionID)
 	}
+	if !slices.Contains([]string{"reauthorizationRequired", "missed", "subscriptionRemoved"}, event) {
+		return fmt.Errorf("lifecycle event %q is none of reauthorizationRequired, missed, subscriptionRemoved", event)
+	}
 	if sub.lifecycleURL == "" {
 		return fmt.Errorf("subscription %s has no lifecycleNotificationUrl; create it with one", subscriptionID)
+	}
+	if event == "subscriptionRemoved" {
+		t.drop(sub)
 	}
 	t.emitLifecycle(sub, event)
 	return nil
 }
 
+// emitLifecycle does nothing where there is no URL for it. t.mu is held.
 func (t *Tenant) emitLifecycle(sub *subscription, event string) {
+	if sub.lifecycleURL == "" {
+		return
+	}
 	n := &notice{sub: *sub, event: event}
 	n.sub.url = sub.lifecycleURL
 	t.emit(n)
@@ -129,14 +163,16 @@ func (t *Tenant) warnLater(sub *subscription) {
 // are. t.mu is held.
 func (t *Tenant) emit(n *notice) {
 	n.tenant = t
-	ours := func(f Fault) bool { return f.Subscription == "" || f.Subscription == n.sub.id }
+	ours := func(f Fault) bool {
+		return (f.Subscription == "" || f.Subscription == n.sub.id) && (f.User == "" || f.User == n.user) && (f.Resource == "" || f.Resource == n.resource())
+	}
 	count := func(change func(*Tally)) { t.ledger.note(n.sub.id, change) }
 	count(func(l *Tally) { l.Due++ })
 	if _, hit := t.strike(FaultSilent, ours); hit {
 		count(func(l *Tally) { l.Silenced++ })
 		return
 	}
-	if _, hit := t.strike(FaultLose, ours); hit {
+	if _, hit := t.strike(FaultLose, ours); hit || t.happens(n, ours) {
 		count(func(l *Tally) { l.Lost++ })
 		return
 	}
@@ -151,6 +187,38 @@ func (t *Tenant) emit(n *notice) {
 		count(func(l *Tally) { l.Pending++ })
 		t.server.posts.accept(each, t.routeOf(ours))
 	}
+}
+
+// resource is what a notice is about, as Fault.Resource names it.
+func (n *notice) resource() string {
+	if n.event != "" {
+		return "lifecycle"
+	}
+	return n.sub.resource.kind.name
+}
+
+// happens lets the faults strike that a lifecycle event tells of. It says whether
+// the notice is lost. t.mu is held.
+func (t *Tenant) happens(n *notice, ours func(Fault) bool) (lost bool) {
+	if n.event != "" {
+		return false
+	}
+	sub := n.sub // as it was; only live ones emit
+	if _, hit := t.strike(FaultReauthorize, ours); hit {
+		t.emitLifecycle(&sub, "reauthorizationRequired")
+	}
+	if _, hit := t.strike(FaultMiss, ours); hit {
+		t.emitLifecycle(&sub, "missed")
+		return true
+	}
+	if _, hit := t.strike(FaultRemove, ours); hit {
+		if live := t.subscriptions[sub.id]; live != nil {
+			t.drop(live)
+		}
+		t.emitLifecycle(&sub, "subscriptionRemoved")
+		return true
+	}
+	return false
 }
 
 // route is how a notice is treated on its way.

@@ -3,6 +3,7 @@ package graphsim
 import (
 	"net/http"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -13,11 +14,16 @@ const MaxPresenceIDs = 650
 
 // presenceBody is microsoft.graph.presence (CSDL, 2026-08).
 type presenceBody struct {
-	Context      string      `json:"@odata.context,omitempty"`
-	ID           string      `json:"id"`
-	Availability string      `json:"availability"`
-	Activity     string      `json:"activity"`
-	StatusNote   any         `json:"statusMessage"`
+	Context      string `json:"@odata.context,omitempty"`
+	ID           string `json:"id"`
+	Availability string `json:"availability"`
+	Activity     string `json:"activity"`
+	StatusNote   any    `json:"statusMessage"`
+	*newerPresence
+}
+
+// newerPresence is what the clouds of the US government lack.
+type newerPresence struct {
 	OutOfOffice  outOfOffice `json:"outOfOfficeSettings"`
 	WorkLocation any         `json:"workLocation"`
 	Sequence     string      `json:"sequenceNumber"`
@@ -30,8 +36,11 @@ type outOfOffice struct {
 
 // presenceOf renders a presence under the switches. t.mu is held.
 func (t *Tenant) presenceOf(p *person) presenceBody {
-	return presenceBody{ID: p.id, Availability: t.cased(p.availability), Activity: t.cased(p.activity),
-		OutOfOffice: outOfOffice{IsOutOfOffice: strings.EqualFold(p.activity, "OutOfOffice")}, Sequence: p.sequenceText()}
+	body := presenceBody{ID: p.id, Availability: t.cased(p.availability), Activity: t.cased(p.activity)}
+	if t.switches.Cloud == "global" {
+		body.newerPresence = &newerPresence{OutOfOffice: outOfOffice{IsOutOfOffice: strings.EqualFold(p.activity, "OutOfOffice")}, Sequence: p.sequenceText()}
+	}
+	return body
 }
 
 // cased applies the casing switch. t.mu is held.
@@ -51,6 +60,7 @@ func getMyPresence(c *call) (answer, *graphError) { return c.showPresence(c.user
 
 func (c *call) showPresence(ref string) (answer, *graphError) {
 	t := c.tenant
+	t.agePresences(time.Time{})
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	p := t.exact(ref)
@@ -77,6 +87,7 @@ func getPresences(c *call) (answer, *graphError) {
 		return answer{}, badRequest("The number of user ids %d exceeds the limit of %d.", n, MaxPresenceIDs)
 	}
 	t := c.tenant
+	t.agePresences(time.Time{})
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	found := make([]presenceBody, 0, len(request.IDs))
@@ -92,7 +103,7 @@ func getPresences(c *call) (answer, *graphError) {
 			return answer{}, graphErr(http.StatusNotFound, "NotFound", "User '%s' was not found.", id)
 		case t.switches.UnknownIDs == "unknown":
 			unknown := t.cased("PresenceUnknown")
-			found = append(found, presenceBody{ID: id, Availability: unknown, Activity: unknown, Sequence: new(person).sequenceText()})
+			found = append(found, t.presenceOf(&person{id: id, availability: unknown, activity: unknown}))
 		}
 	}
 	return answer{body: map[string]any{"value": found}}, nil

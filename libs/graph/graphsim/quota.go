@@ -18,7 +18,7 @@ type quota struct {
 
 var quotaTable = []quota{
 	{"presence", 0, 30 * time.Second, func(_, path string) bool {
-		return strings.HasPrefix(path, "/v1.0/communications/") || strings.HasSuffix(path, "/presence")
+		return strings.HasPrefix(path, "/v1.0/communications/") || strings.HasSuffix(path, "/presence") || strings.Contains(path, "/presence/")
 	}},
 	{"subscriptions reauthorize", 1000, 20 * time.Second, func(_, path string) bool { return strings.HasSuffix(path, "/reauthorize") }},
 	{"subscriptions list", 25, 20 * time.Second, func(method, path string) bool {

@@ -79,9 +79,13 @@ func renewSubscription(c *call) (answer, *graphError) {
 		return answer{}, failure
 	}
 	if _, stuck := t.strike(FaultStuckExpiry, func(f Fault) bool { return f.Subscription == "" || f.Subscription == sub.id }); !stuck {
+		next.reauthorized = sub.reauthorized
 		*sub = next
+		t.soonest = time.Time{}
 		t.warnLater(sub)
 	}
+	sub.patched = t.server.now()
+	t.checkRenewals(sub)
 	return answer{body: sub.body(c.origin() + "/$metadata#subscriptions/$entity")}, nil
 }
 
@@ -143,9 +147,24 @@ func reauthorizeSubscription(c *call) (answer, *graphError) {
 	if failure != nil {
 		return answer{}, failure
 	}
-	sub.tokenExpires = c.expires
+	sub.tokenExpires, sub.reauthorized = c.expires, c.server.now()
+	c.tenant.checkRenewals(sub)
 	c.tenant.warnLater(sub)
 	return answer{status: http.StatusNoContent}, nil
+}
+
+// renewalPause must be between a PATCH and a reauthorize of a subscription
+// (learn.microsoft.com/graph/change-notifications-lifecycle-events).
+const renewalPause = 10 * time.Minute
+
+// checkRenewals records a violation of renewalPause. t.mu is held.
+func (t *Tenant) checkRenewals(sub *subscription) {
+	if sub.patched.IsZero() || sub.reauthorized.IsZero() {
+		return
+	}
+	if apart := sub.patched.Sub(sub.reauthorized).Abs(); apart < renewalPause {
+		t.violate("renew-and-reauthorize", "subscription %s to %s was renewed and reauthorized %v apart", sub.id, sub.resourceText, apart)
+	}
 }
 
 // Subscription is what the control interface and tests see of a subscription.

@@ -9,7 +9,8 @@ import (
 	"sync/atomic"
 )
 
-// Requests is what the simulator was asked since its start.
+// Requests is what the simulator was asked since its start. Requests inside of a
+// batch count as well as the batch.
 type Requests struct {
 	MaxConcurrent int            `json:"maxConcurrent"` // most requests served at one time
 	Counts        []RequestCount `json:"counts"`        // sorted by path, method, status
@@ -52,17 +53,30 @@ func (c *requestCounter) count(next http.Handler) http.Handler {
 		}
 		recorder := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
 		defer func() {
-			// The mux leaves its pattern in the request: "GET /v1.0/users/{user}".
-			_, path, found := strings.Cut(r.Pattern, " ")
-			if !found {
-				path = r.Pattern
-			}
-			c.mu.Lock()
-			c.counts[RequestCount{r.Method, path, recorder.status, 0}]++
-			c.mu.Unlock()
+			c.note(r, recorder.status)
 		}()
 		next.ServeHTTP(recorder, r)
 	})
+}
+
+// inner counts requests that came inside of another.
+func (c *requestCounter) inner(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		recorder := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
+		defer func() { c.note(r, recorder.status) }()
+		next.ServeHTTP(recorder, r)
+	})
+}
+
+func (c *requestCounter) note(r *http.Request, status int) {
+	// The mux leaves its pattern in the request: "GET /v1.0/users/{user}".
+	_, path, found := strings.Cut(r.Pattern, " ")
+	if !found {
+		path = r.Pattern
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counts[RequestCount{r.Method, path, status, 0}]++
 }
 
 func (c *requestCounter) snapshot() Requests {

@@ -168,6 +168,11 @@ func (s *Server) graphRoutes() http.Handler {
 	selfPresence := permissions{delegated: append([]string{"Presence.Read", "Presence.ReadWrite"}, presence.app...), denied: "Forbidden"}
 	organization := permissions{app: []string{"Organization.Read.All", "User.Read.All", "Directory.Read.All"}}
 	organization.delegated = append([]string{"User.Read"}, organization.app...)
+	write := permissions{app: []string{"Presence.ReadWrite.All"}, delegated: []string{"Presence.ReadWrite", "Presence.ReadWrite.All"}, denied: "Forbidden"}
+	calendar := permissions{app: []string{"Calendars.ReadBasic", "Calendars.Read", "Calendars.ReadWrite"}, denied: "ErrorAccessDenied", mailbox: true}
+	calendar.delegated = calendar.app
+	settings := permissions{app: []string{"MailboxSettings.Read", "MailboxSettings.ReadWrite"}, denied: "ErrorAccessDenied", mailbox: true}
+	settings.delegated = settings.app
 	anyone := permissions{anyone: true} // what is allowed depends on the resource
 
 	graph := func(pattern string, need permissions, serve operation) {
@@ -182,6 +187,17 @@ func (s *Server) graphRoutes() http.Handler {
 	graph("GET /v1.0/me/presence", selfPresence, getMyPresence)
 	graph("GET /v1.0/communications/presences/{user}", presence, getPresence)
 	graph("POST /v1.0/communications/getPresencesByUserId", presence, getPresences)
+	graph("POST /v1.0/users/{user}/presence/setPresence", write, writePresence("setPresence", shortestSession, longestSession, setPresence))
+	graph("POST /v1.0/users/{user}/presence/clearPresence", write, writePresence("clearPresence", 0, 0, clearPresence))
+	graph("POST /v1.0/users/{user}/presence/setUserPreferredPresence", write, writePresence("setUserPreferredPresence", 0, 0, setPreferredPresence))
+	graph("POST /v1.0/users/{user}/presence/clearUserPreferredPresence", write, writePresence("clearUserPreferredPresence", 0, 0, clearPreferredPresence))
+	graph("GET /v1.0/users/{user}/calendarView", calendar, calendarView)
+	graph("GET /v1.0/users/{user}/calendarView/delta", calendar, calendarViewDelta)
+	graph("GET /v1.0/users/{user}/calendarView/delta()", calendar, calendarViewDelta)
+	graph("GET /v1.0/users/{user}/events/{event}", calendar, getEvent)
+	graph("GET /v1.0/users/{user}/mailboxSettings", settings, getMailboxSettings)
+	graph("GET /v1.0/users/{user}/mailboxSettings/{setting}", settings, getMailboxSettings)
+	graph("POST /v1.0/$batch", anyone, s.serveBatch(s.counter.inner(mux)))
 	graph("GET /v1.0/organization", organization, getOrganization)
 	graph("POST /v1.0/subscriptions", anyone, createSubscription)
 	graph("GET /v1.0/subscriptions", anyone, listSubscriptions)

@@ -28,6 +28,9 @@ type subscription struct {
 	certificateID string
 	expires       time.Time
 	tokenExpires  time.Time // of the token that created or renewed it
+	immutable     bool      // events are named by their immutable ids
+	patched       time.Time // last PATCH, or zero
+	reauthorized  time.Time // last reauthorize, or zero
 }
 
 // subscriptionBody is microsoft.graph.subscription as requests and answers have it.
@@ -63,7 +66,9 @@ func createSubscription(c *call) (answer, *graphError) {
 	}
 	t := c.tenant
 	t.mu.Lock()
-	sub.expires, failure = t.expiry(sub.resource.kind, *body.Expiration)
+	if failure = c.watchable(sub); failure == nil {
+		sub.expires, failure = t.expiry(sub.resource.kind, *body.Expiration)
+	}
 	if failure == nil {
 		failure = t.duplicate(sub)
 	}
@@ -85,16 +90,17 @@ func createSubscription(c *call) (answer, *graphError) {
 		return answer{}, failure
 	}
 	t.subscriptions[sub.id] = sub
+	t.soonest = time.Time{}
 	t.watch(sub)
 	t.ledger.of(sub.id)
 	t.warnLater(sub)
-	return answer{http.StatusCreated, sub.body(c.origin() + "/$metadata#subscriptions/$entity")}, nil
+	return answer{status: http.StatusCreated, body: sub.body(c.origin() + "/$metadata#subscriptions/$entity")}, nil
 }
 
 // newSubscription checks what does not depend on other subscriptions.
 func (c *call) newSubscription(body subscriptionBody) (*subscription, *graphError) {
 	sub := &subscription{id: newGUID(), app: c.app, creator: c.creator(), delegated: c.user != "", resourceText: body.Resource,
-		changeType: body.ChangeType, url: body.NotificationURL, tokenExpires: c.expires}
+		changeType: body.ChangeType, url: body.NotificationURL, tokenExpires: c.expires, immutable: preferID.MatchString(strings.Join(c.Header.Values("Prefer"), ","))}
 	for name, missing := range map[string]bool{"changeType": body.ChangeType == "", "notificationUrl": body.NotificationURL == "",
 		"resource": body.Resource == "", "expirationDateTime": body.Expiration == nil} {
 		if missing {
@@ -191,38 +197,82 @@ func (t *Tenant) duplicate(sub *subscription) *graphError {
 			return graphErr(http.StatusConflict, "Conflict", "Subscription Id %s already exists for the requested combination", other.id)
 		}
 	}
+	if sub.resource.kind == eventKind && len(t.watchersOf[sub.resource.users[0]]) >= maxMailboxSubscriptions {
+		// Seen with this code and text: microsoft-graph-docs#21403.
+		return graphErr(http.StatusForbidden, "ExtensionError", "Operation: Create; Exception: [Status Code: Forbidden; Reason: Maximum number of subscriptions has been reached]")
+	}
+	return nil
+}
+
+// maxMailboxSubscriptions is how many subscriptions to a mailbox there may be, of
+// all applications together
+// (learn.microsoft.com/graph/outlook-change-notifications-overview).
+const maxMailboxSubscriptions = 1000
+
+// watchable checks whether what a subscription watches is there in this cloud, and
+// names the user of a calendar by id. t.mu is held.
+func (c *call) watchable(sub *subscription) *graphError {
+	switch kind := sub.resource.kind; {
+	case kind == presenceKind && c.tenant.switches.Cloud != "global":
+		return badRequest("Resource '%s' is not supported for subscriptions in this cloud.", sub.resourceText)
+	case kind == eventKind:
+		p, failure := c.mailboxOf(sub.resource.users[0])
+		if failure != nil {
+			return failure
+		}
+		sub.resource.users = []string{p.id}
+	}
 	return nil
 }
 
 // expireSubscriptions forgets what has run out. t.mu is held.
 func (t *Tenant) expireSubscriptions() {
 	now := t.server.now()
+	if now.Before(t.soonest) {
+		return
+	}
+	t.soonest = now.Add(aDay)
 	for _, sub := range t.subscriptions {
 		if !sub.expires.After(now) {
 			t.drop(sub)
+		} else if sub.expires.Before(t.soonest) {
+			t.soonest = sub.expires
 		}
 	}
 }
 
-// watch enters a presence subscription under each of its users. t.mu is held.
+// index is where the subscriptions of a kind are found by user, or nil. t.mu is held.
+func (t *Tenant) index(kind *resourceKind) map[string][]*subscription {
+	switch kind {
+	case presenceKind:
+		return t.watchers
+	case eventKind:
+		return t.watchersOf
+	}
+	return nil
+}
+
+// watch enters a subscription under each of its users. t.mu is held.
 func (t *Tenant) watch(sub *subscription) {
-	if sub.resource.kind != presenceKind {
+	index := t.index(sub.resource.kind)
+	if index == nil {
 		return
 	}
 	for _, user := range sub.resource.users {
-		t.watchers[user] = append(t.watchers[user], sub)
+		index[user] = append(index[user], sub)
 	}
 }
 
 func (t *Tenant) drop(sub *subscription) {
 	delete(t.subscriptions, sub.id)
-	if sub.resource.kind != presenceKind {
+	index := t.index(sub.resource.kind)
+	if index == nil {
 		return
 	}
 	for _, user := range sub.resource.users {
-		t.watchers[user] = slices.DeleteFunc(t.watchers[user], func(s *subscription) bool { return s == sub })
-		if len(t.watchers[user]) == 0 {
-			delete(t.watchers, user)
+		index[user] = slices.DeleteFunc(index[user], func(s *subscription) bool { return s.id == sub.id })
+		if len(index[user]) == 0 {
+			delete(index, user)
 		}
 	}
 }

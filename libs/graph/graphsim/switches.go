@@ -31,6 +31,15 @@ type Switches struct {
 	// PresenceQuota is the presence limit per 30 s: 0 is 1,500 (the API page); the
 	// throttling page says 10,000.
 	PresenceQuota int `json:"presenceQuota,omitempty"`
+	// Cloud is which of Microsoft's clouds this is: "global" (default), "usgov" and
+	// "dod" (no presence notifications, less in a presence) or "china" (no presence).
+	Cloud string `json:"cloud,omitempty"`
+	// AllDay is how an all-day event is shown in another zone than its own: "dates"
+	// (default: midnights of the zone asked for) or "instants" (converted).
+	AllDay string `json:"allDay,omitempty"`
+	// BatchThrottled is what a batch with a throttled request answers: "inner"
+	// (default: 200, with the 429 inside) or "outer" (424 for all, as of 2021).
+	BatchThrottled string `json:"batchThrottled,omitempty"`
 	// HandshakeOnRenewal validates the notification URL again on every PATCH.
 	HandshakeOnRenewal bool `json:"handshakeOnRenewal,omitempty"`
 }
@@ -40,6 +49,9 @@ func (s Switches) withDefaults() Switches {
 	set(&s.Casing, "pascal")
 	set(&s.Overlong, "reject")
 	set(&s.ValidationTokens, "v2")
+	set(&s.Cloud, "global")
+	set(&s.AllDay, "dates")
+	set(&s.BatchThrottled, "inner")
 	set(&s.PageSize, 100)
 	set(&s.PresenceQuota, 1500)
 	return s
@@ -55,6 +67,9 @@ func (s Switches) validate() error {
 		{"casing", s.Casing, []string{"pascal", "camel"}},
 		{"overlong", s.Overlong, []string{"reject", "clamp"}},
 		{"validationTokens", s.ValidationTokens, []string{"v1", "v2", "null"}},
+		{"cloud", s.Cloud, []string{"global", "usgov", "dod", "china"}},
+		{"allDay", s.AllDay, []string{"dates", "instants"}},
+		{"batchThrottled", s.BatchThrottled, []string{"inner", "outer"}},
 	}
 	for _, c := range choices {
 		if !slices.Contains(c.allowed, c.value) {

@@ -33,9 +33,16 @@ type Tenant struct {
 	deltas  int                // generation of delta tokens; older ones are gone
 	stamp   uint64             // newest presence sequence number
 
+	ageing map[*person]time.Time // whose sessions age or expire next, and when
+	wake   time.Time             // when agePresences is due, or zero
+	writes PresenceWrites
+
 	subscriptions map[string]*subscription
 	watchers      map[string][]*subscription // presence subscriptions by user id
 	ledger        ledger
+	watchersOf    map[string][]*subscription // subscriptions to events, by user id
+	soonest       time.Time                  // no subscription expires before; zero is not known
+	violations    []Violation
 	faults        []*activeFault
 	nextFault     int
 	random        *rand.Rand // the dice of faults
@@ -61,6 +68,9 @@ type account struct {
 	app     *app
 	refresh string // the refresh token valid now
 	scopes  []string
+
+	issued   time.Time // when refresh was
+	needsMFA bool      // a second factor is asked for, which only a person has
 }
 
 // ErrNotFound is returned for a user, account or fault that does not exist.
@@ -72,7 +82,8 @@ func newTenant(s *Server, c TenantConfig) (*Tenant, error) {
 		switches: c.Switches.withDefaults(), devices: make(map[string]*deviceSignIn),
 		people: make([]*person, 0, c.Users), byID: make(map[string]*person, c.Users),
 		byLocal: make(map[string]*person, c.Users), subscriptions: make(map[string]*subscription),
-		watchers: make(map[string][]*subscription), ledger: newLedger(), quotas: make(map[string][]time.Time),
+		watchers: make(map[string][]*subscription), watchersOf: make(map[string][]*subscription), ledger: newLedger(), quotas: make(map[string][]time.Time),
+		ageing: make(map[*person]time.Time), writes: PresenceWrites{Users: make(map[string]PresenceTally)},
 		validation: make(map[string]cachedToken), random: rand.New(rand.NewPCG(s.config.Seed, 0)),
 	}
 	set(&t.name, firstLabel(c.Domain))
@@ -177,7 +188,7 @@ func (t *Tenant) AddAccount(a Account) error {
 	if scopes == nil {
 		scopes = DefaultScopes()
 	}
-	t.sign(&account{user: user, app: registered, refresh: a.RefreshToken.Reveal(), scopes: scopes})
+	t.sign(&account{user: user, app: registered, refresh: a.RefreshToken.Reveal(), scopes: scopes, issued: t.server.now()})
 	return nil
 }
 

@@ -47,6 +47,8 @@ type person struct {
 	availability, activity string
 	since                  time.Time
 	sequence               uint64
+	showing                *showing // or nil: the Teams client alone
+	mailbox                *mailbox // or nil: nobody has touched it
 }
 
 func userID(tenant string, index int) string {

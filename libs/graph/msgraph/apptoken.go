@@ -96,6 +96,11 @@ func loginAnswer(status int, header http.Header, body []byte) error {
 	if len(answer.Codes) > 0 {
 		cause = fmt.Errorf("login refused: %s (AADSTS%d)", answer.Error, answer.Codes[0])
 	}
+	switch answer.Error {
+	case "invalid_grant", "interaction_required":
+		// The refresh token was revoked, has ended, or a new rule asks for the person.
+		cause = fmt.Errorf("%w; the account has to sign in again (offhook authorize)", cause)
+	}
 	delay, _ := retryAfter(header.Get("Retry-After"), time.Now())
 	switch {
 	case status == http.StatusTooManyRequests:

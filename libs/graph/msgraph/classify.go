@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -75,10 +76,14 @@ func kindOf(status int, code, message string) fault.Kind {
 		}
 	case "erroraccessdenied", "authorization_requestdenied":
 		return fault.Denied
-	case "request_resourcenotfound", "resourcenotfound", "itemnotfound", "erroritemnotfound":
+	case "request_resourcenotfound", "resourcenotfound", "itemnotfound", "erroritemnotfound",
+		"mailboxnotenabledforrestapi", "errornonexistentmailbox", "errorinvaliduser": // no mailbox, or none in the cloud
 		return fault.NotFound
 	case "servicenotavailable":
 		return fault.Unavailable
+	}
+	if status == http.StatusFailedDependency {
+		return fault.Throttled // a batch failed because requests in it were throttled
 	}
 	return fault.FromHTTP(status)
 }

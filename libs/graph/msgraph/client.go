@@ -32,7 +32,8 @@ type Config struct {
 
 	Roots  *x509.CertPool // who vouches for the hosts; nil is the system
 	Budget graph.Budget   // nil is graph.Unlimited
-	// Observe is told of every try with its HTTP status, 0 when there was no answer.
+	// Observe is told of every try with its HTTP status, 0 when there was no answer,
+	// and of every answer inside a batch.
 	// It may be called at the same time by several goroutines. nil: nobody counts.
 	Observe func(ctx context.Context, api graph.API, status int)
 }
@@ -43,12 +44,17 @@ type Client struct {
 	tokens  graph.TokenSource
 	adapter *graphcore.GraphRequestAdapterBase
 	close   func()
+	observe func(ctx context.Context, api graph.API, status int) // or nil
+
+	mailboxes *mailboxes
 }
 
 var (
 	_ graph.PresenceReader = (*Client)(nil)
 	_ graph.UserReader     = (*Client)(nil)
 	_ graph.Subscriber     = (*Client)(nil)
+	_ graph.CalendarReader = (*Client)(nil)
+	_ graph.PresenceWriter = (*Client)(nil)
 )
 
 var guid = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
@@ -84,7 +90,8 @@ func New(c Config) (*Client, error) {
 		return nil, fmt.Errorf("microsoft graph: %w", err)
 	}
 	adapter.SetBaseUrl(c.Cloud.Graph + "/v1.0")
-	return &Client{cloud: c.Cloud, tokens: tokens, adapter: adapter, close: wire.CloseIdleConnections}, nil
+	return &Client{cloud: c.Cloud, tokens: tokens, adapter: adapter, close: wire.CloseIdleConnections,
+		observe: c.Observe, mailboxes: newMailboxes()}, nil
 }
 
 // Close drops idle connections. Calls under way end by their own contexts.
@@ -110,4 +117,11 @@ func (c Config) check() error {
 		return fmt.Errorf("client id %q is not a GUID", c.ClientID)
 	}
 	return nil
+}
+
+// told reports the answer to a request that travelled in a batch.
+func (c *Client) told(ctx context.Context, status int) {
+	if c.observe != nil {
+		c.observe(ctx, graph.APIMailbox, status)
+	}
 }

@@ -91,6 +91,9 @@ func (d *Delegated) refresh(ctx context.Context, now time.Time) error {
 	}
 	answer, err := d.trade(ctx, refresh)
 	if err != nil {
+		if fault.KindOf(err) == fault.Denied {
+			d.latest = secret.Value{} // it is dead: Store may have a newer one, of a new sign-in
+		}
 		return err
 	}
 	if answer.Refresh != "" {
@@ -116,29 +119,37 @@ func (d *Delegated) trade(ctx context.Context, refresh secret.Value) (tokenAnswe
 	form := url.Values{"client_id": {d.config.ClientID}, "grant_type": {"refresh_token"},
 		"refresh_token": {refresh.Reveal()}, "scope": {d.config.Cloud.Qualify(DelegatedScope)}}
 	endpoint := d.config.Cloud.Login + "/" + d.config.Directory + "/oauth2/v2.0/token"
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
+	status, header, body, err := postForm(ctx, d.client, endpoint, form)
 	if err != nil {
-		return tokenAnswer{}, fault.New(fault.Invalid, "", err)
+		return tokenAnswer{}, err
 	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	resp, err := d.client.Do(req)
-	if ctx.Err() != nil {
-		return tokenAnswer{}, ctx.Err()
-	}
-	if err != nil {
-		return tokenAnswer{}, fault.New(fault.Unavailable, "", fmt.Errorf("login: %w", err))
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	if err != nil {
-		return tokenAnswer{}, fault.New(fault.Unavailable, "", fmt.Errorf("login: %w", err))
-	}
-	if resp.StatusCode != http.StatusOK {
-		return tokenAnswer{}, loginAnswer(resp.StatusCode, resp.Header, body)
+	if status != http.StatusOK {
+		return tokenAnswer{}, loginAnswer(status, header, body)
 	}
 	var answer tokenAnswer
 	if json.Unmarshal(body, &answer) != nil || answer.Access == "" || answer.Seconds <= 0 {
 		return tokenAnswer{}, fault.New(fault.Unknown, "", errors.New("login answered without an access token"))
 	}
 	return answer, nil
+}
+
+// postForm posts to a login host and returns its answer, whatever the status.
+func postForm(ctx context.Context, client *http.Client, endpoint string, form url.Values) (status int, header http.Header, body []byte, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
+	if err != nil {
+		return 0, nil, nil, fault.New(fault.Invalid, "", err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	resp, err := client.Do(req)
+	if err != nil && ctx.Err() != nil {
+		return 0, nil, nil, ctx.Err()
+	}
+	if err != nil {
+		return 0, nil, nil, fault.New(fault.Unavailable, "", fmt.Errorf("login: %w", err))
+	}
+	defer resp.Body.Close()
+	if body, err = io.ReadAll(io.LimitReader(resp.Body, 1<<20)); err != nil {
+		return 0, nil, nil, fault.New(fault.Unavailable, "", fmt.Errorf("login: %w", err))
+	}
+	return resp.StatusCode, resp.Header, body, nil
 }

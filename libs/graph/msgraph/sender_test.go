@@ -84,6 +84,10 @@ func TestEachRequestDrawsOnItsOwnQuota(t *testing.T) {
 		{"PATCH", "/v1.0/subscriptions/s", graph.APISubscriptions, false},
 		{"POST", "/v1.0/subscriptions/s/reauthorize", graph.APISubscriptions, false},
 		{"GET", "/v1.0/users/delta()", graph.APIDirectory, false},
+		{"GET", "/v1.0/users/presence", graph.APIDirectory, false},
+		{"POST", "/v1.0/users/u/presence/setPresence", graph.APIPresence, false},
+		{"POST", "/v1.0/users/u/presence/clearUserPreferredPresence", graph.APIPresence, false},
+		{"POST", "/v1.0/$batch", graph.APIMailbox, false},
 	}
 	for _, test := range tests {
 		req := httptest.NewRequest(test.method, "https://graph.microsoft.com"+test.path, nil)

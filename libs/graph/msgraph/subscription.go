@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
+	kiota "github.com/microsoft/kiota-abstractions-go"
 	"github.com/microsoftgraph/msgraph-sdk-go/models"
 	"github.com/microsoftgraph/msgraph-sdk-go/subscriptions"
 
@@ -22,6 +24,11 @@ func (c *Client) Create(ctx context.Context, want graph.NewSubscription) (graph.
 	}
 	if state := want.State.Reveal(); state == "" || len(state) > graph.MaxClientState {
 		return graph.Subscription{}, fault.Errorf(fault.Invalid, op, "clientState has 1 to %d characters, not %d", graph.MaxClientState, len(state))
+	}
+	if _, events := graph.EventUser(want.Resource); events {
+		if err := checkEvents(want, time.Now()); err != nil {
+			return graph.Subscription{}, fault.New(fault.Invalid, op, err)
+		}
 	}
 	body := models.NewSubscription()
 	body.SetResource(&want.Resource)
@@ -39,8 +46,31 @@ func (c *Client) Create(ctx context.Context, want graph.NewSubscription) (graph.
 		body.SetIncludeResourceData(&rich)
 		setCertificate(body, want.Certificate.Raw, want.CertificateID)
 	}
-	answer, err := c.subscriptions().Post(ctx, body, nil)
+	answer, err := c.subscriptions().Post(ctx, body, &subscriptions.SubscriptionsRequestBuilderPostRequestConfiguration{Headers: immutableIDs()})
 	return subscriptionFrom(op, answer, err)
+}
+
+// checkEvents refuses what a subscription to events must not be. Graph would raise
+// no error for some of it, and the subscription would be silent later.
+func checkEvents(want graph.NewSubscription, now time.Time) error {
+	switch {
+	case want.Lifecycle == "":
+		return errors.New("a subscription to events needs a lifecycle URL, which cannot be added later")
+	case want.Certificate != nil:
+		return errors.New("a subscription to events carries no resource data: what meetings are about stays with Microsoft")
+	case want.Expires.After(now.Add(graph.MaxEventLife + time.Minute)):
+		return fmt.Errorf("a subscription to events lives for at most %v", graph.MaxEventLife)
+	}
+	return nil
+}
+
+// immutableIDs asks for ids of Outlook items that outlive a move between folders,
+// in every notification of the subscription. Other resources ignore it.
+// https://learn.microsoft.com/graph/outlook-immutable-id
+func immutableIDs() *kiota.RequestHeaders {
+	headers := kiota.NewRequestHeaders()
+	headers.Add("Prefer", preferImmutable)
+	return headers
 }
 
 // Subscription implements graph.Subscriber.
@@ -49,8 +79,9 @@ func (c *Client) Subscription(ctx context.Context, id string) (graph.Subscriptio
 	return subscriptionFrom("microsoft graph: read a subscription", answer, err)
 }
 
-// maxListPages bounds a list that never ends.
-const maxListPages = 100
+// maxListPages bounds a list that never ends. A page holds about a hundred, and a
+// tenant may have a subscription for each of its users.
+const maxListPages = 2000
 
 // Subscriptions implements graph.Subscriber.
 func (c *Client) Subscriptions(ctx context.Context) ([]graph.Subscription, error) {

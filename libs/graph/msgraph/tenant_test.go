@@ -23,7 +23,10 @@ type simulated struct {
 	cloud  graph.Cloud
 }
 
-func simulate(t testing.TB, users int) simulated {
+func simulate(t testing.TB, users int) simulated { return simulateAs(t, users, nil) }
+
+// simulateAs lets change what is simulated; nil changes nothing.
+func simulateAs(t testing.TB, users int, change func(*graphsim.Config)) simulated {
 	t.Helper()
 	pair, err := secret.NewKeyPair("offhook", time.Now(), time.Hour)
 	if err != nil {
@@ -33,7 +36,11 @@ func simulate(t testing.TB, users int) simulated {
 	config.Apps = []graphsim.App{{ClientID: appID, PublicClient: true}}
 	config.Apps[0].Certificates = append(config.Apps[0].Certificates, pair.Certificate)
 	config.Accounts = []graphsim.Account{{User: "anna", RefreshToken: secret.NewValue("first")}}
-	server, err := graphsim.Start(t.Context(), graphsim.Config{Tenants: []graphsim.TenantConfig{config}})
+	whole := graphsim.Config{Tenants: []graphsim.TenantConfig{config}}
+	if change != nil {
+		change(&whole)
+	}
+	server, err := graphsim.Start(t.Context(), whole)
 	if err != nil {
 		t.Fatal(err)
 	}

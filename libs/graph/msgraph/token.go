@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/secret"
 )
 
 // Token fetches (or recalls) an access token and says what it grants: the roles
@@ -22,17 +23,31 @@ func (c *Client) Token(ctx context.Context) (grants []string, expires time.Time,
 	if err != nil {
 		return nil, time.Time{}, classify(op, err)
 	}
-	parts := strings.Split(token.Value.Reveal(), ".")
+	read, err := claimsOf(token.Value)
+	if err != nil {
+		return nil, token.Expires, fault.New(fault.Unknown, op, err)
+	}
+	return append(read.Roles, strings.Fields(read.Scope)...), token.Expires, nil
+}
+
+// claims are what is read of an access token.
+type claims struct {
+	Roles []string `json:"roles"`
+	Scope string   `json:"scp"`
+	User  string   `json:"oid"`
+	Name  string   `json:"upn"`
+}
+
+// claimsOf reads a token without verifying it.
+func claimsOf(token secret.Value) (claims, error) {
+	parts := strings.Split(token.Reveal(), ".")
 	if len(parts) != 3 {
-		return nil, token.Expires, fault.New(fault.Unknown, op, errors.New("the token cannot be read"))
+		return claims{}, errors.New("the token cannot be read")
 	}
-	var claims struct {
-		Roles []string `json:"roles"`
-		Scope string   `json:"scp"`
-	}
+	var read claims
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil || json.Unmarshal(payload, &claims) != nil {
-		return nil, token.Expires, fault.New(fault.Unknown, op, errors.New("the token cannot be read"))
+	if err != nil || json.Unmarshal(payload, &read) != nil {
+		return claims{}, errors.New("the token cannot be read")
 	}
-	return append(claims.Roles, strings.Fields(claims.Scope)...), token.Expires, nil
+	return read, nil
 }
