@@ -9,7 +9,8 @@
 //   - up to three tries within the caller's deadline, where a repetition cannot
 //     do what was not asked for;
 //   - a circuit breaker, so that a dead phone system costs its callers nothing;
-//   - spans, metrics, and the check that a write is within the declared powers.
+//   - spans, metrics, and the check that a write is within the declared powers;
+//   - a watch that connects again, says when it is lost, and keeps a table of calls.
 //
 // What a System never does is decide: after a write whose effect is unknown
 // (fault.Timeout) the caller reads before it tries again, and after Generation

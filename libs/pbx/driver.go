@@ -53,9 +53,11 @@ type Driver interface {
 // suite holds both to each other.
 type Capabilities struct {
 	Powers     presence.Powers `json:"powers"`
-	Version    string          `json:"version,omitempty"` // the vendor's, "" if unknown
-	Extensions bool            `json:"extensions"`        // implements Extensions
-	NativeSync bool            `json:"native_sync"`       // implements NativeSync
+	Version    string          `json:"version,omitempty"`  // the vendor's, "" if unknown
+	Extensions bool            `json:"extensions"`         // implements Extensions
+	NativeSync bool            `json:"native_sync"`        // implements NativeSync
+	Watch      WatchPowers     `json:"watch"`              // implements Watcher if any
+	NoWatch    string          `json:"no_watch,omitempty"` // why it does not, where this kind of phone system could
 	// Volatile: an extension shows nothing (Unset) until a status is published for
 	// it, and again once that is forgotten. Elsewhere Unset is a status of the phone
 	// system's own, which only a person sets.

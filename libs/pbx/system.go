@@ -36,12 +36,15 @@ type System struct {
 	driver     Driver
 	extensions Extensions // nil: no such power
 	nativeSync NativeSync // nil: no such power
+	watcher    Watcher    // nil: no such power
 	powers     Capabilities
 
 	lanes     *lanes
 	breaker   *breaker
 	telemetry *telemetry
+	watching  *watching
 	log       *slog.Logger
+	closing   chan struct{} // closed by close
 	close     func() error
 }
 
@@ -51,6 +54,7 @@ var (
 	_ Driver     = (*System)(nil)
 	_ Extensions = (*System)(nil)
 	_ NativeSync = (*System)(nil)
+	_ Watcher    = (*System)(nil)
 )
 
 var (
@@ -72,17 +76,33 @@ func NewSystem(id identity.System, driver Driver, options Options) (*System, err
 	}
 	s := &System{
 		id: id, driver: driver, powers: driver.Capabilities(),
-		lanes: newLanes(options.Pace), breaker: new(breaker),
-		log: options.Logger.With("system", string(id)), close: sync.OnceValue(driver.Close),
+		lanes: newLanes(options.Pace), breaker: new(breaker), watching: newWatching(),
+		log: options.Logger.With("system", string(id)), closing: make(chan struct{}),
 	}
 	s.extensions, _ = driver.(Extensions)
 	s.nativeSync, _ = driver.(NativeSync)
-	if s.powers.Extensions != (s.extensions != nil) || s.powers.NativeSync != (s.nativeSync != nil) {
+	s.watcher, _ = driver.(Watcher)
+	if s.powers.Extensions != (s.extensions != nil) || s.powers.NativeSync != (s.nativeSync != nil) || s.powers.Watch.Any() != (s.watcher != nil) {
 		return nil, fmt.Errorf("phone system %s: the driver %T declares %+v, which is not what it implements", id, driver, s.powers)
 	}
 	var err error
-	s.telemetry, err = newTelemetry(id, options.Tracer, options.Meter)
-	return s, err
+	if s.telemetry, err = newTelemetry(id, options.Tracer, options.Meter); err != nil {
+		return nil, err
+	}
+	forget := func() error { return nil }
+	if s.watcher != nil {
+		if forget, err = s.telemetry.observe(s); err != nil {
+			return nil, err
+		}
+	}
+	if why := s.powers.NoWatch; why != "" {
+		s.log.Warn("the calls of the phone system cannot be watched; statuses are read all the same", "reason", why)
+	}
+	s.close = sync.OnceValue(func() error {
+		close(s.closing)
+		return errors.Join(driver.Close(), forget())
+	})
+	return s, nil
 }
 
 // ID returns the configured id.
@@ -151,7 +171,7 @@ func (s *System) NativeSync(ctx context.Context) (state SyncState, err error) {
 	return state, err
 }
 
-// Close closes the driver, once.
+// Close closes the driver, once, and ends Watch.
 func (s *System) Close() error { return s.close() }
 
 // named prefixes an operation for errors: "hq: set-status".

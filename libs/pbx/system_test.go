@@ -44,6 +44,7 @@ func TestWhatIsBeyondThePowersNeverLeaves(t *testing.T) {
 		"lunch": system.SetStatus(t.Context(), "200", presence.Lunch),
 		"unset": system.SetStatus(t.Context(), "200", presence.Unset),
 		"sync":  syncErr,
+		"watch": system.Watch(t.Context(), func(pbx.WatchEvent) {}),
 		"list":  system.Extensions(t.Context(), func(pbx.Extension) error { return nil }),
 	} {
 		if fault.KindOf(err) != fault.Unsupported {
@@ -60,7 +61,7 @@ type modest struct{ pbx.Driver }
 
 func (m modest) Capabilities() pbx.Capabilities {
 	c := m.Driver.Capabilities()
-	c.Extensions, c.NativeSync = false, false
+	c.Extensions, c.NativeSync, c.Watch = false, false, pbx.WatchPowers{}
 	return c
 }
 

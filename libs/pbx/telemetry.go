@@ -21,12 +21,17 @@ const Scope = "offhook.dev/libs/pbx"
 
 // telemetry holds the instruments: offhook_pbx_requests{system,op,result}
 // counts tries (not calls), with result "ok" or the error's kind;
-// offhook_pbx_request{system,op} is how long they took.
+// offhook_pbx_request{system,op} is how long they took. Of a watch there are
+// offhook_pbx_watch_live{system}, 1 while calls are confirmed,
+// offhook_pbx_lines_in_calls{system}, and offhook_pbx_watch_events{system,kind}, what
+// was told to the watcher.
 type telemetry struct {
 	system   attribute.KeyValue
 	tracer   trace.Tracer
+	meter    metric.Meter
 	requests metric.Int64Counter
 	seconds  metric.Float64Histogram
+	events   metric.Int64Counter
 }
 
 func newTelemetry(id identity.System, tracer trace.Tracer, meter metric.Meter) (*telemetry, error) {
@@ -47,7 +52,45 @@ func newTelemetry(id identity.System, tracer trace.Tracer, meter metric.Meter) (
 	if err != nil {
 		return nil, fmt.Errorf("pbx metrics: %w", err)
 	}
-	return &telemetry{attribute.String("system", string(id)), tracer, requests, seconds}, nil
+	events, err := meter.Int64Counter("offhook_pbx_watch_events",
+		metric.WithDescription("What watches of phone systems have told: call, status, synced, down."))
+	if err != nil {
+		return nil, fmt.Errorf("pbx metrics: %w", err)
+	}
+	return &telemetry{attribute.String("system", string(id)), tracer, meter, requests, seconds, events}, nil
+}
+
+// observe reports whether the watch is live and on how many extensions there are
+// calls, until forget is called.
+func (t *telemetry) observe(s *System) (forget func() error, err error) {
+	watch, err := t.meter.Int64ObservableGauge("offhook_pbx_watch_live",
+		metric.WithDescription("1 while a watch confirms the calls of the phone system, else 0."))
+	if err != nil {
+		return nil, fmt.Errorf("pbx metrics: %w", err)
+	}
+	calls, err := t.meter.Int64ObservableGauge("offhook_pbx_lines_in_calls",
+		metric.WithDescription("Extensions in at least one call, linked or not; 0 while no watch is live."))
+	if err != nil {
+		return nil, fmt.Errorf("pbx metrics: %w", err)
+	}
+	registration, err := t.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		value := int64(0)
+		if _, live := s.Live(); live {
+			value = 1
+		}
+		o.ObserveInt64(watch, value, metric.WithAttributes(t.system))
+		o.ObserveInt64(calls, int64(s.inCalls()), metric.WithAttributes(t.system))
+		return nil
+	}, watch, calls)
+	if err != nil {
+		return nil, fmt.Errorf("pbx metrics: %w", err)
+	}
+	return registration.Unregister, nil
+}
+
+// told counts an event of a watch.
+func (t *telemetry) told(ctx context.Context, e WatchEvent) {
+	t.events.Add(ctx, 1, metric.WithAttributes(t.system, attribute.String("kind", e.kind())))
 }
 
 // begin opens the span of one call. The returned function ends it.

@@ -26,24 +26,27 @@ type driver struct {
 	system *PhoneSystem
 	powers presence.Powers
 	closed atomic.Bool
+	done   chan struct{} // closed by Close
 }
 
 var (
 	_ pbx.Driver     = (*driver)(nil)
 	_ pbx.Extensions = (*driver)(nil)
 	_ pbx.NativeSync = (*driver)(nil)
+	_ pbx.Watcher    = (*driver)(nil)
 )
 
 // Open connects a driver to system. A real driver takes a Config and a context
 // here, signs in, asks for the version and finds out what it can do; it fails
 // with a classified error.
 func Open(system *PhoneSystem, powers presence.Powers) pbx.Driver {
-	return &driver{system: system, powers: powers}
+	return &driver{system: system, powers: powers, done: make(chan struct{})}
 }
 
 // Capabilities is fixed when the driver is made.
 func (d *driver) Capabilities() pbx.Capabilities {
-	return pbx.Capabilities{Powers: d.powers, Version: "memory", Extensions: true, NativeSync: true}
+	return pbx.Capabilities{Powers: d.powers, Version: "memory", Extensions: true, NativeSync: true,
+		Watch: pbx.WatchPowers{Calls: true, Status: true}}
 }
 
 // Status is one request.
@@ -70,7 +73,7 @@ func (d *driver) SetStatus(ctx context.Context, ext identity.Extension, s presen
 		if _, ok := d.system.shown[ext]; !ok {
 			return Refusal{Code: "no such extension"}
 		}
-		d.system.shown[ext] = s
+		d.system.show(ext, s)
 		return nil
 	}))
 }
@@ -136,10 +139,12 @@ func (d *driver) request(ctx context.Context, handle func() error) error {
 	return d.system.request(ctx, handle)
 }
 
-// Close has nothing to end here. A real driver closes its connections and waits
-// for its goroutines.
+// Close ends Watch. A real driver closes its connections too, and waits for its
+// goroutines.
 func (d *driver) Close() error {
-	d.closed.Store(true)
+	if !d.closed.Swap(true) {
+		close(d.done)
+	}
 	return nil
 }
 
@@ -163,7 +168,7 @@ func classify(op string, err error) error {
 			return fault.New(fault.Unavailable, op, err)
 		}
 		return fault.New(fault.Invalid, op, err)
-	case errors.Is(err, ErrGarbled), errors.Is(err, errClosed):
+	case errors.Is(err, ErrGarbled), errors.Is(err, errClosed), errors.Is(err, errCut):
 		return fault.New(fault.Unavailable, op, err)
 	case errors.Is(err, ErrLost): // done or not: whoever asked must look
 		return fault.New(fault.Timeout, op, err)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
@@ -90,6 +92,25 @@ func (h *harness) Inject(f pbxtest.Fault) {
 			}
 		}
 		return request()
+	})
+}
+
+// A watch that nothing happens on gives a sign of life now and then.
+func TestAQuietWatchGivesSignsOfLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(Powers)
+		defer h.driver.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), 4*pbx.WatchBeat+time.Second)
+		defer cancel()
+		signs := 0
+		err := h.driver.(pbx.Watcher).Watch(ctx, func(e pbx.WatchEvent) {
+			if _, ok := e.(pbx.Synced); ok {
+				signs++
+			}
+		})
+		if fault.KindOf(err) != fault.Timeout || signs != 5 {
+			t.Errorf("%d signs of life, %v", signs, err)
+		}
 	})
 }
 

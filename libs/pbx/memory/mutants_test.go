@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"offhook.dev/libs/core/fault"
@@ -20,6 +21,7 @@ type full interface {
 	pbx.Driver
 	pbx.Extensions
 	pbx.NativeSync
+	pbx.Watcher
 }
 
 // mutant is a driver in which single methods are replaced.
@@ -30,6 +32,7 @@ type mutant struct {
 	statuses     func(context.Context, func(identity.Extension, presence.Status) error) error
 	set          func(context.Context, identity.Extension, presence.Status) error
 	extensions   func(context.Context, func(pbx.Extension) error) error
+	watch        func(context.Context, pbx.Sink) error
 	close        func() error
 }
 
@@ -66,6 +69,13 @@ func (m mutant) Extensions(ctx context.Context, yield func(pbx.Extension) error)
 		return m.extensions(ctx, yield)
 	}
 	return m.full.Extensions(ctx, yield)
+}
+
+func (m mutant) Watch(ctx context.Context, sink pbx.Sink) error {
+	if m.watch != nil {
+		return m.watch(ctx, sink)
+	}
+	return m.full.Watch(ctx, sink)
 }
 
 func (m mutant) Close() error {
@@ -270,6 +280,59 @@ func mutants(leak <-chan struct{}) map[string]func(full) mutant {
 				return s, err
 			}}
 		},
+		"a watch tells of a call and of its end": func(d full) mutant {
+			return mutant{full: d, watch: func(ctx context.Context, sink pbx.Sink) error {
+				return d.Watch(ctx, func(e pbx.WatchEvent) {
+					if call, ok := e.(pbx.CallEvent); ok && !call.Active() {
+						return // hears of beginnings only
+					}
+					sink(e)
+				})
+			}}
+		},
+		"a watch tells of a status that a person chose": func(d full) mutant {
+			return mutant{full: d, watch: func(ctx context.Context, sink pbx.Sink) error {
+				synced := false
+				return d.Watch(ctx, func(e pbx.WatchEvent) {
+					if _, ok := e.(pbx.StatusEvent); ok && synced {
+						return
+					}
+					if _, ok := e.(pbx.Synced); ok {
+						synced = true
+					}
+					sink(e)
+				})
+			}}
+		},
+		"a watch tells what is the case before it says that this was all": func(d full) mutant {
+			return mutant{full: d, watch: func(ctx context.Context, sink pbx.Sink) error {
+				sink(pbx.Synced{}) // connected, and nothing more
+				return d.Watch(ctx, sink)
+			}}
+		},
+		"a watch ends when it is cut, and a new one tells the truth": func(d full) mutant {
+			return mutant{full: d, watch: func(ctx context.Context, sink pbx.Sink) error {
+				for { // connects again by itself, behind the back of who has to know
+					if err := d.Watch(ctx, sink); fault.KindOf(err) == fault.Cancelled || errors.Is(err, errClosed) {
+						return err
+					}
+				}
+			}}
+		},
+		"a cancelled watch ends promptly": func(d full) mutant {
+			return mutant{full: d, watch: func(ctx context.Context, sink pbx.Sink) error {
+				return d.Watch(context.WithoutCancel(ctx), sink)
+			}}
+		},
+		"closing ends a watch and leaves nothing of it": func(d full) mutant {
+			return mutant{full: d, watch: func(ctx context.Context, sink pbx.Sink) error {
+				err := d.Watch(ctx, sink)
+				if errors.Is(err, errClosed) {
+					<-ctx.Done() // waits for a word that never comes
+				}
+				return err
+			}}
+		},
 		"closing twice is closing once": func(d full) mutant {
 			closed := false
 			return mutant{full: d, close: func() error {
@@ -281,8 +344,14 @@ func mutants(leak <-chan struct{}) map[string]func(full) mutant {
 			}}
 		},
 		"no goroutine is left after close": func(d full) mutant {
-			return mutant{full: d, close: func() error {
-				go func() { <-leak }()
+			var watched atomic.Bool
+			return mutant{full: d, watch: func(ctx context.Context, sink pbx.Sink) error {
+				watched.Store(true) // that what a watch started is gone is another case's claim
+				return d.Watch(ctx, sink)
+			}, close: func() error {
+				if !watched.Load() {
+					go func() { <-leak }()
+				}
 				return d.Close()
 			}}
 		},

@@ -23,6 +23,10 @@ type PhoneSystem struct {
 	sync       pbx.SyncState
 	requests   int
 	intercept  Interceptor
+	calls      map[identity.Extension]int // in how many each is; no zeros
+	changed    chan struct{}              // closed by every change, and made anew
+	cut        chan struct{}              // closed by Cut, and made anew
+	sign       chan struct{}              // closed by Sign, and made anew
 }
 
 // Interceptor stands between the driver and the phone system: it may refuse a
@@ -47,7 +51,10 @@ var (
 
 // NewPhoneSystem makes a phone system on which everybody is available.
 func NewPhoneSystem(extensions ...pbx.Extension) *PhoneSystem {
-	p := &PhoneSystem{extensions: slices.Clone(extensions), shown: make(map[identity.Extension]presence.Status)}
+	p := &PhoneSystem{
+		extensions: slices.Clone(extensions), shown: make(map[identity.Extension]presence.Status),
+		calls: make(map[identity.Extension]int), changed: make(chan struct{}), cut: make(chan struct{}), sign: make(chan struct{}),
+	}
 	for _, e := range extensions {
 		p.shown[e.Number] = presence.Available
 	}
@@ -67,8 +74,56 @@ func (p *PhoneSystem) Choose(ext identity.Extension, s presence.Status) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, ok := p.shown[ext]; ok {
-		p.shown[ext] = s
+		p.show(ext, s)
 	}
+}
+
+// show sets a status and tells those who watch. mu is held.
+func (p *PhoneSystem) show(ext identity.Extension, s presence.Status) {
+	p.shown[ext] = s
+	p.tell()
+}
+
+// tell wakes those who watch. mu is held.
+func (p *PhoneSystem) tell() {
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// StartCall puts an extension in one more call. An unknown extension is ignored.
+func (p *PhoneSystem) StartCall(ext identity.Extension) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok := p.shown[ext]; ok {
+		p.calls[ext]++
+		p.tell()
+	}
+}
+
+// EndCall ends one call of an extension, if it is in any.
+func (p *PhoneSystem) EndCall(ext identity.Extension) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.calls[ext]--; p.calls[ext] <= 0 {
+		delete(p.calls, ext)
+	}
+	p.tell()
+}
+
+// Sign gives those who watch a sign of life before its time.
+func (p *PhoneSystem) Sign() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.sign)
+	p.sign = make(chan struct{})
+}
+
+// Cut breaks the connections of those who watch.
+func (p *PhoneSystem) Cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.cut)
+	p.cut = make(chan struct{})
 }
 
 // SetSync says what the phone system synchronises with Microsoft 365 by itself.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"offhook.dev/libs/core/identity"
@@ -21,6 +22,12 @@ import (
 //	GET    /faults                        those still to come
 //	POST   /faults                        {"kind": "throttle", "delay": "7s", "times": 3, "only": "write"}
 //	DELETE /faults                        no more faults
+//	GET    /calls                         those that ring or are connected
+//	POST   /calls                         {"from": "204", "to": "205"}: a call, answered at once; to may be a number
+//	                                      outside or missing; "ringing": true: not answered yet
+//	POST   /calls/{id}/answer             a call that rings is connected
+//	DELETE /extensions/{number}/calls     an extension hangs up
+//	POST   /cut                           websockets break
 //	POST   /down                          {"for": "5s"}: unreachable for a while
 //	POST   /restart                       {"forget": 2}: tokens and the last two writes are gone
 func (s *Sim) Control() http.Handler {
@@ -48,6 +55,25 @@ func (s *Sim) Control() http.Handler {
 		s.Inject(f)
 		return s.Faults(), nil
 	})
+	handle("GET", "/calls", func(*http.Request) (any, error) { return s.Calls(), nil })
+	handle("POST", "/calls", s.controlCall)
+	handle("POST", "/calls/{id}/answer", func(r *http.Request) (any, error) {
+		id, err := strconv.Atoi(r.PathValue("id"))
+		if err != nil || !s.Answer(id) {
+			return nil, fmt.Errorf("there is no call %q", r.PathValue("id"))
+		}
+		return s.Calls(), nil
+	})
+	handle("DELETE", "/extensions/{number}/calls", func(r *http.Request) (any, error) {
+		number := identity.Extension(r.PathValue("number"))
+		if s.EndCalls(number) == 0 {
+			return nil, fmt.Errorf("extension %q is in no call", number)
+		}
+		return s.Calls(), nil
+	})
+	handle("POST", "/cut", func(*http.Request) (any, error) {
+		return map[string]int{"watches": s.CutWatches()}, nil
+	})
 	handle("DELETE", "/faults", func(*http.Request) (any, error) {
 		s.ClearFaults()
 		return s.Faults(), nil
@@ -72,6 +98,21 @@ func (s *Sim) Control() http.Handler {
 		return s.Stats(), s.Restart(order.Forget)
 	})
 	return mux
+}
+
+func (s *Sim) controlCall(r *http.Request) (any, error) {
+	var order struct {
+		From    identity.Extension
+		To      string
+		Ringing bool
+	}
+	if err := decode(r, &order); err != nil {
+		return nil, err
+	}
+	if order.Ringing {
+		return s.Ring(order.From, order.To)
+	}
+	return s.StartCall(order.From, order.To)
 }
 
 func (s *Sim) controlStatus(r *http.Request) (any, error) {

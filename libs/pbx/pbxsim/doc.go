@@ -1,7 +1,8 @@
 // Package pbxsim is a phone system to try drivers and services against: one Sim
 // is one system, reached over HTTPS through the face that its vendor documents.
 //
-// There is one face so far, that of 3CX V20 (its Configuration API, "XAPI"). It
+// There is one face so far, that of 3CX V20 (its Configuration API, "XAPI", and its
+// Call Control API, which shows calls and has a websocket). It
 // answers what the driver uses as the vendor's description says and refuses the
 // rest: an unknown field, an unknown profile name, a dead token. What is not
 // known about the real one is a switch in Config.

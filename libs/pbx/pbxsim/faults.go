@@ -27,12 +27,25 @@ const (
 	Garbage     FaultKind = "garbage"     // 200 with something else
 )
 
+// What can go wrong with the events of a websocket. Each meets one event of one
+// client at a time.
+const (
+	EventLost    FaultKind = "event-lost"    // its number is missing
+	EventTwice   FaultKind = "event-twice"   // comes a second time
+	EventLate    FaultKind = "event-late"    // comes after the next one
+	EventGarbled FaultKind = "event-garbled" // makes no sense
+)
+
+func (k FaultKind) event() bool {
+	return k == EventLost || k == EventTwice || k == EventLate || k == EventGarbled
+}
+
 // Fault is one kind of misbehaviour, for some requests.
 type Fault struct {
 	Kind  FaultKind
 	Delay time.Duration // see the kinds
-	Times int           // how many requests it meets; 0: all, until ClearFaults
-	Only  string        // "read", "write", "token"; "": reads and writes
+	Times int           // how many requests or events it meets; 0: all, until ClearFaults
+	Only  string        // "read", "write", "token"; "": reads and writes; means nothing to events
 }
 
 // faultJSON is a Fault on the control interface, with a readable delay.
@@ -69,9 +82,10 @@ func (f Fault) MarshalJSON() ([]byte, error) {
 
 func (f Fault) check() error {
 	switch f.Kind {
-	case Latency, Throttle, Unavailable, Broken, Deny, Unlicensed, Hang, LostAnswer, Garbage:
+	case Latency, Throttle, Unavailable, Broken, Deny, Unlicensed, Hang, LostAnswer, Garbage,
+		EventLost, EventTwice, EventLate, EventGarbled:
 	default:
-		return fmt.Errorf("fault kind %q is none of latency, throttle, unavailable, broken, deny, unlicensed, hang, lost-answer, garbage", f.Kind)
+		return fmt.Errorf("fault kind %q is none of latency, throttle, unavailable, broken, deny, unlicensed, hang, lost-answer, garbage, event-lost, event-twice, event-late, event-garbled", f.Kind)
 	}
 	switch f.Only {
 	case "", "read", "write", "token":
@@ -81,6 +95,9 @@ func (f Fault) check() error {
 }
 
 func (f Fault) meets(r request) bool {
+	if f.Kind.event() {
+		return false
+	}
 	switch f.Only {
 	case "token":
 		return r.token()
@@ -154,6 +171,26 @@ func (f *faults) pick(r request) (latency time.Duration, fault *Fault, cleared <
 	}
 	f.active = kept
 	return latency, fault, f.cleared
+}
+
+// pickEvent takes what happens to an event: "" for nothing.
+func (f *faults) pickEvent() FaultKind {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, candidate := range f.active {
+		if !candidate.Kind.event() {
+			continue
+		}
+		switch candidate.Times {
+		case 0:
+		case 1:
+			f.active = append(f.active[:i:i], f.active[i+1:]...)
+		default:
+			candidate.Times--
+		}
+		return candidate.Kind
+	}
+	return ""
 }
 
 // apply answers r with handle, or with what is wrong today.

@@ -37,6 +37,9 @@ type Config struct {
 	ClientSecret secret.Value  // "simulated"
 	TokenLife    time.Duration // 1 h
 	OneToken     bool          // a new token ends the one before: unconfirmed for the real one
+
+	CallControl Access
+	Monitored   []identity.Extension // whose calls the client may see; nil: everybody's
 }
 
 // Person is who an extension belongs to.
@@ -71,6 +74,7 @@ type Sim struct {
 	faults *faults
 	stats  *stats
 
+	muted    atomic.Bool   // see Mute
 	disorder atomic.Uint64 // which order an unordered listing takes
 
 	mu       sync.Mutex
@@ -105,9 +109,10 @@ func Start(config Config) (*Sim, error) {
 	if err != nil {
 		return nil, fmt.Errorf("phone system simulator: %w", err)
 	}
+	faults := newFaults()
 	s := &Sim{
 		config: config, certificate: certificate, address: config.Listen,
-		world: newWorld(config), tokens: tokens, faults: newFaults(), stats: new(stats),
+		world: newWorld(config, faults), tokens: tokens, faults: faults, stats: new(stats),
 	}
 	return s, s.Up()
 }
@@ -136,6 +141,7 @@ func (s *Sim) Up() error {
 		return fmt.Errorf("phone system simulator: %w", err)
 	}
 	s.address = listener.Addr().String()
+	s.world.watchers.cut(false)
 	s.server = &http.Server{
 		Handler:           http.HandlerFunc(s.serve),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -157,6 +163,7 @@ func (s *Sim) Down() {
 	if server != nil {
 		_ = server.Close()
 	}
+	s.world.watchers.cut(true) // which the server has let go of
 	s.handlers.Wait()
 	s.serving.Wait()
 }
@@ -171,8 +178,8 @@ func (s *Sim) DownFor(d time.Duration) {
 	}
 }
 
-// Restart is a crash and a quick start: connections and tokens are gone, and so
-// are the newest forgotten writes, which had not reached the disk yet.
+// Restart is a crash and a quick start: connections, calls and tokens are gone, and
+// so are the newest forgotten writes, which had not reached the disk yet.
 func (s *Sim) Restart(forgotten int) error {
 	s.Down()
 	s.tokens.forget()
@@ -208,7 +215,8 @@ func (s *Sim) serve(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusRequestEntityTooLarge, "TooLarge", err.Error())
 		return
 	}
-	defer s.stats.arrived(request)()
+	left := s.stats.arrived(request)
+	defer left()
 	s.faults.apply(w, request, func(w http.ResponseWriter) { s.face(w, request) })
 }
 

@@ -71,7 +71,18 @@ func (c *client) signIn() (token string, expiresIn float64) {
 // do returns the status and body; 0 and the error's text if there was no answer.
 func (c *client) do(method, path, body string) (int, string) {
 	c.t.Helper()
-	r, err := http.NewRequestWithContext(c.t.Context(), method, c.sim.URL()+"/xapi/v1"+path, strings.NewReader(body))
+	return c.ask(method, "/xapi/v1"+path, body)
+}
+
+// get is do for any path.
+func (c *client) get(path string) (int, string) {
+	c.t.Helper()
+	return c.ask(http.MethodGet, path, "")
+}
+
+func (c *client) ask(method, path, body string) (int, string) {
+	c.t.Helper()
+	r, err := http.NewRequestWithContext(c.t.Context(), method, c.sim.URL()+path, strings.NewReader(body))
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -299,7 +310,7 @@ func TestTheControlInterface(t *testing.T) {
 func TestTheSameSeedInventsTheSamePeople(t *testing.T) {
 	people := func(seed uint64) string {
 		var names []string
-		for _, e := range newWorld(Config{Extensions: 20, Seed: seed}).extensions {
+		for _, e := range newWorld(Config{Extensions: 20, Seed: seed}, newFaults()).extensions {
 			names = append(names, e.DisplayName, e.Mail)
 		}
 		return strings.Join(names, ",")
@@ -311,7 +322,7 @@ func TestTheSameSeedInventsTheSamePeople(t *testing.T) {
 }
 
 func TestNumbersOfTheirOwnAreKept(t *testing.T) {
-	w := newWorld(Config{Extensions: 4, FirstNumber: 200, People: []Person{{}, {Number: "201"}, {Number: "*17"}}})
+	w := newWorld(Config{Extensions: 4, FirstNumber: 200, People: []Person{{}, {Number: "201"}, {Number: "*17"}}}, newFaults())
 	var numbers []identity.Extension
 	for _, e := range w.extensions {
 		numbers = append(numbers, e.Number)

@@ -45,6 +45,9 @@ func (s *stats) arrived(r request) (left func()) {
 	} else {
 		s.Requests++
 	}
+	if r.watches() {
+		return func() {} // a websocket is no request that somebody waits for
+	}
 	s.InFlight++
 	s.MostInFlight = max(s.MostInFlight, s.InFlight)
 	return func() {

@@ -58,13 +58,19 @@ type world struct {
 	ledger     []Write
 	forgotten  int // writes at the end of the ledger that a restart has undone
 	sync       pbx.SyncState
+
+	calls     []*call // oldest first
+	callCount int
+	legCount  int32
+	watchers  *watchers
+	seen      []identity.Extension // whose calls clients may see; nil: everybody's
 }
 
 // firstID is the face's id of the first extension: ids are not numbers.
 const firstID = 21
 
-func newWorld(config Config) *world {
-	w := &world{byNumber: make(map[identity.Extension]*extension)}
+func newWorld(config Config, f *faults) *world {
+	w := &world{byNumber: make(map[identity.Extension]*extension), watchers: newWatchers(f), seen: config.Monitored}
 	dice := rand.New(rand.NewPCG(config.Seed, 0))
 	now := time.Now()
 	next := config.FirstNumber
@@ -196,11 +202,12 @@ func (w *world) write(e *extension, status presence.Status, connection uint64) {
 	e.Status, e.Since, e.By = status, now, ByWrite
 }
 
-// revert undoes the newest n writes, newest first, where nobody has set anything
-// since. The ledger keeps them: they were acknowledged.
+// revert ends all calls and undoes the newest n writes, newest first, where nobody
+// has set anything since. The ledger keeps them: they were acknowledged.
 func (w *world) revert(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.calls = nil
 	for ; n > 0 && w.forgotten < len(w.ledger); n-- {
 		w.forgotten++
 		undone := w.ledger[len(w.ledger)-w.forgotten]

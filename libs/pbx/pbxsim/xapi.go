@@ -27,6 +27,10 @@ func (s *Sim) face(w http.ResponseWriter, r request) {
 		s.tokens.issue(w, r)
 		return
 	}
+	if r.URL.Path == callControl || strings.HasPrefix(r.URL.Path, callControl+"/") {
+		s.callControl(w, r)
+		return
+	}
 	path, ok := strings.CutPrefix(r.URL.Path, base)
 	if !ok {
 		http.NotFound(w, r.Request)

@@ -45,8 +45,14 @@ var cases = []suiteCase{
 	on("a cancelled call returns promptly", cancelled),
 	on("a passed deadline is a timeout", deadline),
 	on("faults leave nothing behind", recovers),
+	on("a watch tells of a call and of its end", watchTellsOfCalls),
+	on("a watch tells of a status that a person chose", watchTellsOfStatuses),
+	on("a watch tells what is the case before it says that this was all", watchSyncs),
+	on("a watch ends when it is cut, and a new one tells the truth", watchResumes),
+	on("a cancelled watch ends promptly", watchIsCancelled),
 	on("closing twice is closing once", closeTwice),
 	{"no goroutine is left after close", noGoroutine},
+	{"closing ends a watch and leaves nothing of it", watchIsClosed},
 }
 
 // powers of the driver under test.

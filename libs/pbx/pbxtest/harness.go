@@ -47,6 +47,16 @@ type Harness interface {
 	Close()
 }
 
+// Watchable is what a Harness does besides for a driver that watches.
+type Watchable interface {
+	// StartCall puts an extension in a call; EndCall ends it.
+	StartCall(identity.Extension)
+	EndCall(identity.Extension)
+
+	// Cut breaks the connections of those who watch, without a word.
+	Cut()
+}
+
 // Fault is a way for a phone system to misbehave.
 type Fault string
 

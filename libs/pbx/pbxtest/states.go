@@ -19,6 +19,15 @@ func declaredPowers(t T, h Harness) {
 	if _, ok := h.Driver().(pbx.NativeSync); ok != c.NativeSync {
 		t.Errorf("NativeSync: declared %v, implemented %v", c.NativeSync, ok)
 	}
+	if _, ok := h.Driver().(pbx.Watcher); ok != c.Watch.Any() {
+		t.Errorf("Watcher: declared %+v, implemented %v", c.Watch, ok)
+	}
+	if c.Watch.Any() && c.NoWatch != "" {
+		t.Errorf("it watches %+v, and says why not: %s", c.Watch, c.NoWatch)
+	}
+	if _, ok := h.(Watchable); c.Watch.Any() && !ok {
+		t.Errorf("the driver watches, and its harness cannot show it anything")
+	}
 	if c.Powers.Write == 0 {
 		t.Errorf("no status can be written")
 	}

@@ -51,7 +51,7 @@ func configFor(sim *pbxsim.Sim) Config {
 // open connects a driver to sim.
 func open(t *testing.T, sim *pbxsim.Sim) *Driver {
 	t.Helper()
-	d, err := Open(t.Context(), configFor(sim))
+	d, err := connect(t.Context(), configFor(sim))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,6 +65,8 @@ func TestConformance(t *testing.T) {
 		"20.0.8, one token at a time":   {Version: "20.0.8", OneToken: true},
 		"three profiles only":           {Profiles: pbxsim.DefaultProfiles()[:3]},
 		"profiles named by their label": {Profiles: labelled()},
+		"no right to see calls":         {CallControl: pbxsim.Forbidden},
+		"no call control at all":        {CallControl: pbxsim.Missing},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pbxtest.Run(t, func() pbxtest.Harness { return newHarness(t, config) })
@@ -116,6 +118,16 @@ func (h *harness) Shown(ext identity.Extension) presence.Status {
 	shown, _ := h.Sim.Shown(ext)
 	return shown.Status
 }
+
+func (h *harness) StartCall(ext identity.Extension) {
+	if _, err := h.Sim.StartCall(ext, ""); err != nil {
+		panic(err)
+	}
+}
+
+func (h *harness) EndCall(ext identity.Extension) { h.EndCalls(ext) }
+
+func (h *harness) Cut() { h.CutWatches() }
 
 func (h *harness) Choose(ext identity.Extension, s presence.Status) { h.SetStatus(ext, s) }
 

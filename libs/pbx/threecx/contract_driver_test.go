@@ -38,7 +38,7 @@ func through(t *testing.T, sim *pbxsim.Sim, c *contracttest.Contract) (*contract
 	g := contracttest.NewGate(t, authority, sim.URL(), c)
 	config := configFor(sim)
 	config.URL = g.URL
-	d, err := Open(t.Context(), config)
+	d, err := connect(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}

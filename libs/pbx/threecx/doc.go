@@ -13,6 +13,15 @@
 // caller: one driver per client id and phone system (a new access token may end
 // the one before), and the pace, which pbx.System keeps: two requests at a time.
 //
+// Calls come from the Call Control API (/callcontrol), which needs the box "Call
+// Control" ticked at the service principal and the extensions chosen that it may
+// monitor; whoever is not chosen is never in a call. Its websocket says which
+// participant of which extension changed, but not how, so that is read; and
+// everything is read again when a message is missing, and now and then anyway. A
+// connected participant is a call; one that rings or dials is none yet. Where the
+// client may not use it, the driver does not watch, and says why
+// (Capabilities().NoWatch).
+//
 // There is no push for statuses and no expiry. Versions 20.0.8 to 20.0.10 differ
 // in the unit of expires_in, which is why the token's own "exp" decides.
 package threecx

@@ -23,9 +23,13 @@ type Config struct {
 	ClientSecret secret.Value   // shown by 3CX once
 	Authorities  *x509.CertPool // who may have issued the certificate; nil: the machine's
 	Timeout      time.Duration  // of one HTTP request; 0 means 15 s
+	Beat         time.Duration  // how often a watch proves that it lives; 0 means 20 s, at most pbx.WatchBeat
 }
 
-const defaultTimeout = 15 * time.Second
+const (
+	defaultTimeout = 15 * time.Second
+	defaultBeat    = 20 * time.Second
+)
 
 func (c Config) base() (*url.URL, error) {
 	u, err := parseURL(c.URL)
@@ -58,11 +62,13 @@ func parseURL(text string) (*url.URL, error) {
 }
 
 // Driver speaks to one 3CX. It implements pbx.Driver, pbx.Extensions and
-// pbx.NativeSync.
+// pbx.NativeSync; what Open returns where Call Control may be used is a pbx.Watcher
+// besides.
 type Driver struct {
 	wire     *wire
 	profiles profiles
 	version  string
+	noWatch  string // why Call Control cannot be used, "" if it can
 
 	mu  sync.Mutex
 	ids map[identity.Extension]int32 // the keys of users, learned from every answer
@@ -72,16 +78,31 @@ var (
 	_ pbx.Driver     = (*Driver)(nil)
 	_ pbx.Extensions = (*Driver)(nil)
 	_ pbx.NativeSync = (*Driver)(nil)
+	_ pbx.Watcher    = watching{}
 )
 
-// Open connects to a 3CX: it signs in, asks for the version and reads the names
-// of the profiles. Errors are classified; Invalid means the configuration.
-func Open(ctx context.Context, config Config) (*Driver, error) {
+// Open connects to a 3CX: it signs in, asks for the version, reads the names of the
+// profiles and finds out whether it may use Call Control, without which there is no
+// pbx.Watcher. Errors are classified; Invalid means the configuration.
+func Open(ctx context.Context, config Config) (pbx.Driver, error) {
+	d, err := connect(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	if d.noWatch = d.lookForCalls(ctx); d.noWatch != "" {
+		return d, nil
+	}
+	return watching{d}, nil
+}
+
+// connect is Open without a look for Call Control.
+func connect(ctx context.Context, config Config) (*Driver, error) {
 	base, err := config.base()
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "threecx: configuration", err)
 	}
 	config.Timeout = cmp.Or(config.Timeout, defaultTimeout)
+	config.Beat = min(cmp.Or(config.Beat, defaultBeat), pbx.WatchBeat)
 	d := &Driver{wire: newWire(base, config), ids: make(map[identity.Extension]int32)}
 	if d.version, err = d.readVersion(ctx); err == nil {
 		d.profiles, err = d.readProfiles(ctx)
@@ -95,10 +116,10 @@ func Open(ctx context.Context, config Config) (*Driver, error) {
 
 // Capabilities are those found by Open.
 func (d *Driver) Capabilities() pbx.Capabilities {
-	return pbx.Capabilities{Powers: d.profiles.powers(), Version: d.version, Extensions: true, NativeSync: true}
+	return pbx.Capabilities{Powers: d.profiles.powers(), Version: d.version, Extensions: true, NativeSync: true, NoWatch: d.noWatch}
 }
 
-// Close closes the connections.
+// Close closes the connections and ends a watch.
 func (d *Driver) Close() error {
 	d.wire.close()
 	return nil

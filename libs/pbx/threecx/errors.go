@@ -34,6 +34,8 @@ func failure(ctx context.Context, op string, read bool, err error) error {
 		network          *net.OpError
 	)
 	switch {
+	case errors.Is(err, pbx.ErrLate): // before the context has noticed
+		return fault.New(fault.Timeout, op, err)
 	case errors.As(err, &verification), errors.As(err, &unknownAuthority), errors.As(err, &wrongHost), errors.As(err, &badCertificate):
 		return fault.Errorf(fault.Denied, op, "the certificate is not trusted (ca_file?): %w", err)
 	case errors.As(err, &network) && network.Op == "dial":

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
@@ -20,6 +21,7 @@ func TestAFloodOfWritesArrivesTwoAtATimeEachOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sim.Inject(pbxsim.Fault{Kind: pbxsim.Latency, Delay: 2 * time.Millisecond}) // so that two can meet
 	var writers sync.WaitGroup
 	for i := range users {
 		writers.Go(func() {

@@ -16,13 +16,15 @@ import (
 	"time"
 
 	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/pbx"
 )
 
 // root is where the Configuration API lives.
 const root = "/xapi/v1"
 
-// bodyLimit bounds what is read of an answer. A page of 100 users is about 30 KB.
-const bodyLimit = 4 << 20
+// bodyLimit bounds what is read of an answer. A page of 100 users is about 30 KB; a
+// list of all calls has some 600 bytes for each extension.
+const bodyLimit = 16 << 20
 
 // wire sends requests with the access token. It repeats one only where the token
 // turned out to be dead, which is no answer to the request.
@@ -32,6 +34,7 @@ type wire struct {
 	client *http.Client
 	tokens *tokens
 	closed atomic.Bool
+	done   chan struct{} // closed by close
 }
 
 // maxConnections bounds what one phone system has to keep open for us, whatever
@@ -43,9 +46,9 @@ const maxConnections = 8
 const dialTimeout = 5 * time.Second
 
 func newWire(base *url.URL, config Config) *wire {
-	w := &wire{base: base, config: config}
+	w := &wire{base: base, config: config, done: make(chan struct{})}
 	w.client = &http.Client{
-		Transport: &http.Transport{
+		Transport: pbx.Punctual(&http.Transport{
 			Proxy:               http.ProxyFromEnvironment,
 			DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
 			TLSClientConfig:     &tls.Config{RootCAs: config.Authorities, MinVersion: tls.VersionTLS12},
@@ -53,7 +56,7 @@ func newWire(base *url.URL, config Config) *wire {
 			MaxConnsPerHost:     maxConnections,
 			MaxIdleConnsPerHost: maxConnections, // all may be kept, so that none is ever opened in vain
 			IdleConnTimeout:     90 * time.Second,
-		},
+		}),
 		// A redirect would take the token, or the secret, to a place that nobody configured.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -61,10 +64,12 @@ func newWire(base *url.URL, config Config) *wire {
 	return w
 }
 
-// close ends idle connections at once and the others when their requests end,
-// which is with the contexts of those who wait for them.
+// close ends the watch and idle connections at once and the others when their
+// requests end, which is with the contexts of those who wait for them.
 func (w *wire) close() {
-	w.closed.Store(true)
+	if !w.closed.Swap(true) {
+		close(w.done)
+	}
 	w.client.CloseIdleConnections()
 }
 
@@ -80,8 +85,13 @@ func (w *wire) ours(op, link string) error {
 	return nil
 }
 
-// get reads a resource into into.
+// get reads a resource of the Configuration API into into.
 func (w *wire) get(ctx context.Context, op, path string, query url.Values, into any) error {
+	return w.read(ctx, op, root+path, query, into)
+}
+
+// read reads whatever is at an absolute path.
+func (w *wire) read(ctx context.Context, op, path string, query url.Values, into any) error {
 	answer, err := w.send(ctx, op, http.MethodGet, path, query, nil)
 	if err != nil {
 		return err
@@ -98,7 +108,7 @@ func (w *wire) patch(ctx context.Context, op, path string, change any) error {
 	if err != nil {
 		return fault.New(fault.Invalid, op, err)
 	}
-	answer, err := w.send(ctx, op, http.MethodPatch, path, nil, body)
+	answer, err := w.send(ctx, op, http.MethodPatch, root+path, nil, body)
 	if err != nil {
 		return err
 	}
@@ -112,7 +122,7 @@ func (w *wire) patch(ctx context.Context, op, path string, change any) error {
 // was dead (a restart forgets tokens, and another client may have taken ours).
 func (w *wire) send(ctx context.Context, op, method, path string, query url.Values, body []byte) (answer, error) {
 	target := *w.base
-	target.Path, target.RawQuery = root+path, query.Encode()
+	target.Path, target.RawQuery = path, query.Encode()
 	dead := ""
 	for {
 		bearer, err := w.tokens.get(ctx, dead)
@@ -178,15 +188,19 @@ func (w *wire) exchange(ctx context.Context, op string, build func(context.Conte
 	return answer{response.StatusCode, response.Header, body[:min(len(body), bodyLimit)]}, nil
 }
 
+// errSenseless is in the chain of errors about answers that are no JSON, or not what
+// was asked for.
+var errSenseless = errors.New("the answer makes no sense")
+
 // decode reads a JSON answer. What makes no sense is treated as no answer: a proxy
 // in between, or the phone system starting up. The body is not quoted.
 func decode(op string, body []byte, into any) error {
 	if err := json.Unmarshal(body, into); err != nil {
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) {
-			return fault.Errorf(fault.Unavailable, op, "the answer makes no sense: %s where %s should be", wrong.Value, wrong.Field)
+			return fault.Errorf(fault.Unavailable, op, "%w: %s where %s should be", errSenseless, wrong.Value, wrong.Field)
 		}
-		return fault.Errorf(fault.Unavailable, op, "the answer (%d bytes) is not JSON", len(body))
+		return fault.Errorf(fault.Unavailable, op, "%w: its %d bytes are not JSON", errSenseless, len(body))
 	}
 	return nil
 }

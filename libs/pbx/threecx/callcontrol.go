@@ -1,0 +1,142 @@
+package threecx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/identity"
+)
+
+// callControl is where the Call Control API lives.
+const callControl = "/callcontrol"
+
+// Bounds of what Call Control may send and take.
+const (
+	messageLimit = 64 << 10 // bytes; an event has about 150
+	lookTime     = 5 * time.Second
+)
+
+// participant is one end of a call at an extension, as far as it is read.
+type participant struct {
+	ID     int64
+	DN     string
+	Status string
+}
+
+// connected says whether somebody speaks, or listens to music. The others that are
+// known are Dialing and Ringing. What is not known is no call: a phone that is busy
+// for no reason is worse than one that is not.
+func (p participant) connected() bool { return strings.EqualFold(p.Status, "Connected") }
+
+// lookForCalls finds out whether Call Control may be used, and why not. Trouble that
+// may pass is none: then there is something to watch, and the watch will find out.
+func (d *Driver) lookForCalls(ctx context.Context) (why string) {
+	ctx, cancel := context.WithTimeoutCause(ctx, min(lookTime, d.wire.config.Timeout), errNoAnswer)
+	defer cancel()
+	_, err := d.readCalls(ctx)
+	if err == nil {
+		return ""
+	}
+	switch fault.KindOf(err) {
+	case fault.Denied, fault.NotFound, fault.Unsupported, fault.Invalid, fault.Gone:
+		return err.Error()
+	}
+	if errors.Is(err, errSenseless) { // a page for people, where there is no such thing
+		return err.Error()
+	}
+	return ""
+}
+
+// readCalls lists the connected participants of every extension that may be seen.
+func (d *Driver) readCalls(ctx context.Context) (map[identity.Extension]map[int64]bool, error) {
+	var all []struct {
+		DN           string
+		Participants []participant
+	}
+	if err := d.wire.read(ctx, "threecx: calls", callControl, nil, &all); err != nil {
+		return nil, err
+	}
+	calls := make(map[identity.Extension]map[int64]bool)
+	for _, dn := range all {
+		ext, err := identity.ParseExtension(dn.DN)
+		if err != nil {
+			continue // nobody can be linked to it
+		}
+		for _, p := range dn.Participants {
+			if p.connected() {
+				if calls[ext] == nil {
+					calls[ext] = make(map[int64]bool)
+				}
+				calls[ext][p.ID] = true
+			}
+		}
+	}
+	return calls, nil
+}
+
+// readParticipant says whether one participant is connected; one that is gone, or not
+// for us to see, is not.
+func (d *Driver) readParticipant(ctx context.Context, ext identity.Extension, id int64) (bool, error) {
+	const op = "threecx: call"
+	var p participant
+	err := d.wire.read(ctx, op, callControl+"/"+string(ext)+"/participants/"+strconv.FormatInt(id, 10), nil, &p)
+	switch {
+	case err != nil && (fault.KindOf(err) == fault.NotFound || fault.KindOf(err) == fault.Denied):
+		return false, nil
+	case err != nil:
+		return false, err
+	case p.ID != id || p.DN != string(ext):
+		return false, fault.Errorf(fault.Unavailable, op, "%w: asked for participant %d of %s, it is about %d of %q", errSenseless, id, ext, p.ID, p.DN)
+	}
+	return p.connected(), nil
+}
+
+// dial opens the websocket with the one token, and once more with a new one if that
+// was dead.
+func (w *wire) dial(ctx context.Context) (*websocket.Conn, error) {
+	const op = "threecx: watch"
+	if w.closed.Load() {
+		return nil, fault.New(fault.Unavailable, op, errClosed)
+	}
+	dead := ""
+	for {
+		bearer, err := w.tokens.get(ctx, dead)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", op, err)
+		}
+		conn, status, err := w.upgrade(ctx, op, bearer)
+		if err == nil || status != http.StatusUnauthorized || dead != "" {
+			return conn, err
+		}
+		dead = bearer
+	}
+}
+
+// upgrade is one attempt, with the status of the answer, 0 if there was none.
+func (w *wire) upgrade(ctx context.Context, op, bearer string) (*websocket.Conn, int, error) {
+	bounded, cancel := context.WithTimeoutCause(ctx, w.config.Timeout, errNoAnswer)
+	defer cancel() // it bounds the handshake and not what comes after it
+	conn, response, err := websocket.Dial(bounded, w.base.JoinPath(callControl, "ws").String(), &websocket.DialOptions{
+		HTTPClient: w.client, HTTPHeader: http.Header{"Authorization": {"Bearer " + bearer}},
+	})
+	switch {
+	case err == nil:
+		conn.SetReadLimit(messageLimit)
+		return conn, response.StatusCode, nil
+	case response == nil:
+		return nil, 0, failure(bounded, op, true, err)
+	case response.StatusCode == http.StatusSwitchingProtocols:
+		return nil, response.StatusCode, fault.New(fault.Unavailable, op, err)
+	}
+	body, _ := io.ReadAll(response.Body) // what Dial has kept of it; a part will do
+	return nil, response.StatusCode, refusal(op, false, response.StatusCode, response.Header, body, time.Now())
+}
