@@ -105,7 +105,9 @@ func (s *system) load(ctx context.Context) error {
 // system's after it was answered. used is false if the reading is too old to say
 // anything. l.mu is held.
 func (s *system) see(ctx context.Context, l *line, status presence.Status, began time.Time, generation uint64) (used bool, err error) {
-	if !began.After(l.blind) {
+	// A listing that was asked for before a single reading and arrives after it can show
+	// an older choice, which is not a new one.
+	if !began.After(l.blind) || began.Before(l.began) {
 		return false, nil
 	}
 	r := reading{status: status, began: began, restarted: l.origin == presence.Revert || l.origin != "" && generation != l.generation}

@@ -50,6 +50,7 @@ type phones struct {
 	writes map[identity.Extension][]presence.Status
 	hidden map[identity.Extension]presence.Status // known, and in no listing
 	way    func(ctx context.Context, op string, ext identity.Extension, request func() error) error
+	sinks  map[*pbx.Sink]bool // of those who watch
 }
 
 // tap is the driver of phones.
@@ -63,6 +64,7 @@ type full interface {
 	pbx.Driver
 	pbx.Extensions
 	pbx.NativeSync
+	pbx.Watcher
 }
 
 func newPhones(count int) *phones {
@@ -70,7 +72,7 @@ func newPhones(count int) *phones {
 	for i := range count {
 		all = append(all, pbx.Extension{Number: extension(i), Enabled: true})
 	}
-	return &phones{PhoneSystem: memory.NewPhoneSystem(all...), writes: map[identity.Extension][]presence.Status{}}
+	return &phones{PhoneSystem: memory.NewPhoneSystem(all...), writes: map[identity.Extension][]presence.Status{}, sinks: map[*pbx.Sink]bool{}}
 }
 
 func extension(i int) identity.Extension { return identity.Extension(fmt.Sprint(200 + i)) }
@@ -143,6 +145,46 @@ func (d *tap) SetStatus(ctx context.Context, ext identity.Extension, s presence.
 		}
 		return err
 	})
+}
+
+func (d *tap) Watch(ctx context.Context, sink pbx.Sink) error {
+	return d.phones.pass(ctx, "watch", "", func() error {
+		var mu sync.Mutex // a sink is called by one goroutine at a time
+		one := func(e pbx.WatchEvent) {
+			mu.Lock()
+			defer mu.Unlock()
+			sink(e)
+		}
+		key := (*pbx.Sink)(&one)
+		d.phones.watching(key, true)
+		defer d.phones.watching(key, false)
+		return d.full.Watch(ctx, one)
+	})
+}
+
+func (p *phones) watching(sink *pbx.Sink, on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sinks[sink] = on; !on {
+		delete(p.sinks, sink)
+	}
+}
+
+// say tells those who watch something, true or not, and returns how many they are.
+func (p *phones) say(e pbx.WatchEvent) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for sink := range p.sinks {
+		(*sink)(e)
+	}
+	return len(p.sinks)
+}
+
+// watchers is how many watch.
+func (p *phones) watchers() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.sinks)
 }
 
 // stage is a broker and a phone system, with everything that others would do.

@@ -65,6 +65,12 @@ func (w *Writer) own(ctx context.Context, conf SystemConfig, lease store.Lease) 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.polls(ctx, part) })
 	g.Go(func() error { return s.inventoryLoop(ctx) })
+	if s.pbx.Capabilities().Watch.Any() {
+		calls, news := s.newCalls(), newNews()
+		g.Go(func() error { return calls.run(ctx) })
+		g.Go(func() error { return s.look(ctx, news) })
+		g.Go(func() error { return s.watches(ctx, calls, news) })
+	}
 	g.Go(func() error {
 		if err := s.alone(ctx, part+", native sync"); err != nil || ctx.Err() != nil {
 			return err

@@ -22,6 +22,9 @@ type Options struct {
 	Systems []SystemConfig
 	// MinutePass is how often wants are compared with what is shown; 0: a minute.
 	MinutePass time.Duration
+	// ConfirmCalls is how often a call that goes on is told again; 0: 4 min, which is
+	// less than half of the ten minutes that a session in Teams lives.
+	ConfirmCalls time.Duration
 }
 
 // SystemConfig is one phone system.
@@ -50,11 +53,14 @@ type Writer struct {
 	metrics *metrics
 	// again asks for a pass over a system now; made by Run, never changed.
 	again map[identity.System]chan struct{}
+	// recount is the same for the calls.
+	recount map[identity.System]chan struct{}
 }
 
 // Run runs the service until ctx ends or something breaks.
 func Run(ctx context.Context, deps run.Deps, opts Options) error {
-	w := &Writer{deps: deps, opts: opts.withDefaults(), bus: deps.Bus, links: links.NewMirror(), again: map[identity.System]chan struct{}{}}
+	w := &Writer{deps: deps, opts: opts.withDefaults(), bus: deps.Bus, links: links.NewMirror(),
+		again: map[identity.System]chan struct{}{}, recount: map[identity.System]chan struct{}{}}
 	var err error
 	if w.metrics, err = newMetrics(deps.Meter); err != nil {
 		return err
@@ -73,11 +79,12 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	holder := store.Leases{Bucket: leases, Holder: string(topology.PBXWriter) + "/" + deps.Instance, Log: deps.Log}
 
 	for _, conf := range w.opts.Systems {
-		w.again[conf.ID] = make(chan struct{}, 1)
+		w.again[conf.ID], w.recount[conf.ID] = make(chan struct{}, 1), make(chan struct{}, 1)
 	}
 	w.bus.OnReconnect(func() {
-		for _, again := range w.again {
-			poke(again)
+		for id := range w.again {
+			poke(w.again[id])
+			poke(w.recount[id])
 		}
 	})
 
@@ -97,16 +104,20 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 }
 
 // relinked looks again at what was refused because the mapper knew of a new link
-// before we did.
+// before we did, and at the calls of lines that concern somebody now, or nobody.
 func (w *Writer) relinked(_ identity.Person, lines []identity.Line) {
 	for _, line := range lines {
 		poke(w.again[line.System]) // of a system that is not ours: nil, which nobody hears
+		poke(w.recount[line.System])
 	}
 }
 
 func (o Options) withDefaults() Options {
 	if o.MinutePass == 0 {
 		o.MinutePass = time.Minute
+	}
+	if o.ConfirmCalls == 0 {
+		o.ConfirmCalls = 4 * time.Minute
 	}
 	for i := range o.Systems {
 		if o.Systems[i].Poll == 0 {
