@@ -10,7 +10,6 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"offhook.dev/libs/config"
-	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/graph"
@@ -48,7 +47,7 @@ func tenantConfig(c config.Config, t config.Tenant, state hot.Store, requests me
 	if err != nil {
 		return TenantConfig{}, err
 	}
-	base := msgraph.Config{Tenant: identity.Tenant(t.ID), Directory: m.DirectoryID, ClientID: m.ClientID, Cloud: cloud, Roots: roots, Budget: budget{state}, Observe: func(ctx context.Context, api graph.API, status int) {
+	base := msgraph.Config{Tenant: identity.Tenant(t.ID), Directory: m.DirectoryID, ClientID: m.ClientID, Cloud: cloud, Roots: roots, Budget: budget(state), Observe: func(ctx context.Context, api graph.API, status int) {
 		requests.Add(ctx, 1, metric.WithAttributes(attribute.String("tenant", t.ID), attribute.String("api", string(api)), attribute.Int("code", status)))
 	}}
 	app := base
@@ -61,14 +60,24 @@ func tenantConfig(c config.Config, t config.Tenant, state hot.Store, requests me
 	} else if app.Secret, err = m.ClientSecret(); err != nil {
 		return TenantConfig{}, fmt.Errorf("microsoft365.client_secret_file: %w", err)
 	}
+	rules, err := t.Presence.Calendar.ParseRules()
+	if err != nil {
+		return TenantConfig{}, fmt.Errorf("presence.calendar.rules: %w", err)
+	}
 	conf := TenantConfig{
 		ID: identity.Tenant(t.ID), Directory: m.DirectoryID, App: m.ClientID,
 		Client:   func() (Client, error) { return msgraph.New(app) },
-		Presence: presence.Mode(t.Presence.Mode).ReadsTeams() && cloud.Lacks(graph.FeaturePresence) == "",
+		Mode:     presence.Mode(t.Presence.Mode),
+		Presence: cloud.Lacks(graph.FeaturePresence) == "",
 		Sweep:    t.Presence.Sweep.Presence, Users: t.Presence.Sweep.Users, Guests: t.Users.Guests,
+		Calendar:  cloud.Lacks(graph.FeatureCalendars) == "",
+		Calendars: t.Presence.Sweep.Calendar, Rules: rules,
+		Priority:  t.Presence.Priority,
+		Subscribe: t.Presence.Calendar.Subscribe && cloud.Lacks(graph.FeatureEventNotifications) == "",
+		PublicURL: strings.TrimRight(c.Webhook.PublicURL, "/"),
 	}
-	if cloud.Lacks(graph.FeatureNotifications) == "" {
-		conf.PublicURL = strings.TrimRight(c.Webhook.PublicURL, "/")
+	if cloud.Lacks(graph.FeatureNotifications) != "" {
+		return conf, nil // no accounts to listen with
 	}
 	for _, a := range m.Accounts {
 		conf.Accounts = append(conf.Accounts, Account{Name: a.Name, Client: func() (graph.Subscriber, error) {
@@ -86,38 +95,9 @@ func tenantConfig(c config.Config, t config.Tenant, state hot.Store, requests me
 	return conf, nil
 }
 
-// budget paces requests by the shared store. The poller takes four fifths of each
-// quota; the rest is for the writer of presences.
-type budget struct{ state hot.Store }
-
-// share is what is planned for of the lower published quotas.
-// https://learn.microsoft.com/graph/throttling-limits
-func share(key string) hot.Limit {
-	switch graph.API(key[strings.LastIndexByte(key, '/')+1:]) {
-	case graph.APIPresence:
-		return hot.Limit{Events: 1200, Per: 30 * time.Second, Burst: 200}
-	case graph.APISubscriptions:
-		return hot.Limit{Events: 400, Per: 20 * time.Second, Burst: 50}
-	case graph.APIList:
-		return hot.Limit{Events: 20, Per: 20 * time.Second, Burst: 20}
-	}
-	return hot.Limit{Events: 800, Per: 10 * time.Second, Burst: 100}
-}
-
-// Take implements graph.Budget.
-func (b budget) Take(ctx context.Context, key string, n int) error {
-	for {
-		wait, err := b.state.Take(ctx, "graph:"+key, share(key), n)
-		if err != nil || wait == 0 {
-			return err
-		}
-		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
-			return fault.After(fault.Throttled, "graph budget "+key, wait, nil)
-		}
-		select {
-		case <-ctx.Done():
-			return fault.New(fault.Cancelled, "graph budget "+key, context.Cause(ctx))
-		case <-time.After(wait):
-		}
-	}
+// budget paces requests by the shared store, within the readers' share.
+func budget(state hot.Store) graph.Budget {
+	return graph.Pace(graph.ShareReader, func(ctx context.Context, key string, l graph.Limit, n int) (time.Duration, error) {
+		return state.Take(ctx, key, hot.Limit(l), n)
+	})
 }

@@ -2,97 +2,39 @@ package poller
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"go.opentelemetry.io/otel/metric/noop"
 
 	"offhook.dev/libs/config"
-	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/graph"
 	"offhook.dev/libs/hot"
 )
 
-// ledger is a budget that says how long to wait, and remembers what it was asked.
+// ledger is a store that remembers what was taken of it.
 type ledger struct {
 	hot.Store
-	waits []time.Duration
-	err   error
 	keys  []string
 	limit hot.Limit
 }
 
 func (l *ledger) Take(_ context.Context, key string, limit hot.Limit, _ int) (time.Duration, error) {
 	l.keys, l.limit = append(l.keys, key), limit
-	if l.err != nil || len(l.waits) == 0 {
-		return 0, l.err
-	}
-	wait := l.waits[0]
-	l.waits = l.waits[1:]
-	return wait, nil
+	return 0, nil
 }
 
-func TestABudgetIsWaitedFor(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		state := &ledger{waits: []time.Duration{3 * time.Second, time.Second}}
-		began := time.Now()
-		if err := (budget{state}).Take(t.Context(), "contoso/presence", 1); err != nil {
-			t.Fatal(err)
-		}
-		if took := time.Since(began); took != 4*time.Second || len(state.keys) != 3 {
-			t.Errorf("waited %v in %d tries", took, len(state.keys))
-		}
-		if state.keys[0] != "graph:contoso/presence" {
-			t.Errorf("under %q: tenants must not share a budget", state.keys[0])
-		}
-	})
-}
-
-func TestABudgetThatComesTooLateIsNotWaitedFor(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		err := budget{&ledger{waits: []time.Duration{time.Minute}}}.Take(ctx, "contoso/list", 1)
-		if err == nil || fault.KindOf(err) != fault.Throttled || fault.RetryAfter(err) != time.Minute || ctx.Err() != nil {
-			t.Errorf("%v", err)
-		}
-		ctx, stop := context.WithCancelCause(t.Context())
-		time.AfterFunc(time.Second, func() { stop(errors.New("enough")) })
-		if err := (budget{&ledger{waits: []time.Duration{time.Minute}}}).Take(ctx, "contoso/list", 1); err == nil || fault.KindOf(err) != fault.Cancelled {
-			t.Errorf("after the caller gave up: %v", err)
-		}
-	})
-	broken := errors.New("broken")
-	if err := (budget{&ledger{err: broken}}).Take(t.Context(), "contoso/list", 1); !errors.Is(err, broken) {
-		t.Errorf("%v", err)
+// How a budget is waited for is libs/graph's to show.
+func TestRequestsArePacedByTheReadersShareOfEachTenant(t *testing.T) {
+	state := &ledger{}
+	must(t, budget(state).Take(t.Context(), "contoso/mailbox", 20))
+	if len(state.keys) != 1 || state.keys[0] != "graph:contoso/mailbox" || state.limit != hot.Limit(graph.ShareReader.Limit(graph.APIMailbox)) {
+		t.Errorf("%v of %+v", state.keys, state.limit)
 	}
-}
-
-// The lower of the published quotas, of which a fifth is left for others.
-func TestSharesStayBelowThePublishedQuotas(t *testing.T) {
-	quotas := map[graph.API]hot.Limit{
-		graph.APIPresence:      {Events: 1500, Per: 30 * time.Second},
-		graph.APISubscriptions: {Events: 500, Per: 20 * time.Second},
-		graph.APIList:          {Events: 25, Per: 20 * time.Second},
-		graph.APIDirectory:     {Events: 3500, Per: 10 * time.Second}, // resource units of a small tenant; a read of users costs up to 2
-	}
-	for api, quota := range quotas {
-		got := share("a/b/" + string(api))
-		if err := got.Valid(); err != nil {
-			t.Errorf("%s: %v", api, err)
-		}
-		if got.Per != quota.Per || float64(got.Events) > 0.8*float64(quota.Events) || got.Burst > got.Events {
-			t.Errorf("%s: %+v of %+v", api, got, quota)
-		}
-	}
-	if share("contoso/presence") == share("contoso/list") {
-		t.Error("every API has the same share")
-	}
+	must(t, state.limit.Valid())
 }
 
 func TestTheConfigurationDecidesWhatIsRead(t *testing.T) {
@@ -102,26 +44,37 @@ func TestTheConfigurationDecidesWhatIsRead(t *testing.T) {
 		name          string
 		change        func(*config.Tenant)
 		presence      bool
-		subscriptions bool
+		accounts      int // that listen to presences
+		calendar      bool
+		subscriptions bool // to events
 	}{
-		{"by default presence is read and subscribed to", func(*config.Tenant) {}, true, true},
-		{"both directions", func(c *config.Tenant) { c.Presence.Mode = "both" }, true, true},
-		{"the calendar alone", func(c *config.Tenant) { c.Presence.Mode = "calendar" }, false, true},
-		{"disabled", func(c *config.Tenant) { c.Presence.Mode = "disabled" }, false, true},
-		{"a cloud without notifications", func(c *config.Tenant) { c.Microsoft365.Cloud = "usgov" }, true, false},
-		{"a cloud without presence", func(c *config.Tenant) { c.Microsoft365.Cloud = "china" }, false, false},
+		{"by default both are read and subscribed to", func(*config.Tenant) {}, true, 1, true, true},
+		{"both directions", func(c *config.Tenant) { c.Presence.Mode = "both" }, true, 1, true, true},
+		{"the calendar alone", func(c *config.Tenant) { c.Presence.Mode = "calendar" }, true, 1, true, true},
+		{"towards Teams alone", func(c *config.Tenant) { c.Presence.Mode = "pbx-to-teams" }, true, 1, true, true},
+		{"disabled", func(c *config.Tenant) { c.Presence.Mode = "disabled" }, true, 1, true, true},
+		{"no subscriptions to events", func(c *config.Tenant) { c.Presence.Calendar.Subscribe = false }, true, 1, true, false},
+		{"a cloud without presence notifications", func(c *config.Tenant) { c.Microsoft365.Cloud = "usgov" }, true, 0, true, true},
+		{"a cloud without presence", func(c *config.Tenant) { c.Microsoft365.Cloud = "china" }, false, 0, true, true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			tenant := config.Tenant{ID: "contoso", Presence: config.Presence{Mode: "teams-to-pbx", Sweep: config.Sweep{Presence: time.Second, Users: time.Minute}},
+			tenant := config.Tenant{ID: "contoso", Presence: config.Presence{Mode: "teams-to-pbx", Sweep: config.Sweep{Presence: time.Second, Users: time.Minute, Calendar: 2 * time.Minute},
+				Calendar: config.Calendar{Subscribe: true, Rules: []config.CalendarRule{{AttendeesMax: new(1), As: "free"}}}},
 				Microsoft365: config.Microsoft365{DirectoryID: directories[contoso], ClientID: app, ClientSecretFile: file,
 					Accounts: []config.Account{{Name: "anna", RefreshTokenFile: file}}}}
 			test.change(&tenant)
 			o, err := FromConfig(config.Config{Webhook: config.Webhook{PublicURL: "https://offhook.example.com/"}, Tenants: []config.Tenant{tenant}}, hot.InProcess(), noop.NewMeterProvider().Meter(""))
 			must(t, err)
 			got := o.Tenants[0]
-			if got.Presence != test.presence || (got.PublicURL != "") != test.subscriptions || strings.HasSuffix(got.PublicURL, "/") {
-				t.Errorf("presence %v, subscriptions at %q", got.Presence, got.PublicURL)
+			if got.Presence != test.presence || len(got.Accounts) != test.accounts || got.PublicURL != "https://offhook.example.com" {
+				t.Errorf("presence %v, %d accounts, called at %q", got.Presence, len(got.Accounts), got.PublicURL)
+			}
+			if got.Calendar != test.calendar || got.Subscribe != test.subscriptions || got.Calendars != 2*time.Minute || !got.Rules.AskAttendees() {
+				t.Errorf("calendars %v, subscribe %v, every %v", got.Calendar, got.Subscribe, got.Calendars)
+			}
+			if string(got.Mode) != tenant.Presence.Mode {
+				t.Errorf("mode %q, the configuration says %q", got.Mode, tenant.Presence.Mode)
 			}
 			if got.ID != contoso || got.Directory != directories[contoso] || got.App != app || got.Sweep != time.Second || got.Users != time.Minute {
 				t.Errorf("%+v", got)
@@ -129,8 +82,10 @@ func TestTheConfigurationDecidesWhatIsRead(t *testing.T) {
 			if _, err := got.Client(); err != nil {
 				t.Error(err)
 			}
-			if _, err := got.Accounts[0].Client(); err != nil || got.Accounts[0].Name != "anna" {
-				t.Errorf("account %s: %v", got.Accounts[0].Name, err)
+			for _, account := range got.Accounts {
+				if _, err := account.Client(); err != nil || account.Name != "anna" {
+					t.Errorf("account %s: %v", account.Name, err)
+				}
 			}
 		})
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -17,7 +16,6 @@ import (
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/graph"
-	"offhook.dev/libs/secret"
 	"offhook.dev/libs/store"
 	"offhook.dev/libs/subscription"
 	"offhook.dev/libs/topology"
@@ -26,9 +24,6 @@ import (
 
 // askFor is the life asked for: Graph's most, less a margin for clocks that differ.
 const askFor = graph.MaxPresenceLife - 2*time.Minute
-
-// graphRounds is how much a renewed expiry may stay behind what was asked for.
-const graphRounds = 2 * time.Second
 
 // longestPause between two tries after something failed.
 const longestPause = 2 * time.Minute
@@ -39,8 +34,7 @@ type kept struct {
 	account Account
 	client  graph.Subscriber
 
-	key      string // path segment under which Graph calls; only ever in memory
-	record   subscription.Record
+	generation
 	verified time.Time // when Graph last said that it has it
 	warned   bool      // Graph asks for a renewal
 }
@@ -61,7 +55,7 @@ func (t *tenant) keep(ctx context.Context, account Account) error {
 func (t *tenant) lifecycle(ctx context.Context, account Account, warnings chan<- string) error {
 	return t.p.bus.Consume(ctx, bus.Consumer{
 		Stream: topology.Hints, Durable: topology.Token("graph-poller-" + string(t.conf.ID) + "-subscription-" + account.Name),
-		Filters: []string{topology.Wildcard("m365.hint.subscription." + topology.Token(string(t.conf.ID)) + ".<id>")}, Workers: 1,
+		Filters: []string{topology.Wildcard("m365.hint." + subscription.HintSubscription + "." + topology.Token(string(t.conf.ID)) + ".<id>")}, Workers: 1,
 	}, func(ctx context.Context, m bus.Message) error {
 		hint, err := wire.DecodeHint(m.Data)
 		if err != nil {
@@ -114,7 +108,7 @@ func (k *kept) wait(ctx context.Context, d time.Duration, warnings <-chan string
 			return true
 		case id := <-warnings:
 			// Others are of earlier generations or other accounts.
-			if k.key != "" && id == subscription.KeyOf(k.key) && !k.warned {
+			if k.key != "" && id == k.key && !k.warned {
 				k.warned = true
 				return true
 			}
@@ -162,12 +156,9 @@ func (k *kept) verify(ctx context.Context, users []identity.User) error {
 	return err
 }
 
-// users names who the subscription is for: the first 650 linked. Whom it leaves
-// out, the sweep reads all the same.
-func (k *kept) users() []identity.User {
-	users := k.t.linked(wire.ShardAll)
-	return users[:min(len(users), graph.MaxPresences)]
-}
+// users names who the subscription is for, as planned. Whom it leaves out, the sweep
+// reads all the same.
+func (k *kept) users() []identity.User { return k.t.p.planned.Of(k.t.conf.ID, k.account.Name) }
 
 // create makes a new generation: a record under a new secret path first, because
 // Graph calls it before the create call returns.
@@ -183,32 +174,23 @@ func (k *kept) create(ctx context.Context, users []identity.User) error {
 	if err != nil {
 		return fault.New(fault.Invalid, "presence subscription", err)
 	}
-	now := k.t.p.bus.Now()
-	key, state := subscription.NewKey(), subscription.NewState()
-	record := subscription.Record{
-		Tenant: k.t.conf.ID, Directory: k.t.conf.Directory, App: k.t.conf.App, Resource: "presence", Account: k.account.Name,
-		State: secret.Hash(state.Reveal()), CertificateID: id, Users: users, Made: now, Handshake: now.Add(subscription.HandshakeGrace),
-	}
-	if _, err := k.t.p.subscriptions.Put(ctx, subscription.KeyOf(key), record.Encode()); err != nil {
-		return err
-	}
-	url := k.t.conf.PublicURL + "/graph/" + key
-	made, err := k.client.Create(ctx, graph.NewSubscription{
-		Resource: resource, Change: "updated", Notify: url + "/notifications", Lifecycle: url + "/lifecycle", State: state,
-		Expires: now.Add(askFor), Certificate: certificate, CertificateID: id,
+	g, err := k.t.p.subscribe(ctx, k.client, subscription.Record{
+		Tenant: k.t.conf.ID, Directory: k.t.conf.Directory, App: k.t.conf.App, Resource: subscription.ResourcePresence, Account: k.account.Name,
+		CertificateID: id, Users: users, URL: k.t.conf.PublicURL,
+	}, graph.NewSubscription{
+		Resource: resource, Change: "updated", Expires: k.t.p.bus.Now().Add(askFor), Certificate: certificate, CertificateID: id,
 	})
 	if err != nil {
-		return errors.Join(err, k.forget(ctx, key))
-	}
-	record.ID, record.Expires = made.ID, made.Expires
-	if record.Expires, err = k.readBack(ctx, made.ID); err != nil {
 		return err
 	}
-	if _, err := k.t.p.subscriptions.Put(ctx, subscription.KeyOf(key), record.Encode()); err != nil {
+	if g.record.Expires, err = k.readBack(ctx, g.record.ID); err != nil {
 		return err
 	}
-	k.key, k.record, k.warned = key, record, false
-	k.t.log.Info("presence subscription made", "account", k.account.Name, "users", len(users), "expires", record.Expires)
+	if err := k.t.p.keepRecord(ctx, g); err != nil {
+		return err
+	}
+	k.generation, k.warned = g, false
+	k.t.log.Info("presence subscription made", "account", k.account.Name, "users", len(users), "expires", g.record.Expires)
 	return nil
 }
 
@@ -228,41 +210,22 @@ func (k *kept) renew(ctx context.Context, users []identity.User) error {
 	if err != nil {
 		return err
 	}
-	now := k.t.p.bus.Now()
-	change := graph.Renewal{Expires: now.Add(askFor)}
+	change := graph.Renewal{Expires: k.t.p.bus.Now().Add(askFor)}
 	if id != k.record.CertificateID {
 		change.Certificate, change.CertificateID = certificate, id
 	}
-	// A renewal may be answered with a handshake as well.
-	next := k.record
-	next.Handshake = now.Add(subscription.HandshakeGrace)
-	if _, err := k.t.p.subscriptions.Put(ctx, subscription.KeyOf(k.key), next.Encode()); err != nil {
-		return err
-	}
-	_, err = k.client.Renew(ctx, k.record.ID, change)
-	if err != nil && fault.KindOf(err) == fault.NotFound {
+	next, stuck, err := k.t.p.extend(ctx, k.client, k.generation, change)
+	switch {
+	case err != nil && fault.KindOf(err) == fault.NotFound:
 		k.t.log.Warn("presence subscription is gone", "account", k.account.Name)
 		return k.replace(ctx, users)
-	}
-	if err != nil {
+	case err != nil:
 		return err
-	}
-	expires, err := k.readBack(ctx, k.record.ID)
-	if err != nil {
-		return err
-	}
-	if !expires.After(k.record.Expires) && change.Expires.Sub(k.record.Expires) > graphRounds {
+	case stuck:
 		k.t.log.Warn("presence subscription was not renewed although Graph said so", "account", k.account.Name)
 		return k.replace(ctx, users)
 	}
-	next.Expires, next.Renewed = expires, now
-	if change.CertificateID != "" {
-		next.CertificateID = change.CertificateID
-	}
-	if _, err := k.t.p.subscriptions.Put(ctx, subscription.KeyOf(k.key), next.Encode()); err != nil {
-		return err
-	}
-	k.record, k.warned = next, false
+	k.generation, k.verified, k.warned = next, k.t.p.bus.Now(), false
 	return nil
 }
 
@@ -273,11 +236,11 @@ func (k *kept) replace(ctx context.Context, users []identity.User) error {
 		return err
 	}
 	old := k.key
-	k.key, k.record = "", subscription.Record{}
+	k.generation = generation{}
 	if err := k.create(ctx, users); err != nil {
 		return err
 	}
-	return k.forget(ctx, old)
+	return k.t.p.forget(ctx, old)
 }
 
 // sweepOld removes what an earlier life of this work left at Graph and in the
@@ -296,23 +259,11 @@ func (k *kept) sweepOld(ctx context.Context) error {
 	}
 	return k.t.p.subscriptions.Each(ctx, ">", func(e store.Entry) error {
 		record, err := subscription.Decode(e.Value)
-		if err == nil && record.Tenant == k.t.conf.ID && record.Account == k.account.Name && record.Resource == "presence" {
+		if err == nil && record.Tenant == k.t.conf.ID && record.Account == k.account.Name && record.Resource == subscription.ResourcePresence {
 			return k.t.p.subscriptions.Delete(ctx, e.Key, e.Revision)
 		}
 		return nil
 	})
-}
-
-// forget removes the record of a key.
-func (k *kept) forget(ctx context.Context, key string) error {
-	e, err := k.t.p.subscriptions.Get(ctx, subscription.KeyOf(key))
-	if err != nil {
-		if fault.KindOf(err) == fault.NotFound {
-			return nil
-		}
-		return err
-	}
-	return k.t.p.subscriptions.Delete(ctx, e.Key, e.Revision)
 }
 
 // certificate returns the one under which Graph should encrypt.

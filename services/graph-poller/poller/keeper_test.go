@@ -2,11 +2,13 @@ package poller
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"offhook.dev/libs/bus"
+	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/graph"
 	"offhook.dev/libs/graph/graphsim"
 	"offhook.dev/libs/secret"
@@ -278,5 +280,60 @@ func TestNoSubscriptionNamesMoreThan650Users(t *testing.T) {
 	s.keep(700, nil)
 	if is, _ := s.only(""); is.Users != graph.MaxPresences {
 		t.Errorf("it names %d users", is.Users)
+	}
+}
+
+// Two accounts share the users between them, those named first have a place, and who
+// has none is still swept. A plan that changes one lane leaves the other alone.
+func TestAccountsShareTheUsersBetweenThem(t *testing.T) {
+	const people = 2*graph.MaxPresences + 20
+	s := newStage(t, people, func(c *graphsim.Config) {
+		c.Tenants[0].Accounts = append(c.Tenants[0].Accounts, graphsim.Account{User: "ben", RefreshToken: secret.NewValue("second")})
+	})
+	users := s.users()
+	last := users[people-1]
+	other := s.accountOf(contoso, "second")
+	s.keep(people, func(c *TenantConfig) {
+		c.Priority = []string{string(last)}
+		c.Accounts = append(c.Accounts, Account{Name: "ben", Client: func() (graph.Subscriber, error) { return other, nil }})
+	})
+	lanes := func() map[string][]identity.User {
+		found := map[string][]identity.User{}
+		for _, r := range s.records() {
+			if r.ID != "" {
+				found[r.Account] = r.Users
+			}
+		}
+		return found
+	}
+	s.eventually("not two full lanes", func() bool {
+		l := lanes()
+		return len(l) == 2 && len(l["ben"]) == graph.MaxPresences && len(l["anna"]) == graph.MaxPresences
+	})
+	before := lanes()
+	on := map[identity.User]string{}
+	for account, users := range before {
+		for _, user := range users {
+			if on[user] != "" {
+				t.Fatalf("%s is on two lanes", user)
+			}
+			on[user] = account
+		}
+	}
+	if on[last] == "" {
+		t.Error("who was named first is swept only")
+	}
+	// Somebody on the first lane leaves: one of those left out takes the place there.
+	gone := before["anna"][0]
+	b := s.bucket(topology.Links)
+	was, err := b.Get(t.Context(), wire.PersonKey(identity.Person{Tenant: contoso, User: gone}))
+	must(t, err)
+	must(t, b.Delete(t.Context(), was.Key, was.Revision))
+	s.eventually("the place is not taken", func() bool {
+		l := lanes()
+		return len(l["anna"]) == graph.MaxPresences && !slices.Contains(l["anna"], gone)
+	})
+	if !slices.Equal(lanes()["ben"], before["ben"]) {
+		t.Error("the other lane was changed as well")
 	}
 }

@@ -3,6 +3,7 @@ package poller
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -11,11 +12,15 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"offhook.dev/libs/bus"
+	"offhook.dev/libs/core/calendar"
 	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/graph"
 	"offhook.dev/libs/links"
+	"offhook.dev/libs/options"
 	"offhook.dev/libs/run"
 	"offhook.dev/libs/store"
+	"offhook.dev/libs/subscription"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
 )
@@ -24,6 +29,8 @@ import (
 type Client interface {
 	graph.PresenceReader
 	graph.UserReader
+	graph.CalendarReader
+	graph.Subscriber // as the application itself: for users' events
 }
 
 // Options of the service.
@@ -38,14 +45,33 @@ type TenantConfig struct {
 	App       string // application id
 	// Client makes the client; called once, at the start.
 	Client func() (Client, error)
-	// Presence is false where the mode or the cloud has no Teams presence to read.
+	// Mode is what the configuration says; the bucket `options` comes over it, user by
+	// user. It decides whether presence and calendar of somebody are read.
+	Mode presence.Mode
+	// Presence is false where the cloud has no Teams presence to read.
 	Presence bool
 	// Sweep and Users are how often presences and the directory are read; 0: 10 s, 15 min.
 	Sweep, Users time.Duration
 	// Guests includes guests; they are left out by default.
 	Guests bool
+	// Calendar is false where the cloud has no calendars to read.
+	Calendar bool
+	// Calendars is how often every calendar is read; 0: 15 min.
+	Calendars time.Duration
+	// Rules say what events count as.
+	Rules calendar.Rules
+	// Again is how long after a hint a calendar is read a second time; 0: 30 s.
+	Again time.Duration
+	// Zones is how often the time zone of a mailbox is read; 0: 24 h.
+	Zones time.Duration
+	// Subscribe has Graph tell of changes of calendars, where there is a PublicURL.
+	Subscribe bool
+	Events    KeepEvents
 	// Accounts are the delegated accounts that hold presence subscriptions.
 	Accounts []Account
+	// Priority names users, by object id or user principal name, who get a place in the
+	// subscriptions of accounts before others.
+	Priority []string
 	// PublicURL is where Graph reaches webhook-receiver; "": no subscriptions.
 	PublicURL string
 	Keep      Keep
@@ -57,6 +83,16 @@ type Keep struct {
 	Verify      time.Duration // how often Graph is asked whether it still has it; 1 min
 	RenewBefore time.Duration // the remaining life at which it is renewed; half of Graph's most
 	Retry       time.Duration // the first pause after something failed, doubling to 2 min; 1 s
+}
+
+// KeepEvents says how subscriptions to events are kept. Zero fields have the value
+// named.
+type KeepEvents struct {
+	Look        time.Duration // how often all are compared with what they should be; 1 min
+	List        time.Duration // how often Graph is asked for all it has, at most; 1 min
+	RenewBefore time.Duration // the remaining life at which one is renewed; half of Graph's most
+	Gap         time.Duration // between two renewals that Graph asks for; graph.ReauthorizeGap
+	Retry       time.Duration // the first pause after something failed; 1 s
 }
 
 // Account is one delegated account.
@@ -71,28 +107,35 @@ type Poller struct {
 	deps  run.Deps
 	bus   *bus.Bus
 	links *links.Mirror
-	// relinked tells the sweeps that links changed.
+	// options has the mode of everybody.
+	options *options.Mirror
+	// relinked tells the sweeps that links or options changed.
 	relinked *signal
 	log      *slog.Logger
 	metrics  *metrics
 
-	cursors, subscriptions, certificates *store.Bucket
+	cursors, subscriptions, certificates, lanes *store.Bucket
+	planned                                     subscription.Lanes
 }
 
 // Run runs the service until ctx ends or something breaks.
 func Run(ctx context.Context, deps run.Deps, opts Options) error {
-	p := &Poller{deps: deps, bus: deps.Bus, links: links.NewMirror(), relinked: newSignal(), log: deps.Log}
+	p := &Poller{deps: deps, bus: deps.Bus, links: links.NewMirror(), options: options.NewMirror(opts.configured, deps.Log), relinked: newSignal(), log: deps.Log}
 	var err error
 	if p.metrics, err = newMetrics(deps.Meter); err != nil {
 		return err
 	}
-	buckets := map[topology.Bucket]**store.Bucket{topology.Cursors: &p.cursors, topology.Subscriptions: &p.subscriptions, topology.Certificates: &p.certificates}
+	buckets := map[topology.Bucket]**store.Bucket{topology.Cursors: &p.cursors, topology.Subscriptions: &p.subscriptions, topology.Certificates: &p.certificates, topology.Lanes: &p.lanes}
 	for name, into := range buckets {
 		if *into, err = store.Open(ctx, deps.Bus.JetStream(), name); err != nil {
 			return err
 		}
 	}
 	linked, err := store.Open(ctx, deps.Bus.JetStream(), topology.Links)
+	if err != nil {
+		return err
+	}
+	optioned, err := store.Open(ctx, deps.Bus.JetStream(), topology.Options)
 	if err != nil {
 		return err
 	}
@@ -106,8 +149,12 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	g.Go(func() error {
 		return run.Ended(gctx, p.links.Run(gctx, linked, func(identity.Person, []identity.Line) { p.relinked.give() }))
 	})
+	g.Go(func() error { return run.Ended(gctx, p.planned.Run(gctx, p.lanes)) })
 	g.Go(func() error {
-		if err := p.links.Current(gctx); err != nil {
+		return run.Ended(gctx, p.options.Run(gctx, optioned, func(options.Key) { p.relinked.give() }))
+	})
+	g.Go(func() error {
+		if err := errors.Join(p.links.Current(gctx), p.options.Current(gctx)); err != nil {
 			return run.Ended(gctx, err)
 		}
 		for _, conf := range opts.Tenants {
@@ -118,6 +165,17 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 		return nil
 	})
 	return run.Ended(ctx, g.Wait())
+}
+
+// configured is what the configuration says of a person's options, as far as it
+// matters here.
+func (o Options) configured(who identity.Person) presence.Options {
+	for _, t := range o.Tenants {
+		if t.ID == who.Tenant {
+			return presence.Options{Mode: t.Mode}
+		}
+	}
+	return presence.Options{} // not configured any more: no record counts
 }
 
 // start begins one tenant's work, each share of it under its lease.
@@ -133,15 +191,22 @@ func (p *Poller) start(ctx context.Context, g *errgroup.Group, holder store.Leas
 		})
 	}
 	hold("users", t.usersLoop)
-	if !conf.Presence {
-		return nil
-	}
+	hold("events", t.keepEvents)
 	for _, shard := range shards(len(p.links.People(conf.ID))) {
-		hold("presence-"+shard, func(ctx context.Context) error { return t.presenceLoop(ctx, shard) })
+		if conf.Calendar {
+			hold("calendar-"+shard, func(ctx context.Context) error { return t.calendarLoop(ctx, shard) })
+		}
+		if conf.Presence {
+			hold("presence-"+shard, func(ctx context.Context) error { return t.presenceLoop(ctx, shard) })
+		}
 	}
-	if conf.PublicURL == "" {
+	if !conf.Presence || conf.PublicURL == "" {
 		return nil
 	}
+	if err := checkAccounts(conf.Accounts); err != nil {
+		return err
+	}
+	hold("lanes", t.planLanes)
 	for _, account := range conf.Accounts {
 		hold("account-"+account.Name, func(ctx context.Context) error { return t.keep(ctx, account) })
 	}
@@ -149,12 +214,16 @@ func (p *Poller) start(ctx context.Context, g *errgroup.Group, holder store.Leas
 }
 
 func (c TenantConfig) withDefaults() TenantConfig {
-	if c.Sweep == 0 {
-		c.Sweep = 10 * time.Second
-	}
-	if c.Users == 0 {
-		c.Users = 15 * time.Minute
-	}
+	c.Sweep = cmp.Or(c.Sweep, 10*time.Second)
+	c.Users = cmp.Or(c.Users, 15*time.Minute)
+	c.Calendars = cmp.Or(c.Calendars, 15*time.Minute)
+	c.Again = cmp.Or(c.Again, 30*time.Second)
+	c.Zones = cmp.Or(c.Zones, 24*time.Hour)
+	c.Events.Look = cmp.Or(c.Events.Look, time.Minute)
+	c.Events.List = cmp.Or(c.Events.List, time.Minute)
+	c.Events.RenewBefore = cmp.Or(c.Events.RenewBefore, graph.MaxEventLife/2)
+	c.Events.Gap = cmp.Or(c.Events.Gap, graph.ReauthorizeGap)
+	c.Events.Retry = cmp.Or(c.Events.Retry, time.Second)
 	c.Keep.Look = cmp.Or(c.Keep.Look, 15*time.Second)
 	c.Keep.Verify = cmp.Or(c.Keep.Verify, time.Minute)
 	c.Keep.RenewBefore = cmp.Or(c.Keep.RenewBefore, graph.MaxPresenceLife/2)

@@ -54,6 +54,9 @@ type stage struct {
 	broker *embedded.Server
 	bus    *bus.Bus
 	graph  *graphsim.Server
+
+	log       *slog.Logger   // of services that are started; nil: the test's
+	telemetry *run.Telemetry // of the service that was started last
 }
 
 func newStage(t testing.TB, users int, change func(*graphsim.Config)) *stage {
@@ -117,10 +120,15 @@ func (s *stage) client(id identity.Tenant, change func(*msgraph.Config)) *msgrap
 
 // account is a delegated client of anna's.
 func (s *stage) account(id identity.Tenant) graph.Subscriber {
+	return s.accountOf(id, "first "+string(id))
+}
+
+// accountOf is a client that acts as the account with a refresh token.
+func (s *stage) accountOf(id identity.Tenant, refresh string) graph.Subscriber {
 	s.t.Helper()
 	return s.client(id, func(c *msgraph.Config) {
 		file := filepath.Join(s.t.TempDir(), "refresh")
-		must(s.t, os.WriteFile(file, []byte("first "+id), 0o600))
+		must(s.t, os.WriteFile(file, []byte(refresh), 0o600))
 		tokens, err := msgraph.NewDelegated(msgraph.DelegatedConfig{Directory: c.Directory, ClientID: app, Cloud: c.Cloud, Store: graph.RefreshFile(file), Roots: c.Roots})
 		must(s.t, err)
 		s.t.Cleanup(tokens.Close)
@@ -173,7 +181,7 @@ func (s *stage) config(sweep time.Duration) (TenantConfig, *watched) {
 	s.t.Helper()
 	w := &watched{Client: s.client(contoso, nil)}
 	return TenantConfig{ID: contoso, Directory: directories[contoso], App: app, Client: func() (Client, error) { return w, nil },
-		Presence: true, Sweep: sweep, Users: never}, w
+		Mode: presence.TeamsToPBX, Presence: true, Sweep: sweep, Users: never}, w
 }
 
 // run starts the service as its main does and returns what stops it.
@@ -181,8 +189,12 @@ func (s *stage) run(tenants ...TenantConfig) (stop func()) {
 	s.t.Helper()
 	telemetry, err := run.NewTelemetry(s.t.Context(), run.TelemetryOptions{Process: "test", Instance: "test", LogTo: io.Discard})
 	must(s.t, err)
-	deps := run.Deps{Instance: "test", Bus: s.connect(topology.GraphPoller),
-		Log: slog.New(slog.NewTextHandler(s.t.Output(), nil)), Tracer: telemetry.Tracer("test"), Meter: telemetry.Meter("test")}
+	s.telemetry = telemetry
+	log := s.log
+	if log == nil {
+		log = slog.New(slog.NewTextHandler(s.t.Output(), nil))
+	}
+	deps := run.Deps{Instance: "test", Bus: s.connect(topology.GraphPoller), Log: log, Tracer: telemetry.Tracer("test"), Meter: telemetry.Meter("test")}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- Run(ctx, deps, Options{Tenants: tenants}) }()
@@ -292,21 +304,31 @@ func (s *stage) set(user identity.User, availability, activity string) {
 // the bucket, and hands notifications on.
 func (s *stage) endpoint(handle func(w http.ResponseWriter, r *http.Request, body []byte)) *httptest.Server {
 	s.t.Helper()
+	records := s.bucket(topology.Subscriptions)
+	return s.serve(func(key string) bool {
+		e, err := records.Get(s.t.Context(), subscription.KeyOf(key))
+		if err != nil {
+			return false
+		}
+		record, err := subscription.Decode(e.Value)
+		return err == nil && time.Now().Before(record.Handshake)
+	}, handle)
+}
+
+// serve is an endpoint that answers handshakes for the keys that expected names.
+func (s *stage) serve(expected func(key string) bool, handle func(w http.ResponseWriter, r *http.Request, body []byte)) *httptest.Server {
+	s.t.Helper()
 	certificate, err := s.graph.Authority().Issue("127.0.0.1")
 	must(s.t, err)
-	records := s.bucket(topology.Subscriptions)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		key := strings.Split(r.URL.Path, "/")[2]
 		if token := r.URL.Query().Get("validationToken"); token != "" {
-			e, err := records.Get(r.Context(), subscription.KeyOf(key))
-			if err != nil {
+			if !expected(key) {
 				w.WriteHeader(http.StatusAccepted)
 				return
 			}
-			if record, err := subscription.Decode(e.Value); err == nil && time.Now().Before(record.Handshake) {
-				w.Header().Set("Content-Type", "text/plain")
-				_, _ = io.WriteString(w, token)
-			}
+			w.Header().Set("Content-Type", "text/plain")
+			_, _ = io.WriteString(w, token)
 			return
 		}
 		body, _ := io.ReadAll(r.Body)
@@ -316,10 +338,14 @@ func (s *stage) endpoint(handle func(w http.ResponseWriter, r *http.Request, bod
 		}
 		w.WriteHeader(http.StatusAccepted)
 	}))
-	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
+	server.TLS = s.tls(certificate)
 	server.StartTLS()
 	s.t.Cleanup(server.Close)
 	return server
+}
+
+func (s *stage) tls(certificate tls.Certificate) *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 }
 
 // certify names a notification certificate, as webhook-receiver does.

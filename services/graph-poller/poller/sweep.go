@@ -10,38 +10,25 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"offhook.dev/libs/bus"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/graph"
 	"offhook.dev/libs/run"
-	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
 )
 
 // requestsAtOnce bounds the presence requests of one sweep that are under way.
 const requestsAtOnce = 4
 
-// presences mirrors the stored presence facts of one shard, to publish only what
-// differs from them. Reading one's own product back triggers nothing.
-type presences struct {
-	mu      sync.Mutex // guards what follows
-	stored  map[identity.User]storedPresence
-	session uint64 // of the broker connection (bus.Reconnects) that it was read in
-}
-
-type storedPresence struct {
-	reading  presence.TeamsReading
-	sequence uint64 // in the stream
-}
-
 // presenceLoop sweeps a shard and reads its hints until ctx ends.
 func (t *tenant) presenceLoop(ctx context.Context, shard string) error {
-	known := &presences{stored: map[identity.User]storedPresence{}}
+	known := newMirror[presence.TeamsReading]()
 	g, ctx := errgroup.WithContext(ctx)
 	current := make(chan struct{})
-	g.Go(func() error { return run.Ended(ctx, t.followPresences(ctx, shard, known, func() { close(current) })) })
+	g.Go(func() error {
+		return run.Ended(ctx, known.follow(ctx, t, presenceFacts(), shard, sync.OnceFunc(func() { close(current) })))
+	})
 	g.Go(func() error {
 		select {
 		case <-ctx.Done():
@@ -52,44 +39,6 @@ func (t *tenant) presenceLoop(ctx context.Context, shard string) error {
 	})
 	g.Go(func() error { return t.hints(ctx, shard, known) })
 	return g.Wait()
-}
-
-func (t *tenant) followPresences(ctx context.Context, shard string, known *presences, current func()) error {
-	filter := topology.Wildcard("m365.fact.presence." + topology.Token(string(t.conf.ID)) + ".<user>")
-	return t.p.bus.Follow(ctx, topology.Facts, []string{filter}, func(m bus.Message) error {
-		known.believe(t.p.bus.Reconnects())
-		fact, err := wire.DecodePresence(m.Data)
-		if err == nil && wire.InShard(fact.Person.User, shard) {
-			known.set(fact.Person.User, fact.Reading, m.Sequence)
-		}
-		return nil
-	}, current)
-}
-
-// believe forgets everything if the connection to the broker was lost meanwhile:
-// one that was killed may have lost facts that were published, and then nobody
-// would publish them again.
-func (k *presences) believe(session uint64) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.session != session {
-		k.session = session
-		clear(k.stored)
-	}
-}
-
-func (k *presences) set(user identity.User, reading presence.TeamsReading, sequence uint64) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.stored[user].sequence < sequence {
-		k.stored[user] = storedPresence{reading, sequence}
-	}
-}
-
-func (k *presences) of(user identity.User) storedPresence {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.stored[user]
 }
 
 // sweepLoop sweeps at fixed times; one that takes longer than its period delays
@@ -128,7 +77,7 @@ const gatherLinks = 100 * time.Millisecond
 
 // readNew reads those linked in the shard of whom nothing is stored yet.
 func (t *tenant) readNew(ctx context.Context, shard string, known *presences) error {
-	fresh := slices.DeleteFunc(t.linked(shard), func(user identity.User) bool { return known.of(user).sequence > 0 })
+	fresh := slices.DeleteFunc(t.whose(shard, readsTeams), func(user identity.User) bool { return known.of(user).sequence > 0 })
 	for chunk := range slices.Chunk(fresh, graph.MaxPresences) {
 		if _, err := t.read(ctx, chunk, known); err != nil {
 			return err
@@ -140,13 +89,14 @@ func (t *tenant) readNew(ctx context.Context, shard string, known *presences) er
 // sweep reads everyone linked in the shard once.
 func (t *tenant) sweep(ctx context.Context, shard string, known *presences) error {
 	known.believe(t.p.bus.Reconnects())
-	users := t.linked(shard)
+	users := t.whose(shard, readsTeams)
 	if len(users) == 0 {
 		return nil
 	}
 	result := wire.Sweep{Tenant: t.conf.ID, Shard: shard, Began: t.p.bus.Now(), Users: len(users)}
-	var mu sync.Mutex // guards result.Failed and first
+	var mu sync.Mutex // guards result.Failed, first and denied
 	var first error
+	denied := true
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(requestsAtOnce)
 	for chunk := range slices.Chunk(users, graph.MaxPresences) {
@@ -157,6 +107,7 @@ func (t *tenant) sweep(ctx context.Context, shard string, known *presences) erro
 			if err != nil {
 				missing, first = chunk, cmp.Or(first, err)
 			}
+			denied = denied && err != nil && fault.KindOf(err) == fault.Denied
 			result.Failed = append(result.Failed, missing...)
 			return nil // one failed request costs its own users only
 		})
@@ -167,26 +118,13 @@ func (t *tenant) sweep(ctx context.Context, shard string, known *presences) erro
 	}
 	result.Ended, result.OK = t.p.bus.Now(), len(result.Failed) < len(users)
 	if !result.OK {
-		result.Failed = nil // everyone; the list would say no more
+		result.Failed, result.Denied = nil, denied // everyone; the list would say no more
 	}
 	t.p.metrics.swept(ctx, t.conf.ID, result)
 	if err := t.p.publish(ctx, result); err != nil {
 		return err
 	}
 	return first
-}
-
-// linked lists the linked users of a shard in a fixed order, so that batches stay
-// the same from sweep to sweep.
-func (t *tenant) linked(shard string) []identity.User {
-	var users []identity.User
-	for _, person := range t.p.links.People(t.conf.ID) {
-		if wire.InShard(person.User, shard) {
-			users = append(users, person.User)
-		}
-	}
-	slices.Sort(users)
-	return users
 }
 
 // read reads one batch and publishes what differs. It returns who could not be read.
@@ -242,31 +180,11 @@ func (t *tenant) halves(ctx context.Context, users []identity.User, known *prese
 // publishPresence publishes a reading if it says something else than the stored
 // fact and is newer.
 func (t *tenant) publishPresence(ctx context.Context, user identity.User, reading presence.TeamsReading, known *presences) error {
-	person := identity.Person{Tenant: t.conf.ID, User: user}
-	stored := known.of(user)
-	for {
-		if !news(stored, reading) {
-			return nil
-		}
-		sequence, err := t.p.publishOver(ctx, wire.Presence{Person: person, Reading: reading}, stored.sequence)
-		if err == nil {
-			known.set(user, reading, sequence)
-			t.p.metrics.changed(ctx, t.conf.ID)
-			return nil
-		}
-		if fault.KindOf(err) != fault.Conflict {
-			return err
-		}
-		last, err := t.p.bus.Last(ctx, topology.Facts, wire.PresenceSubject(person))
-		if err != nil {
-			return err
-		}
-		fact, err := wire.DecodePresence(last.Data)
-		if err != nil {
-			return err
-		}
-		stored = storedPresence{fact.Reading, last.Sequence}
+	published, err := publishNews(ctx, t.p, presenceFacts(), identity.Person{Tenant: t.conf.ID, User: user}, reading, known)
+	if published {
+		t.p.metrics.changed(ctx, t.conf.ID)
 	}
+	return err
 }
 
 // news says whether a poll's reading is to be published over the stored one: it
@@ -275,7 +193,7 @@ func news(stored storedPresence, reading presence.TeamsReading) bool {
 	if stored.sequence == 0 {
 		return true
 	}
-	old := stored.reading
+	old := stored.fact
 	if !reading.SeenAt.After(old.SeenAt) {
 		return false
 	}

@@ -118,9 +118,13 @@ func TestASweepThatFailsAsAWholeSaysSo(t *testing.T) {
 	conf, _ := s.config(20 * time.Millisecond)
 	s.run(conf)
 	s.eventually("no sweep fact", func() bool { return s.sweep(contoso).Users == 3 })
-	if sweep := s.sweep(contoso); sweep.OK || len(sweep.Failed) != 0 {
+	if sweep := s.sweep(contoso); sweep.OK || len(sweep.Failed) != 0 || !sweep.Denied {
 		t.Errorf("%+v", sweep)
 	}
+	s.tenant().ClearFaults()
+	_, err = s.tenant().Fault(graphsim.Fault{Kind: graphsim.FaultStatus, Path: "getPresencesByUserId", Status: http.StatusNotImplemented})
+	must(t, err)
+	s.eventually("another reason is called a refusal", func() bool { sweep := s.sweep(contoso); return !sweep.OK && !sweep.Denied })
 	s.tenant().ClearFaults()
 	s.eventually("it does not recover", func() bool { return s.sweep(contoso).OK && s.wrong(contoso, s.users()) == "" })
 }

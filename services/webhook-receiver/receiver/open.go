@@ -64,11 +64,14 @@ func (r *Receiver) unpack(ctx context.Context, m bus.Message) error {
 		r.metrics.opened(ctx, "forgotten-subscription", len(in.Items))
 		return nil
 	}
+	o := &opening{r: r, in: in, record: record, at: m.Time}
+	if record.Resource == subscription.ResourceEvent {
+		return o.events(ctx)
+	}
 	if in.Lifecycle {
 		r.metrics.opened(ctx, "lifecycle", len(in.Items))
-		return r.hint(ctx, "subscription", record.Tenant, in.Subscription, "lifecycle notification", m.Time)
+		return r.hint(ctx, subscription.HintSubscription, record.Tenant, in.Subscription, "lifecycle notification", m.Time)
 	}
-	o := &opening{r: r, in: in, record: record, at: m.Time}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.NumCPU())
 	for _, raw := range in.Items {
@@ -100,7 +103,7 @@ func (o *opening) item(ctx context.Context, raw []byte) error {
 	}
 	if item.Content == nil {
 		o.r.metrics.opened(ctx, "basic", 1)
-		return o.r.hint(ctx, "presence", o.record.Tenant, string(user), "notification without content", o.at)
+		return o.r.hint(ctx, subscription.HintPresence, o.record.Tenant, string(user), "notification without content", o.at)
 	}
 	switch err := o.r.verifier(o.record).Verify(ctx, o.in.Tokens, notification.Binding{Directory: o.record.Directory, App: o.record.App}); {
 	case err == nil:
@@ -119,7 +122,7 @@ func (o *opening) item(ctx context.Context, raw []byte) error {
 	}
 	if o.r.bus.Now().Sub(o.at) > tooOld {
 		o.r.metrics.opened(ctx, "late", 1)
-		return o.r.hint(ctx, "presence", o.record.Tenant, string(user), "notification opened late", o.at)
+		return o.r.hint(ctx, subscription.HintPresence, o.record.Tenant, string(user), "notification opened late", o.at)
 	}
 	return o.publish(ctx, wire.Presence{
 		Person:  identity.Person{Tenant: o.record.Tenant, User: user},
@@ -161,7 +164,7 @@ func (o *opening) publish(ctx context.Context, fact wire.Presence) error {
 			if err == nil && !fact.Reading.SeenAt.After(known.Reading.SeenAt) {
 				o.r.metrics.opened(ctx, "overtaken", 1)
 				if known.Reading.Source == presence.Poll || known.Reading.SeenAt.Equal(fact.Reading.SeenAt) {
-					return o.r.hint(ctx, "presence", fact.Person.Tenant, string(fact.Person.User), "notification older than the newest poll", o.at)
+					return o.r.hint(ctx, subscription.HintPresence, fact.Person.Tenant, string(fact.Person.User), "notification older than the newest poll", o.at)
 				}
 				return nil
 			}

@@ -1,0 +1,151 @@
+package poller
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"offhook.dev/libs/bus"
+	"offhook.dev/libs/core/coverage"
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/store"
+	"offhook.dev/libs/subscription"
+	"offhook.dev/libs/topology"
+	"offhook.dev/libs/wire"
+)
+
+// planLanes keeps the plan of who is on which lane, in the bucket `lanes`: one
+// instance plans for the whole tenant, and the keepers of the lanes, wherever they
+// run, follow it. It plans anew when links, options or the directory have changed.
+func (t *tenant) planLanes(ctx context.Context) error {
+	for {
+		relinked := t.p.relinked.next()
+		pause := t.conf.Keep.Look
+		if err := t.plan(ctx); err != nil && ctx.Err() == nil {
+			t.log.Warn("plan of lanes", "error", err)
+			pause = t.conf.Keep.Retry
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-relinked:
+		case <-time.After(pause):
+		}
+	}
+}
+
+// plan plans once and stores the lanes that change.
+func (t *tenant) plan(ctx context.Context) error {
+	current := coverage.Assignment{Lanes: map[coverage.LaneID][]identity.User{}}
+	stored := map[coverage.LaneID]store.Entry{}
+	err := t.p.lanes.Each(ctx, subscription.LaneKey(t.conf.ID, "*"), func(e store.Entry) error {
+		_, account, err := subscription.ParseLaneKey(e.Key)
+		if err != nil {
+			return nil // a later version keeps something else here
+		}
+		var lane subscription.Lane
+		if err := json.Unmarshal(e.Value, &lane); err != nil {
+			return nil // planned anew
+		}
+		id := coverage.LaneID(account)
+		current.Lanes[id], stored[id] = lane.Users, e
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	users, err := t.toCover(ctx)
+	if err != nil {
+		return err
+	}
+	// A lane that fails keeps its users: it recovers by itself, and meanwhile the sweep
+	// reads them like everybody. So all lanes count as working here.
+	lanes := make([]coverage.Lane, len(t.conf.Accounts))
+	for i, account := range t.conf.Accounts {
+		lanes[i] = coverage.Lane{ID: coverage.LaneID(account.Name), Capacity: coverage.MaxUsers, Usable: true}
+	}
+	next, err := coverage.Plan(current, lanes, users)
+	if err != nil {
+		return err
+	}
+	for _, id := range current.Changed(next) {
+		if err := t.storeLane(ctx, id, next, stored[id]); err != nil {
+			return err
+		}
+	}
+	t.p.metrics.covered(ctx, t.conf.ID, len(users)-len(next.LeftOut), len(next.LeftOut))
+	return nil
+}
+
+// storeLane stores one lane of a plan, or removes one that is not in it any more.
+func (t *tenant) storeLane(ctx context.Context, id coverage.LaneID, next coverage.Assignment, was store.Entry) error {
+	users, there := next.Lanes[id]
+	if !there {
+		return t.p.lanes.Delete(ctx, was.Key, was.Revision)
+	}
+	value, err := json.Marshal(subscription.Lane{Users: users})
+	if err != nil {
+		return fault.New(fault.Invalid, "plan of lanes", err)
+	}
+	_, err = t.p.lanes.Set(ctx, subscription.LaneKey(t.conf.ID, string(id)), value, was.Revision)
+	return err
+}
+
+// toCover lists whose presence is read, with the priority that is configured.
+func (t *tenant) toCover(ctx context.Context) ([]coverage.User, error) {
+	first, err := t.priorities(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var users []coverage.User
+	for _, user := range t.whose(wire.ShardAll, readsTeams) {
+		u := coverage.User{ID: user}
+		if first[user] {
+			u.Priority = 1
+		}
+		users = append(users, u)
+	}
+	return users, nil
+}
+
+// priorities are the users that get lanes first. Names are looked up in the directory
+// as it was read.
+func (t *tenant) priorities(ctx context.Context) (map[identity.User]bool, error) {
+	first, names := map[identity.User]bool{}, false
+	for _, who := range t.conf.Priority {
+		if user, err := identity.ParseUser(who); err == nil {
+			first[user] = true
+		} else {
+			names = true
+		}
+	}
+	if !names {
+		return first, nil
+	}
+	err := t.p.bus.Each(ctx, topology.Directory, topology.Wildcard("m365.fact.user."+topology.Token(string(t.conf.ID))+".<user>"), func(m bus.Message) error {
+		u, err := wire.DecodeUser(m.Data)
+		if err == nil && slices.ContainsFunc(t.conf.Priority, func(name string) bool { return strings.EqualFold(name, u.UPN) }) {
+			first[u.Person.User] = true
+		}
+		return nil
+	})
+	return first, err
+}
+
+var errNoLanes = errors.New("two accounts of one name: each lane needs its own")
+
+// checkAccounts refuses accounts that cannot be told apart.
+func checkAccounts(accounts []Account) error {
+	seen := map[string]bool{}
+	for _, a := range accounts {
+		if seen[a.Name] {
+			return fault.New(fault.Invalid, "account "+a.Name, errNoLanes)
+		}
+		seen[a.Name] = true
+	}
+	return nil
+}
