@@ -57,10 +57,10 @@ func (m *Mapper) decide(ctx context.Context, who identity.Person, r record, revi
 			return r, revision, nil
 		}
 	}
-	options := m.opts.Presence(who)
+	options, chosen := m.options.Of(who)
 	var v presence.Verdict
 	memory, changed := r.Memory, revision == 0
-	for _, fact := range slices.Concat(m.standing(who, r, l, now), l.facts, []presence.Fact{presence.Tick{}}) {
+	for _, fact := range slices.Concat(m.standing(who, r, l, chosen, now), l.facts, []presence.Fact{presence.Tick{}}) {
 		v = presence.Decide(memory, fact, options, now)
 		memory, changed = v.Memory, changed || v.Changed
 	}
@@ -82,7 +82,7 @@ func (m *Mapper) decide(ctx context.Context, who identity.Person, r record, revi
 func (m *Mapper) remember(ctx context.Context, who identity.Person, r record, revision uint64, v presence.Verdict, l look, lost bool) (record, uint64, error) {
 	now := m.bus.Now()
 	next := record{Memory: v.Memory, Wake: v.Wake, Decision: r.Decision, Decided: r.Decided, Seen: r.Seen, Shown: r.showing(l)}
-	told := revision == 0 || !slices.Equal(r.Memory.Wants(), v.Wants)
+	told := revision == 0 || !slices.Equal(r.Memory.Wants(), v.Wants) || !sameTeams(r.Memory, v.Memory)
 	if told {
 		next.Decision, next.Decided, next.Seen = fmt.Sprintf("%s-%d", wire.PersonKey(who), now.UnixMicro()), now, l.seen
 		if next.Seen.IsZero() {
@@ -142,6 +142,9 @@ func (m *Mapper) tell(ctx context.Context, who identity.Person, r record, revisi
 		ID: r.Decision, Person: who, At: r.Decided, Reason: v.Reason.String(), Trigger: l.trigger,
 		Revision: wire.Revision{Epoch: m.epoch, Sequence: revision}, Evidence: l.evidence, Wake: v.Wake, Wants: m.wants(who, r, revision),
 	}
+	if want, ok := m.teamsWant(who, r, revision); ok {
+		d.Teams = &want
+	}
 	for _, c := range v.Claims {
 		d.Claims = append(d.Claims, wire.Claim{Source: string(c.Source), Status: c.Status, Since: c.Since, Until: c.Until, Detail: detail(c)})
 	}
@@ -168,7 +171,20 @@ func (m *Mapper) publishWants(ctx context.Context, who identity.Person, r record
 	for {
 		published := false
 		for _, want := range m.wants(who, r, revision) {
-			did, err := m.publishWant(ctx, want)
+			did, err := m.publishWant(ctx, want, func(stored []byte) bool {
+				s, err := wire.DecodeWant(stored)
+				return err == nil && supersedes(s, want)
+			})
+			if err != nil {
+				return err
+			}
+			published = published || did
+		}
+		if want, ok := m.teamsWant(who, r, revision); ok {
+			did, err := m.publishWant(ctx, want, func(stored []byte) bool {
+				s, err := wire.DecodeTeamsWant(stored)
+				return err == nil && supersedesTeams(s, want)
+			})
 			if err != nil {
 				return err
 			}
@@ -185,20 +201,18 @@ func (m *Mapper) publishWants(ctx context.Context, who identity.Person, r record
 	}
 }
 
-// publishWant says whether there was anything to publish.
-func (m *Mapper) publishWant(ctx context.Context, want wire.Want) (published bool, err error) {
+// publishWant says whether there was anything to publish: the stored want may be
+// as good or newer.
+func (m *Mapper) publishWant(ctx context.Context, want wire.Message, superseded func(stored []byte) bool) (published bool, err error) {
+	subject, data := want.Encode()
 	for {
-		last, err := m.bus.Last(ctx, topology.Wants, wire.WantSubject(want.Line))
+		last, err := m.bus.Last(ctx, topology.Wants, subject)
 		if err != nil && fault.KindOf(err) != fault.NotFound {
 			return false, err
 		}
-		if err == nil {
-			stored, err := wire.DecodeWant(last.Data)
-			if err == nil && supersedes(stored, want) {
-				return false, nil
-			}
+		if err == nil && superseded(last.Data) {
+			return false, nil
 		}
-		subject, data := want.Encode()
 		_, err = m.bus.PublishOver(ctx, bus.Message{Subject: subject, Data: data}, last.Sequence)
 		if err == nil || fault.KindOf(err) != fault.Conflict {
 			return err == nil, err
@@ -216,4 +230,16 @@ func supersedes(stored, want wire.Want) bool {
 		return stored.LinkRevision > want.LinkRevision
 	}
 	return stored.Revision.Compare(want.Revision) > 0
+}
+
+// supersedesTeams is supersedes for what Teams should show.
+func supersedesTeams(stored, want wire.TeamsWant) bool {
+	return stored.Same(want) || stored.Revision.Compare(want.Revision) > 0
+}
+
+// sameTeams says whether two memories want the same of Teams.
+func sameTeams(a, b presence.Memory) bool {
+	x, wantsX := a.TeamsWant()
+	y, wantsY := b.TeamsWant()
+	return wantsX == wantsY && x == y
 }

@@ -2,8 +2,8 @@ package mapper
 
 import (
 	"context"
+	"errors"
 	"log/slog"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -13,6 +13,7 @@ import (
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/links"
+	"offhook.dev/libs/options"
 	"offhook.dev/libs/run"
 	"offhook.dev/libs/store"
 	"offhook.dev/libs/topology"
@@ -21,7 +22,8 @@ import (
 
 // Options of the service.
 type Options struct {
-	// Presence returns the options that apply to a person.
+	// Presence returns what the configuration says of a person; the bucket `options`
+	// comes over it.
 	Presence func(identity.Person) presence.Options
 	// MinutePass is how often all memories are compared with the wants; 0: a minute.
 	MinutePass time.Duration
@@ -34,6 +36,7 @@ type Mapper struct {
 	bus     *bus.Bus
 	memory  *store.Bucket
 	links   *links.Mirror
+	options *options.Mirror
 	sweeps  sweeps
 	log     *slog.Logger
 	metrics *metrics
@@ -46,7 +49,8 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	if opts.MinutePass == 0 {
 		opts.MinutePass = time.Minute
 	}
-	m := &Mapper{deps: deps, opts: opts, bus: deps.Bus, links: links.NewMirror(), log: deps.Log, epoch: 1, again: make(chan struct{}, 1)}
+	m := &Mapper{deps: deps, opts: opts, bus: deps.Bus, links: links.NewMirror(), options: options.NewMirror(opts.Presence, deps.Log),
+		log: deps.Log, epoch: 1, again: make(chan struct{}, 1)}
 	var err error
 	if m.metrics, err = newMetrics(deps.Meter); err != nil {
 		return err
@@ -55,6 +59,10 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 		return err
 	}
 	linked, err := store.Open(ctx, m.bus.JetStream(), topology.Links)
+	if err != nil {
+		return err
+	}
+	optioned, err := store.Open(ctx, m.bus.JetStream(), topology.Options)
 	if err != nil {
 		return err
 	}
@@ -71,18 +79,23 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	moved := newQueue()
 	outer := ctx // tells an end that was asked for from one part stopping the others
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return run.Ended(ctx, m.links.Run(ctx, linked, moved.add)) })
-	if err := m.links.Current(ctx); err != nil {
+	g.Go(func() error {
+		return run.Ended(ctx, m.links.Run(ctx, linked, func(who identity.Person, _ []identity.Line) { moved.add(who) }))
+	})
+	g.Go(func() error {
+		return run.Ended(ctx, m.options.Run(ctx, optioned, func(key options.Key) { m.optionsChanged(key, moved) }))
+	})
+	if err := errors.Join(m.links.Current(ctx), m.options.Current(ctx)); err != nil {
 		return run.Ended(outer, g.Wait())
 	}
 	swept := make(chan struct{})
-	g.Go(func() error { return run.Ended(ctx, m.followSweeps(ctx, func() { close(swept) })) })
+	g.Go(func() error { return run.Ended(ctx, m.followSweeps(ctx, moved, func() { close(swept) })) })
 	select { // who decides without knowing of the last sweep takes Teams for stale
 	case <-ctx.Done():
 		return run.Ended(outer, g.Wait())
 	case <-swept:
 	}
-	g.Go(func() error { return m.relink(ctx, moved) })
+	g.Go(func() error { return m.relook(ctx, moved) })
 	g.Go(func() error { return m.consumeFacts(ctx) })
 	g.Go(func() error { return m.consumeFires(ctx) })
 	// Replicas share the minute pass by a lease: one of them does it.
@@ -96,7 +109,10 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 func (m *Mapper) consumeFacts(ctx context.Context) error {
 	return m.bus.Consume(ctx, bus.Consumer{
 		Stream: topology.Facts, Durable: string(topology.PresenceMapper) + "-facts", NewestOnly: true, InFlight: 256, Workers: 16,
-		Filters: []string{topology.Wildcard("m365.fact.presence.<tenant>.<user>"), topology.Wildcard("pbx.fact.status.<system>.<ext>")},
+		Filters: []string{
+			topology.Wildcard("m365.fact.presence.<tenant>.<user>"), topology.Wildcard("m365.fact.calendar.<tenant>.<user>"),
+			topology.Wildcard("pbx.fact.status.<system>.<ext>"), topology.Wildcard("pbx.fact.call.<system>.<ext>"),
+		},
 	}, func(ctx context.Context, msg bus.Message) error {
 		who, l, err := m.lookAt(msg)
 		if err != nil || who == (identity.Person{}) {
@@ -110,25 +126,32 @@ func (m *Mapper) consumeFacts(ctx context.Context) error {
 // lookAt turns a fact into the person it is about; nobody if the line or the user
 // is not linked.
 func (m *Mapper) lookAt(msg bus.Message) (identity.Person, look, error) {
-	if status, ok := msgIs(msg, "pbx.fact.status."); ok {
-		fact, err := wire.DecodeStatus(status)
-		if err != nil {
-			return identity.Person{}, look{}, err
-		}
-		owner, linked := m.links.Who(fact.Reading.Line)
-		if !linked {
-			return identity.Person{}, look{}, nil
-		}
-		return owner.Person, statusLook(fact, msg.Sequence), nil
-	}
-	fact, err := wire.DecodePresence(msg.Data)
-	if err != nil {
+	who, l, err := m.read(msg)
+	if err != nil || len(m.links.Of(who)) == 0 {
 		return identity.Person{}, look{}, err
 	}
-	if len(m.links.Of(fact.Person)) == 0 {
-		return identity.Person{}, look{}, nil
+	return who, l, nil
+}
+
+// read decodes a fact of any kind. Nobody has a line that is not linked.
+func (m *Mapper) read(msg bus.Message) (identity.Person, look, error) {
+	switch about(msg) {
+	case presenceFact:
+		fact, err := wire.DecodePresence(msg.Data)
+		return fact.Person, presenceLook(fact, msg.Sequence), err
+	case calendarFact:
+		fact, err := wire.DecodeCalendar(msg.Data)
+		return fact.Person, calendarLook(fact, msg.Sequence), err
+	case statusFact:
+		fact, err := wire.DecodeStatus(msg.Data)
+		owner, _ := m.links.Who(fact.Reading.Line)
+		return owner.Person, statusLook(fact, msg.Sequence), err
+	case callFact:
+		fact, err := wire.DecodeCall(msg.Data)
+		owner, _ := m.links.Who(fact.Line)
+		return owner.Person, callLook(fact, msg.Sequence), err
 	}
-	return fact.Person, presenceLook(fact, msg.Sequence), nil
+	return identity.Person{}, look{}, fault.Errorf(fault.Invalid, "mapper", "a fact of an unknown kind: %s", msg.Subject)
 }
 
 // consumeFires looks at people whose time has come.
@@ -145,120 +168,53 @@ func (m *Mapper) consumeFires(ctx context.Context) error {
 	})
 }
 
-// relinkPause is how long relink leaves a broker alone that failed it.
-const relinkPause = time.Second
-
-// relink looks at everything known of people whose links changed.
-func (m *Mapper) relink(ctx context.Context, moved *queue) error {
-	for {
-		who, err := moved.next(ctx)
-		if err != nil {
-			return nil
-		}
-		err = m.lookAtAll(ctx, who)
-		if err == nil || ctx.Err() != nil {
-			continue
-		}
-		m.log.Warn("links changed: decision failed", "tenant", who.Tenant, "user", who.User, "error", err)
-		if fault.KindOf(err).Retryable() {
-			moved.add(who, nil)
-			select {
-			case <-ctx.Done():
-			case <-time.After(relinkPause):
-			}
-		}
-	}
-}
-
 // lookAtAll folds the newest stored facts about a person.
 func (m *Mapper) lookAtAll(ctx context.Context, who identity.Person) error {
-	l := look{trigger: "links"}
-	add := func(other look) {
-		l.facts, l.evidence = append(l.facts, other.facts...), append(l.evidence, other.evidence...)
-		if other.seen.After(l.seen) {
-			l.seen = other.seen
-		}
-	}
-	last, err := m.bus.Last(ctx, topology.Facts, wire.PresenceSubject(who))
-	if err == nil {
-		if fact, err := wire.DecodePresence(last.Data); err == nil {
-			add(presenceLook(fact, last.Sequence))
-		}
-	} else if fault.KindOf(err) != fault.NotFound {
-		return err
-	}
+	l := look{trigger: looked}
+	subjects := []string{wire.PresenceSubject(who), wire.CalendarSubject(who)}
 	for _, line := range m.links.Of(who) {
-		last, err := m.bus.Last(ctx, topology.Facts, wire.StatusSubject(line.Line))
-		if err == nil {
-			if fact, err := wire.DecodeStatus(last.Data); err == nil {
-				add(statusLook(fact, last.Sequence))
+		subjects = append(subjects, wire.StatusSubject(line.Line), wire.CallSubject(line.Line))
+	}
+	for _, subject := range subjects {
+		last, err := m.bus.Last(ctx, topology.Facts, subject)
+		if err != nil {
+			if fault.KindOf(err) == fault.NotFound {
+				continue
 			}
-		} else if fault.KindOf(err) != fault.NotFound {
 			return err
 		}
+		if _, other, err := m.read(last); err == nil { // what cannot be read is parked when it comes
+			l.facts, l.evidence = append(l.facts, other.facts...), append(l.evidence, other.evidence...)
+			if other.seen.After(l.seen) {
+				l.seen = other.seen
+			}
+		}
+	}
+	if _, chosen := m.options.Of(who); chosen != nil && chosen.At.After(l.seen) {
+		l.trigger, l.seen = optionsSet, chosen.At
+		l.evidence = append(l.evidence, wire.Evidence{Kind: optionsSet, Value: chosen.Status.String(), Origin: chosen.By, SeenAt: chosen.At})
 	}
 	return m.handle(ctx, who, l)
 }
 
-// standing is what is known without any message: the links and, where the passing
-// of time is the reason to look or may have ended something, how fresh Teams is. A
-// fact that comes before its time needs no sweep, which would cost a write for each.
-func (m *Mapper) standing(who identity.Person, r record, l look, now time.Time) []presence.Fact {
+// standing is what is known without any message: the links, what was set in Offhook
+// and, where the passing of time is the reason to look or may have ended something,
+// how fresh Teams is. A fact that comes before its time needs no sweep, which would
+// cost a write for each.
+func (m *Mapper) standing(who identity.Person, r record, l look, chosen *presence.Chosen, now time.Time) []presence.Fact {
 	lines, revision := m.links.List(who)
 	links := presence.LinksChanged{Revision: revision}
 	for _, line := range lines {
 		links.Links = append(links.Links, presence.Link{Line: line.Line, Revision: line.Revision, Powers: line.Powers})
 	}
 	facts := []presence.Fact{links}
-	if len(l.facts) == 0 || r.due(now) {
+	if l.trigger == looked || l.trigger == optionsSet || len(l.facts) == 0 || r.due(now) {
 		if s, ok := m.sweeps.of(who); ok {
 			facts = append(facts, s)
 		}
 	}
+	if chosen != nil {
+		facts = append(facts, *chosen)
+	}
 	return facts
-}
-
-// queue holds people to look at, each once however often they are added.
-type queue struct {
-	mu      sync.Mutex // guards waiting, order
-	waiting map[identity.Person]bool
-	order   []identity.Person
-	some    chan struct{}
-}
-
-func newQueue() *queue {
-	return &queue{waiting: map[identity.Person]bool{}, some: make(chan struct{}, 1)}
-}
-
-func (q *queue) add(who identity.Person, _ []identity.Line) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.waiting[who] {
-		return
-	}
-	q.waiting[who] = true
-	q.order = append(q.order, who)
-	select {
-	case q.some <- struct{}{}:
-	default:
-	}
-}
-
-func (q *queue) next(ctx context.Context) (identity.Person, error) {
-	for {
-		q.mu.Lock()
-		if len(q.order) > 0 {
-			who := q.order[0]
-			q.order = q.order[1:]
-			delete(q.waiting, who)
-			q.mu.Unlock()
-			return who, nil
-		}
-		q.mu.Unlock()
-		select {
-		case <-ctx.Done():
-			return identity.Person{}, context.Cause(ctx)
-		case <-q.some:
-		}
-	}
 }

@@ -58,13 +58,7 @@ func (m *Mapper) lookAtEverybody(ctx context.Context) {
 // pass looks at everyone whose time has come, everyone linked without a memory,
 // and compares all wants with the stream.
 func (m *Mapper) pass(ctx context.Context) error {
-	stored := map[identity.Line]wire.Want{}
-	err := m.bus.Each(ctx, topology.Wants, topology.Wildcard("pbx.want.status.<system>.<ext>"), func(msg bus.Message) error {
-		if want, err := wire.DecodeWant(msg.Data); err == nil {
-			stored[want.Line] = want
-		}
-		return nil
-	})
+	stored, err := m.storedWants(ctx)
 	if err != nil {
 		return err
 	}
@@ -89,11 +83,8 @@ func (m *Mapper) pass(ctx context.Context) error {
 			due = append(due, who)
 			return nil
 		}
-		for _, want := range m.wants(who, r, e.Revision) {
-			if s, ok := stored[want.Line]; !ok || !supersedes(s, want) {
-				lost = append(lost, who)
-				break
-			}
+		if m.lacks(stored, who, r, e.Revision) {
+			lost = append(lost, who)
 		}
 		return nil
 	})
@@ -129,4 +120,45 @@ func (m *Mapper) repair(ctx context.Context, who identity.Person, do func(contex
 	if err := do(ctx, who); err != nil && ctx.Err() == nil {
 		m.log.Warn("minute pass", "tenant", who.Tenant, "user", who.User, "error", err)
 	}
+}
+
+// wanted is what the stream of wants holds.
+type wanted struct {
+	lines map[identity.Line]wire.Want
+	teams map[identity.Person]wire.TeamsWant
+}
+
+func (m *Mapper) storedWants(ctx context.Context) (wanted, error) {
+	stored := wanted{map[identity.Line]wire.Want{}, map[identity.Person]wire.TeamsWant{}}
+	err := m.bus.Each(ctx, topology.Wants, topology.Wildcard("pbx.want.status.<system>.<ext>"), func(msg bus.Message) error {
+		if want, err := wire.DecodeWant(msg.Data); err == nil {
+			stored.lines[want.Line] = want
+		}
+		return nil
+	})
+	if err != nil {
+		return stored, err
+	}
+	err = m.bus.Each(ctx, topology.Wants, topology.Wildcard("m365.want.presence.<tenant>.<user>"), func(msg bus.Message) error {
+		if want, err := wire.DecodeTeamsWant(msg.Data); err == nil {
+			stored.teams[want.Person] = want
+		}
+		return nil
+	})
+	return stored, err
+}
+
+// lacks says whether the stream lacks a want that memory implies.
+func (m *Mapper) lacks(stored wanted, who identity.Person, r record, revision uint64) bool {
+	for _, want := range m.wants(who, r, revision) {
+		if s, ok := stored.lines[want.Line]; !ok || !supersedes(s, want) {
+			return true
+		}
+	}
+	want, ok := m.teamsWant(who, r, revision)
+	if !ok {
+		return false
+	}
+	s, ok := stored.teams[who]
+	return !ok || !supersedesTeams(s, want)
 }

@@ -107,3 +107,14 @@ func (m *Mapper) wants(who identity.Person, r record, revision uint64) []wire.Wa
 	}
 	return wants
 }
+
+// teamsWant derives from their record alone what Teams should show for a person;
+// false where nothing was ever wanted there.
+func (m *Mapper) teamsWant(who identity.Person, r record, revision uint64) (wire.TeamsWant, bool) {
+	w, ok := r.Memory.TeamsWant()
+	return wire.TeamsWant{
+		Person: who, Session: w.Session, SessionUntil: w.SessionUntil, Preferred: w.Preferred, PreferredUntil: w.PreferredUntil,
+		Disowned: w.Disowned, Reason: w.Reason.String(), Release: w.Released, Revision: wire.Revision{Epoch: m.epoch, Sequence: revision},
+		Decision: r.Decision, SeenAt: r.Seen, DecidedAt: r.Decided,
+	}, ok
+}

@@ -15,6 +15,7 @@ import (
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/bus/bustest"
 	"offhook.dev/libs/bus/embedded"
+	"offhook.dev/libs/core/calendar"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/hot"
@@ -134,12 +135,20 @@ func (s *stage) phone(i int, status presence.Status, origin presence.Origin, see
 	return r
 }
 
-// ready links the i-th person, whose line shows available and whom Teams shows so.
+// calendar says when a person is busy, out of office or elsewhere, as read at a time.
+func (s *stage) calendar(i int, seen time.Time, intervals ...calendar.Interval) {
+	s.t.Helper()
+	s.publish(wire.Calendar{Person: person(i), From: seen, To: seen.Add(36 * time.Hour), Intervals: intervals, SeenAt: seen})
+}
+
+// ready links the i-th person, whose line shows available, whom Teams shows so, and
+// whose calendar is empty.
 func (s *stage) ready(i int) presence.StatusReading {
 	s.t.Helper()
 	s.link(i, 1)
 	now := s.bus.Now()
 	s.teams(i, "Available", now)
+	s.calendar(i, now)
 	return s.phone(i, presence.Available, presence.Person, now, nil)
 }
 

@@ -21,12 +21,13 @@ type sweeps struct {
 type shard struct {
 	last    wire.Sweep
 	missing map[identity.User]wire.Sweep // zero: none that is known
+	// denied is the newest round, if Graph refused it as a whole.
+	denied *wire.Sweep
 }
 
-func (s *sweeps) set(sweep wire.Sweep) {
-	if !sweep.OK {
-		return // it says nothing about when anyone was read
-	}
+// set takes a sweep in. turned says that Graph has begun to refuse the shard, or has
+// ended to: everyone in it has to be looked at.
+func (s *sweeps) set(sweep wire.Sweep) (turned bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.shard == nil {
@@ -36,6 +37,14 @@ func (s *sweeps) set(sweep wire.Sweep) {
 		s.shard[sweep.Tenant] = map[string]shard{}
 	}
 	before := s.shard[sweep.Tenant][sweep.Shard]
+	if !sweep.OK { // it says nothing about when anyone was read
+		if sweep.Denied {
+			turned = before.denied == nil
+			before.denied = &sweep
+			s.shard[sweep.Tenant][sweep.Shard] = before
+		}
+		return turned
+	}
 	missing := map[identity.User]wire.Sweep{}
 	for _, user := range sweep.Failed {
 		read, longer := before.missing[user]
@@ -44,11 +53,12 @@ func (s *sweeps) set(sweep wire.Sweep) {
 		}
 		missing[user] = read
 	}
-	s.shard[sweep.Tenant][sweep.Shard] = shard{sweep, missing}
+	s.shard[sweep.Tenant][sweep.Shard] = shard{last: sweep, missing: missing}
+	return before.denied != nil
 }
 
-// of returns the newest sweep that read a person. Where the shards were cut anew,
-// the old ones are still in the stream.
+// of returns the newest sweep that read a person, or that Graph refused. Where the
+// shards were cut anew, the old ones are still in the stream.
 func (s *sweeps) of(who identity.Person) (presence.Sweep, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -61,18 +71,27 @@ func (s *sweeps) of(who identity.Person) (presence.Sweep, bool) {
 		if !missed {
 			sweep = shard.last
 		}
+		if shard.denied != nil {
+			sweep = *shard.denied
+		}
 		if sweep.Began.After(newest.Began) {
 			newest = sweep
 		}
 	}
-	return presence.Sweep{Began: newest.Began, Ended: newest.Ended, OK: true}, !newest.Began.IsZero()
+	return presence.Sweep{Began: newest.Began, Ended: newest.Ended, OK: newest.OK, Denied: newest.Denied}, !newest.Began.IsZero()
 }
 
 // followSweeps keeps the mirror current.
-func (m *Mapper) followSweeps(ctx context.Context, current func()) error {
+func (m *Mapper) followSweeps(ctx context.Context, moved *queue, current func()) error {
 	return m.bus.Follow(ctx, topology.Facts, []string{topology.Wildcard("m365.fact.sweep.<tenant>.<shard>")}, func(msg bus.Message) error {
-		if sweep, err := wire.DecodeSweep(msg.Data); err == nil {
-			m.sweeps.set(sweep)
+		sweep, err := wire.DecodeSweep(msg.Data)
+		if err != nil || !m.sweeps.set(sweep) {
+			return nil
+		}
+		for _, who := range m.links.People(sweep.Tenant) {
+			if wire.InShard(who.User, sweep.Shard) {
+				moved.add(who)
+			}
 		}
 		return nil
 	}, current)
