@@ -3,11 +3,13 @@ package api
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/options"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
 )
@@ -16,6 +18,9 @@ import (
 const (
 	kindPresence = "m365.fact.presence"
 	kindStatus   = "pbx.fact.status"
+	kindCall     = "pbx.fact.call"
+	// kindOptions is no fact: somebody asked for a status in Offhook.
+	kindOptions = "options"
 )
 
 // cause is the change that made a line show what it shows: the decision, what came
@@ -25,35 +30,68 @@ type cause struct {
 	decision *wire.Decision
 	outcome  *wire.Outcome
 	upheld   *wire.Decision
+	// told is what came of the wants for Teams last, and toldBy the decision behind it;
+	// both nil where Teams has nothing to do with it.
+	told   *wire.TeamsOutcome
+	toldBy *wire.Decision
+	paused time.Time // the end of the pause that is set now, or zero
+	// chosen is the status that was set in Offhook last, or nil.
+	chosen *presence.Chosen
 }
 
 // cause finds the change behind the newest decision. Decisions that want what is
 // wanted already lead to no want and no outcome; then an earlier one did.
 func (h history) cause(line identity.Line) cause {
-	c := cause{line: line}
-	if len(h.decisions) == 0 {
+	c := cause{line: line, decision: last(h.decisions)}
+	if c.decision == nil {
 		return c
 	}
-	newest := &h.decisions[len(h.decisions)-1]
-	c.decision = newest
-	if len(h.outcomes) == 0 {
-		return c
+	h.carriedOut(&c)
+	h.toldTeams(&c)
+	return c
+}
+
+// carriedOut finds what came of the decision, or of the earlier one that it upholds.
+func (h history) carriedOut(c *cause) {
+	o, newest := last(h.outcomes), c.decision
+	if o == nil {
+		return
 	}
-	last := &h.outcomes[len(h.outcomes)-1]
-	if last.Decision == newest.ID {
-		c.outcome = last
-		return c
+	if o.Decision == newest.ID {
+		c.outcome = o
+		return
 	}
-	want, ok := wantOf(*newest, line)
-	if !ok || last.Status != want.Status {
-		return c // not carried out yet
+	want, ok := wantOf(*newest, c.line)
+	if !ok || o.Status != want.Status {
+		return // not carried out yet
 	}
+	if behind := h.decision(o.Decision); behind != nil {
+		c.decision, c.outcome, c.upheld = behind, o, newest
+	}
+}
+
+// toldTeams finds what came of the wants for Teams, if they are of these decisions or
+// something of ours is wanted there still.
+func (h history) toldTeams(c *cause) {
+	o := last(h.teams)
+	if o == nil {
+		return
+	}
+	behind, newest := h.decision(o.Decision), last(h.decisions)
+	stands := newest.Teams != nil && !nothing(newest.Teams.Session, newest.Teams.Preferred)
+	if behind != nil && (behind == c.decision || behind == c.upheld || stands) {
+		c.told, c.toldBy = o, behind
+	}
+}
+
+// decision finds a decision, or nil.
+func (h history) decision(id string) *wire.Decision {
 	for i := range h.decisions {
-		if h.decisions[i].ID == last.Decision {
-			c.decision, c.outcome, c.upheld = &h.decisions[i], last, newest
+		if h.decisions[i].ID == id {
+			return &h.decisions[i]
 		}
 	}
-	return c
+	return nil
 }
 
 func wantOf(d wire.Decision, line identity.Line) (wire.Want, bool) {
@@ -65,43 +103,68 @@ func wantOf(d wire.Decision, line identity.Line) (wire.Want, bool) {
 	return wire.Want{}, false
 }
 
-// chain lists the steps with the delay of each.
+// chain lists the steps with the delay of each: first what led to what the line
+// shows, then what graph-writer did, which goes on at the same time.
 func (c cause) chain() []Step {
 	if c.decision == nil {
 		return nil
 	}
-	var steps []Step
-	add := func(s Step, at time.Time) {
-		if at.IsZero() {
-			return
-		}
-		s.At = at.UTC()
-		if n := len(steps); n > 0 {
-			s.MS = fineMS(at.Sub(steps[n-1].At))
-		}
-		steps = append(steps, s)
-	}
+	var steps steps
 	if e, ok := c.seen(); ok {
-		add(Step{Step: "seen", Service: seenBy(e), Fact: e.Value, Detail: strings.TrimSpace(e.Kind + " " + e.Origin)}, e.SeenAt)
+		steps.add(Step{Step: "seen", Service: seenBy(e), Fact: e.Value, Detail: strings.TrimSpace(e.Kind + " " + e.Origin)}, e.SeenAt)
 	}
 	decided := func(d *wire.Decision) {
-		add(Step{Step: "decided", Service: string(topology.PresenceMapper), Decision: d.ID, Detail: wanted(*d, c.line)}, d.At)
+		steps.add(Step{Step: "decided", Service: string(topology.PresenceMapper), Decision: d.ID, Detail: wanted(*d, c.line)}, d.At)
 	}
 	decided(c.decision)
 	if o := c.outcome; o != nil {
-		writer := string(topology.PBXWriter)
-		add(Step{Step: "received", Service: writer, Decision: o.Decision, Detail: "the want"}, o.ReceivedAt)
-		add(Step{Step: "asked", Service: writer, Decision: o.Decision, Detail: "system " + string(o.Line.System)}, o.BeganAt)
-		add(Step{Step: "answered", Service: writer, Outcome: o.Result.String(), Detail: result(*o)}, o.EndedAt)
+		steps.answered(topology.PBXWriter, o.Decision, "system "+string(o.Line.System), result(*o), o.Result, o.ReceivedAt, o.BeganAt, o.EndedAt)
 	}
 	if c.upheld != nil {
 		decided(c.upheld)
 	}
-	return steps
+	if o := c.told; o != nil {
+		if c.toldBy != c.decision && c.toldBy != c.upheld {
+			decided(c.toldBy)
+		}
+		steps.last = c.toldBy.At
+		steps.answered(topology.GraphWriter, o.Decision, "Microsoft Graph", resultOfTeams(*o), o.Result, o.ReceivedAt, o.BeganAt, o.EndedAt)
+	}
+	return steps.all
 }
 
-// seen is the newest fact of the kind that triggered the decision, else the newest.
+// steps is a chain in the making.
+type steps struct {
+	all  []Step
+	last time.Time // of the step that the next one follows, or zero
+}
+
+// add adds a step; one without a time has not happened.
+func (s *steps) add(step Step, at time.Time) {
+	if at.IsZero() {
+		return
+	}
+	step.At = at.UTC()
+	if !s.last.IsZero() {
+		step.MS = fineMS(at.Sub(s.last))
+	}
+	s.last = at
+	s.all = append(s.all, step)
+}
+
+// answered adds the steps of a writer.
+func (s *steps) answered(writer topology.Service, decision, whom, answer string, result wire.Result, received, began, ended time.Time) {
+	s.add(Step{Step: "received", Service: string(writer), Decision: decision, Detail: "the want"}, received)
+	s.add(Step{Step: "asked", Service: string(writer), Decision: decision, Detail: whom}, began)
+	s.add(Step{Step: "answered", Service: string(writer), Outcome: result.String(), Detail: answer}, ended)
+}
+
+// seen is what a choice made in Offhook rests on, else the newest fact of the kind that
+// triggered the decision, else the newest.
 func (c cause) seen() (wire.Evidence, bool) {
+	if c.byOrder() {
+		return wire.Evidence{Kind: kindOptions, Value: c.chosen.Status.String(), Origin: "set in Offhook", SeenAt: c.chosen.At}, true
+	}
 	var found wire.Evidence
 	for _, e := range c.decision.Evidence {
 		switch better, best := e.Kind == c.decision.Trigger, found.Kind == c.decision.Trigger; {
@@ -112,15 +175,32 @@ func (c cause) seen() (wire.Evidence, bool) {
 	return found, found.Kind != ""
 }
 
+// newest is the decision that is in force.
+func (c cause) newest() *wire.Decision { return cmp.Or(c.upheld, c.decision) }
+
+// byOrder says whether the decision rests on the status that was set in Offhook last: a
+// claim knows since when it is.
+func (c cause) byOrder() bool {
+	want, ok := wantOf(*c.decision, c.line)
+	if c.chosen == nil || !ok || want.Reason != presence.ByPerson.String() || c.chosen.Line != (identity.Line{}) && c.chosen.Line != c.line {
+		return false
+	}
+	return slices.ContainsFunc(c.decision.Claims, func(claim wire.Claim) bool {
+		return claim.Source == string(presence.ManualClaim) && claim.Status == c.chosen.Status && claim.Since.Equal(c.chosen.At)
+	})
+}
+
 // seenBy names the service that saw a fact.
 func seenBy(e wire.Evidence) string {
 	switch {
-	case e.Kind == kindStatus:
+	case e.Kind == kindOptions:
+		return string(topology.ControlAPI)
+	case e.Kind == kindStatus, e.Kind == kindCall:
 		return string(topology.PBXWriter)
-	case e.Origin == "notification":
+	case e.Kind == kindPresence && e.Origin == string(presence.Notification):
 		return string(topology.WebhookReceiver)
 	}
-	return string(topology.GraphPoller)
+	return string(topology.GraphPoller) // presences that were read, and calendars
 }
 
 func wanted(d wire.Decision, line identity.Line) string {
@@ -146,8 +226,37 @@ func result(o wire.Outcome) string {
 	return text
 }
 
-// sentence answers "why does 204 show dnd?".
+func resultOfTeams(o wire.TeamsOutcome) string {
+	text := "nothing of ours"
+	if t := toTeamsAfter(o); !nothing(t.Session, t.Preferred) {
+		text = t.String()
+	}
+	if o.Detail != "" {
+		text += ": " + o.Detail
+	}
+	return text
+}
+
+// sentence answers "why does 204 show dnd?", and says what Teams is made to show.
 func sentence(s Status, c cause, at time.Time) string {
+	text := sentenceOfLine(s, c, at)
+	t := s.ToTeams
+	if t == nil || nothing(t.Session, t.Preferred) {
+		return text
+	}
+	text += "; Teams is made to show " + t.String()
+	switch {
+	case t.Result == "":
+		return text + ", which is not carried out yet"
+	case t.Result != wire.Applied.String() && t.Result != wire.Already.String():
+		return text + ", in vain: " + cmp.Or(t.Detail, t.Result)
+	case t.Detail != "":
+		return text + " (" + t.Detail + ")"
+	}
+	return text
+}
+
+func sentenceOfLine(s Status, c cause, at time.Time) string {
 	verb, showing := "shows ", cmp.Or(s.Shown, "nothing known")
 	if !at.IsZero() {
 		verb = "showed "
@@ -181,17 +290,49 @@ func because(s Status, c cause) string {
 	default:
 		text = cmp.Or(s.Reason, "of no recorded reason")
 	}
-	var notes []string
-	if e, ok := c.seen(); ok && e.Origin != "" {
-		notes = append(notes, e.Origin)
+	if why, err := presence.ParseReason(c.newest().Reason); err == nil && reason == presence.Released && why != presence.NoReason && why != reason {
+		text += ": " + lower(why.Explanation())
 	}
-	if o := c.outcome; o != nil && o.Result == wire.Applied && !o.SeenAt.IsZero() {
-		notes = append(notes, fmt.Sprintf("%d ms from seen to applied", ms(o.EndedAt.Sub(o.SeenAt))))
+	if end := c.end(s); end != nil {
+		text += ", until " + end.Format(time.RFC3339)
 	}
-	if len(notes) > 0 {
+	if notes := c.notes(); len(notes) > 0 {
 		text += " (" + strings.Join(notes, ", ") + ")"
 	}
 	return text
+}
+
+// notes are how the cause became known, and how long the phone system took to show it.
+func (c cause) notes() []string {
+	var notes []string
+	e, _ := c.seen()
+	if e.Origin != "" {
+		notes = append(notes, e.Origin)
+	}
+	if o := c.outcome; o != nil && o.Result == wire.Applied && !o.SeenAt.IsZero() {
+		seen := o.SeenAt
+		if e.Kind == kindOptions {
+			seen = e.SeenAt
+		}
+		notes = append(notes, fmt.Sprintf("%d ms from seen to applied", ms(o.EndedAt.Sub(seen))))
+	}
+	return notes
+}
+
+// end is until when the reason is known to hold, or nil: the end of what stands in
+// the calendar, or of a pause.
+func (c cause) end(s Status) *time.Time {
+	switch {
+	case c.newest().Reason == presence.Paused.String() && c.paused.Before(options.Forever):
+		return moment(c.paused)
+	case strings.HasPrefix(s.Reason, string(presence.CalendarClaim)):
+		for _, claim := range s.Claims {
+			if claim.Source == string(presence.CalendarClaim) {
+				return claim.Until
+			}
+		}
+	}
+	return nil
 }
 
 // lower makes a whole sentence part of another.

@@ -44,13 +44,17 @@ func (e explainer) explain(ctx context.Context, tenant, name string, at time.Tim
 	if err != nil {
 		return nil, err
 	}
+	teams, err := e.teamsOutcomes(ctx, who, at)
+	if err != nil {
+		return nil, err
+	}
 	var all []Explanation
 	for _, line := range e.lines(who, decisions, at) {
 		outcomes, err := e.outcomes(ctx, who, line, at)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, e.line(who, line, history{decisions, outcomes}, at))
+		all = append(all, e.line(who, line, history{decisions, outcomes, teams}, at))
 	}
 	return all, nil
 }
@@ -67,19 +71,21 @@ func retention(stream topology.Stream) time.Duration {
 // errEnough ends a reading of history early.
 var errEnough = errors.New("enough")
 
-// decisions returns a person's decisions up to a moment, oldest first.
-func (e explainer) decisions(ctx context.Context, who identity.Person, at time.Time) ([]wire.Decision, error) {
-	var all []wire.Decision
-	err := e.bus.History(ctx, topology.Decisions, wire.DecisionSubject(who), func(msg bus.Message) error {
-		d, err := wire.DecodeDecision(msg.Data)
+// past reads what a subject holds up to a moment, oldest first. at says when a message
+// happened.
+func past[T any](ctx context.Context, e explainer, stream topology.Stream, subject string, upTo time.Time,
+	decode func([]byte) (T, error), at func(T) time.Time) ([]T, error) {
+	var all []T
+	err := e.bus.History(ctx, stream, subject, func(msg bus.Message) error {
+		each, err := decode(msg.Data)
 		if err != nil {
 			e.model.skip(msg, err)
 			return nil
 		}
-		if !at.IsZero() && d.At.After(at) {
+		if !upTo.IsZero() && at(each).After(upTo) {
 			return errEnough
 		}
-		all = append(all, d)
+		all = append(all, each)
 		return nil
 	})
 	if err != nil && !errors.Is(err, errEnough) {
@@ -88,27 +94,23 @@ func (e explainer) decisions(ctx context.Context, who identity.Person, at time.T
 	return all, nil
 }
 
+// decisions returns a person's decisions up to a moment, oldest first.
+func (e explainer) decisions(ctx context.Context, who identity.Person, at time.Time) ([]wire.Decision, error) {
+	return past(ctx, e, topology.Decisions, wire.DecisionSubject(who), at, wire.DecodeDecision,
+		func(d wire.Decision) time.Time { return d.At })
+}
+
 // outcomes returns what came of a person's wants for a line up to a moment.
 func (e explainer) outcomes(ctx context.Context, who identity.Person, line identity.Line, at time.Time) ([]wire.Outcome, error) {
-	var all []wire.Outcome
-	err := e.bus.History(ctx, topology.Outcomes, "outcome."+wire.LineKey(line), func(msg bus.Message) error {
-		o, err := wire.DecodeOutcome(msg.Data)
-		if err != nil {
-			e.model.skip(msg, err)
-			return nil
-		}
-		if !at.IsZero() && o.EndedAt.After(at) {
-			return errEnough
-		}
-		if o.Person == who {
-			all = append(all, o)
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, errEnough) {
-		return nil, err
-	}
-	return all, nil
+	all, err := past(ctx, e, topology.Outcomes, "outcome."+wire.LineKey(line), at, wire.DecodeOutcome,
+		func(o wire.Outcome) time.Time { return o.EndedAt })
+	return slices.DeleteFunc(all, func(o wire.Outcome) bool { return o.Person != who }), err
+}
+
+// teamsOutcomes returns what came of the wants for a person's Teams up to a moment.
+func (e explainer) teamsOutcomes(ctx context.Context, who identity.Person, at time.Time) ([]wire.TeamsOutcome, error) {
+	return past(ctx, e, topology.Outcomes, wire.TeamsOutcomeSubject(who), at, wire.DecodeTeamsOutcome,
+		func(o wire.TeamsOutcome) time.Time { return o.EndedAt })
 }
 
 // lines are those linked now, or for a moment in the past those that the decision
@@ -138,6 +140,10 @@ func (e explainer) line(who identity.Person, line identity.Line, h history, at t
 		x.Status = h.status(e.model.named(who, line), line, at)
 	}
 	why := h.cause(line)
+	now, chosen := e.model.options.Of(who)
+	if why.chosen = chosen; at.IsZero() {
+		why.paused = now.PausedUntil
+	}
 	x.Chain = append(x.Chain, why.chain()...)
 	x.Sentence = sentence(x.Status, why, at)
 	return x
@@ -147,13 +153,16 @@ func (e explainer) line(who identity.Person, line identity.Line, h history, at t
 type history struct {
 	decisions []wire.Decision
 	outcomes  []wire.Outcome
+	teams     []wire.TeamsOutcome
 }
 
 // status is what was so at a moment, as far as the history tells.
 func (h history) status(s Status, line identity.Line, at time.Time) Status {
-	if n := len(h.decisions); n > 0 {
-		s.decided(h.decisions[n-1], line)
+	decision := last(h.decisions)
+	if decision != nil {
+		s.decided(*decision, line)
 	}
+	s.ToTeams = toTeams(decision, last(h.teams))
 	for _, o := range slices.Backward(h.outcomes) {
 		shown := o.Before
 		if o.Result == wire.Applied || o.Result == wire.Already {
@@ -170,6 +179,14 @@ func (h history) status(s Status, line identity.Line, at time.Time) Status {
 		}
 	}
 	return s
+}
+
+// last is the last of all, or nil.
+func last[T any](all []T) *T {
+	if len(all) == 0 {
+		return nil
+	}
+	return &all[len(all)-1]
 }
 
 // teamsOf is the newest Teams value that a decision rested on, or nil.

@@ -13,33 +13,53 @@ import (
 const matchesListed = 10
 
 // find returns the linked people that a name means, everybody for "", of one tenant
-// or of all (""). A name is an object id, a UPN or mail address, an extension
-// ("204", or "204@hq" where several systems have one), or the local part of a UPN or
-// mail address; the first of these kinds that matches counts.
+// or of all ("").
 func (m *model) find(tenant, name string) ([]identity.Person, error) {
-	var of identity.Tenant
-	if tenant != "" {
-		var err error
-		if of, err = identity.ParseTenant(tenant); err != nil {
-			return nil, problem(fault.Invalid, CodeRequest, err.Error(), "tenant", "give the id of a tenant as in the configuration")
-		}
+	of, err := inTenant(tenant)
+	if err != nil {
+		return nil, err
 	}
 	if name == "" {
 		return m.links.People(of), nil
 	}
-	found := m.matches(of, name)
-	switch {
-	case len(found) == 0:
-		return nil, problem(fault.NotFound, CodeUserUnknown, fmt.Sprintf("no user or extension is called %q", name), "user",
-			"give an object id, a UPN or mail address, the part of it before the @, or an extension such as 204 or 204@hq; `offhook status` lists all")
-	case len(found) > 1:
-		return nil, problem(fault.Conflict, CodeUserAmbiguous, fmt.Sprintf("%q matches %d: %s", name, len(found), m.describe(found)), "user",
-			"give the UPN, or the extension with its system as in 204@hq, or name the tenant")
-	case len(m.links.Of(found[0])) == 0:
-		return nil, problem(fault.NotFound, CodeUserUnlinked, fmt.Sprintf("%s has no extension", m.describe(found)), "user",
+	who, err := m.one(of, name)
+	if err != nil {
+		return nil, err
+	}
+	if len(m.links.Of(who)) == 0 {
+		return nil, problem(fault.NotFound, CodeUserUnlinked, fmt.Sprintf("%s has no extension", m.describe([]identity.Person{who})), "user",
 			"give an extension the user's mail address, or pair them under tenants.links in the configuration")
 	}
-	return found, nil
+	return []identity.Person{who}, nil
+}
+
+// inTenant reads the id of a tenant, or "" for all.
+func inTenant(tenant string) (identity.Tenant, error) {
+	if tenant == "" {
+		return "", nil
+	}
+	of, err := identity.ParseTenant(tenant)
+	if err != nil {
+		return "", problem(fault.Invalid, CodeRequest, err.Error(), "tenant", "give the id of a tenant as in the configuration")
+	}
+	return of, nil
+}
+
+// one returns the one person, linked or not, that a name means. A name is an object
+// id, a UPN or mail address, an extension ("204", or "204@hq" where several systems
+// have one), or the local part of a UPN or mail address; the first of these kinds that
+// matches counts.
+func (m *model) one(of identity.Tenant, name string) (identity.Person, error) {
+	found := m.matches(of, name)
+	switch len(found) {
+	case 0:
+		return identity.Person{}, problem(fault.NotFound, CodeUserUnknown, fmt.Sprintf("no user or extension is called %q", name), "user",
+			"give an object id, a UPN or mail address, the part of it before the @, or an extension such as 204 or 204@hq; `offhook status` lists all")
+	case 1:
+		return found[0], nil
+	}
+	return identity.Person{}, problem(fault.Conflict, CodeUserAmbiguous, fmt.Sprintf("%q matches %d: %s", name, len(found), m.describe(found)), "user",
+		"give the UPN, or the extension with its system as in 204@hq, or name the tenant")
 }
 
 // matches returns who the strongest kind of name means, in a stable order.

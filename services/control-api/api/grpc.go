@@ -59,6 +59,9 @@ func (s service) ListStatus(_ context.Context, r *controlv1.ListStatusRequest) (
 	if err != nil {
 		return nil, grpcError(err)
 	}
+	if r.GetStale() {
+		people = s.model.stale(people)
+	}
 	answer := &controlv1.ListStatusResponse{}
 	for _, each := range s.model.list(people) {
 		answer.Entries = append(answer.Entries, statusOut(each))
@@ -115,7 +118,7 @@ func (s service) Watch(r *controlv1.WatchRequest, out grpc.ServerStreamingServer
 			}
 			c := e.change
 			if err := out.Send(&controlv1.WatchResponse{Status: statusOut(c.Status), Result: c.Result, Detail: c.Detail,
-				LatencyMs: c.LatencyMS, Trace: c.Trace, At: timestamppb.New(c.At), Before: c.Before}); err != nil {
+				LatencyMs: c.LatencyMS, Trace: c.Trace, At: timestamppb.New(c.At), Before: c.Before, Side: c.Side}); err != nil {
 				return err
 			}
 		}
@@ -133,6 +136,9 @@ func statusOut(s Status) *controlv1.StatusEntry {
 	if t := s.Teams; t != nil {
 		m.Teams = &controlv1.Teams{Availability: t.Availability, Activity: t.Activity, AgeMs: t.AgeMS}
 	}
+	if t := s.ToTeams; t != nil {
+		m.ToTeams = &controlv1.ToTeams{Session: t.Session, Preferred: t.Preferred, Until: timestamp(t.Until), Result: t.Result, Detail: t.Detail}
+	}
 	return m
 }
 
@@ -149,6 +155,8 @@ func grpcError(err error) error {
 	switch {
 	case p.Code == CodeSlow:
 		code = codes.ResourceExhausted
+	case p.Code == CodeChanged:
+		code = codes.Aborted
 	case p.kind == fault.Invalid:
 		code = codes.InvalidArgument
 	case p.kind == fault.NotFound:

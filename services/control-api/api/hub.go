@@ -80,30 +80,30 @@ func errSlow() *Problem {
 }
 
 // outcome passes an outcome on, if it is news and one of those worth telling.
-func (h *hub) outcome(ctx context.Context, sequence uint64, o wire.Outcome, news bool) {
-	told := news && isChange(o)
-	if told && h.watched(o.Person) {
+func (h *hub) outcome(ctx context.Context, sequence uint64, o outcome, news bool) {
+	told := news && o.isChange()
+	if told && h.watched(o.person()) {
 		h.catchUp(ctx, o)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.last = sequence
 	if told {
-		h.send(o.Person, func() event { return event{sequence, h.model.changed(o)} })
+		h.send(o.person(), func() event { return event{sequence, h.model.changed(o)} })
 	}
 }
 
 // catchUp makes sure that the decision behind an outcome is known: it was stored
 // before, but comes on another stream.
-func (h *hub) catchUp(ctx context.Context, o wire.Outcome) {
-	if d, ok := h.model.decision(o.Person); ok && d.ID == o.Decision {
+func (h *hub) catchUp(ctx context.Context, o outcome) {
+	if d, ok := h.model.decision(o.person()); ok && d.ID == o.decision() {
 		return
 	}
-	msg, err := h.bus.Last(ctx, topology.Decisions, wire.DecisionSubject(o.Person))
+	msg, err := h.bus.Last(ctx, topology.Decisions, wire.DecisionSubject(o.person()))
 	if err != nil {
 		return // the change is told without its claims
 	}
-	if d, err := wire.DecodeDecision(msg.Data); err == nil && d.ID == o.Decision {
+	if d, err := wire.DecodeDecision(msg.Data); err == nil && d.ID == o.decision() {
 		h.model.foldDecision(d)
 	}
 }
@@ -154,49 +154,11 @@ func (h *hub) send(who identity.Person, make func() event) {
 	}
 }
 
-// isChange says whether an outcome changed or refused something.
-func isChange(o wire.Outcome) bool {
-	switch o.Result {
-	case wire.Applied:
-		return o.Before != o.Status
-	case wire.RefusedPerson, wire.RefusedLink, wire.RefusedTenant, wire.Unsupported, wire.Failed:
-		return true
-	}
-	return false
-}
-
-// changed describes an outcome. Claims and the Teams value are those that the
-// decision behind it rested on; they are left out where that is not the newest.
-func (m *model) changed(o wire.Outcome) Change {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	c := Change{
-		Status: m.named(o.Person, o.Line), At: o.EndedAt.UTC(), Before: o.Before.String(),
-		Result: o.Result.String(), Detail: o.Detail, Trace: o.Trace,
-	}
-	if d, ok := m.decisions[o.Person]; ok && d.ID == o.Decision {
-		c.decided(d, o.Line)
-		c.Teams = teamsOf(d, m.now())
-		if r, ok := m.teams[o.Person]; ok && c.Teams == nil {
-			c.Teams = &Teams{Availability: r.Availability, Activity: r.Activity, AgeMS: ms(m.now().Sub(m.confirmed(o.Person, r)))}
-		}
-	}
-	c.Wanted, c.Reason = o.Status.String(), o.Reason
-	c.Shown = o.Before.String()
-	if o.Result == wire.Applied {
-		c.Shown = o.Status.String()
-	}
-	if !o.SeenAt.IsZero() {
-		c.LatencyMS = fineMS(o.EndedAt.Sub(o.SeenAt))
-	}
-	return c
-}
-
 // chosen describes a person's choice.
 func (m *model) chosen(who identity.Person, now, before presence.StatusReading) Change {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	c := Change{Status: m.status(who, now.Line), At: now.SeenAt.UTC(), Before: before.Status.String(), Result: ResultChosen,
+	c := Change{Status: m.status(who, now.Line), At: now.SeenAt.UTC(), Side: SidePBX, Before: before.Status.String(), Result: ResultChosen,
 		Detail: "a person chose it on the phone system"}
 	c.Shown, c.AgeMS = now.Status.String(), ms(m.now().Sub(now.SeenAt))
 	return c

@@ -81,15 +81,20 @@ func (l *backlog) keep(ctx context.Context, b *bus.Bus, every time.Duration, fai
 func observe(meter metric.Meter, m *model, l *backlog) (metric.Registration, error) {
 	age, err1 := meter.Float64ObservableGauge("offhook_presence_age", metric.WithUnit("s"),
 		metric.WithDescription("Since the last good sweep of a tenant's stalest shard began."))
+	stale, err4 := meter.Int64ObservableGauge("offhook_presence_stale",
+		metric.WithDescription("Users whose Teams presence was last confirmed more than three sweeps ago."))
 	parked, err2 := meter.Int64ObservableGauge("offhook_parked", metric.WithDescription("Messages set aside for a person."))
 	pending, err3 := meter.Int64ObservableGauge("offhook_consumer_pending",
 		metric.WithDescription("Messages that a consumer has not dealt with yet, delivered or not."))
-	if err := errors.Join(err1, err2, err3); err != nil {
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return nil, err
 	}
 	return meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		for tenant, d := range m.presenceAges() {
 			o.ObserveFloat64(age, d.Seconds(), metric.WithAttributes(attribute.String("tenant", string(tenant))))
+		}
+		for tenant, n := range m.staleness() {
+			o.ObserveInt64(stale, int64(n), metric.WithAttributes(attribute.String("tenant", string(tenant))))
 		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -101,5 +106,5 @@ func observe(meter metric.Meter, m *model, l *backlog) (metric.Registration, err
 			o.ObserveInt64(pending, int64(n), metric.WithAttributes(attribute.String("stream", c.stream), attribute.String("consumer", c.name)))
 		}
 		return nil
-	}, age, parked, pending)
+	}, age, stale, parked, pending)
 }

@@ -11,6 +11,8 @@ import (
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/links"
+	"offhook.dev/libs/options"
+	"offhook.dev/libs/subscription"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
 )
@@ -19,7 +21,10 @@ import (
 type model struct {
 	log   *slog.Logger
 	links *links.Mirror
-	now   func() time.Time // broker time
+	// options are in force: a tenant's, a group's and a user's over the configuration's.
+	options *options.Mirror
+	tenants map[identity.Tenant]Tenant
+	now     func() time.Time // broker time
 
 	mu        sync.RWMutex // guards what follows
 	users     map[identity.Person]user
@@ -27,18 +32,21 @@ type model struct {
 	shown     map[identity.Line]presence.StatusReading
 	decisions map[identity.Person]wire.Decision
 	outcomes  map[identity.Line]wire.Outcome
+	toTeams   map[identity.Person]wire.TeamsOutcome
 	sweeps    map[identity.Tenant]map[string]wire.Sweep // the last good one of each shard
+
+	lanes subscription.Lanes
 }
 
 // user is what is kept of the directory: names to find people by.
 type user struct{ upn, mail, name string }
 
-func newModel(log *slog.Logger, mirror *links.Mirror, now func() time.Time) *model {
+func newModel(log *slog.Logger, mirror *links.Mirror, optioned *options.Mirror, tenants map[identity.Tenant]Tenant, now func() time.Time) *model {
 	return &model{
-		log: log, links: mirror, now: now,
+		log: log, links: mirror, options: optioned, tenants: tenants, now: now,
 		users: map[identity.Person]user{}, teams: map[identity.Person]presence.TeamsReading{},
 		shown: map[identity.Line]presence.StatusReading{}, decisions: map[identity.Person]wire.Decision{},
-		outcomes: map[identity.Line]wire.Outcome{}, sweeps: map[identity.Tenant]map[string]wire.Sweep{},
+		outcomes: map[identity.Line]wire.Outcome{}, toTeams: map[identity.Person]wire.TeamsOutcome{}, sweeps: map[identity.Tenant]map[string]wire.Sweep{},
 	}
 }
 
@@ -58,6 +66,7 @@ func (m *model) foldDirectory(msg bus.Message) {
 	if u.Gone {
 		delete(m.users, u.Person)
 		delete(m.teams, u.Person)
+		delete(m.toTeams, u.Person)
 		return
 	}
 	m.users[u.Person] = user{upn: u.UPN, mail: u.Mail, name: u.DisplayName}
@@ -116,10 +125,14 @@ func (m *model) foldDecision(d wire.Decision) {
 	m.decisions[d.Person] = d
 }
 
-func (m *model) foldOutcome(o wire.Outcome) {
+func (m *model) foldOutcome(o outcome) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.outcomes[o.Line] = o
+	if o.teams != nil {
+		m.toTeams[o.teams.Person] = *o.teams
+	} else {
+		m.outcomes[o.line.Line] = *o.line
+	}
 }
 
 // decision returns a person's newest decision.
@@ -178,8 +191,8 @@ func (m *model) follow(ctx context.Context, b *bus.Bus, filled func(topology.Str
 			}
 			m.foldDecision(d)
 		}),
-		mirror(topology.Outcomes, []string{topology.Wildcard("outcome.<system>.<ext>")}, func(msg bus.Message, full bool) {
-			o, err := wire.DecodeOutcome(msg.Data)
+		mirror(topology.Outcomes, outcomes(), func(msg bus.Message, full bool) {
+			o, err := decodeOutcome(msg.Subject, msg.Data)
 			if err != nil {
 				m.skip(msg, err)
 				return

@@ -11,6 +11,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
+	"offhook.dev/libs/options"
 	"offhook.dev/libs/run"
 )
 
@@ -19,31 +20,43 @@ func TestTheDescriptionHasTheRoutesAndFieldsThatThereAre(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	served := map[string][]string{"/api/v1/openapi.json": nil}
+	served := map[string][]string{"GET /api/v1/openapi.json": nil}
 	for _, r := range (&rest{}).routes() {
-		served[r.path] = r.parameters
+		for _, m := range r.methods {
+			served[m.name+" "+r.path] = m.parameters
+		}
 	}
 	for path, item := range doc.Paths.Map() {
-		parameters, known := served[path]
-		delete(served, path)
-		if !known || item.Get == nil || len(item.Operations()) != 1 {
-			t.Errorf("%s is described, and not served so", path)
-			continue
-		}
-		var described []string
-		for _, p := range item.Get.Parameters {
-			if p.Value.In == "query" {
-				described = append(described, p.Value.Name)
+		for method, operation := range item.Operations() {
+			parameters, known := served[method+" "+path]
+			delete(served, method+" "+path)
+			if !known {
+				t.Errorf("%s %s is described, and not served", method, path)
+				continue
 			}
-		}
-		if !slices.Equal(described, parameters) {
-			t.Errorf("%s: parameters %v described, %v served", path, described, parameters)
+			var described []string
+			for _, p := range operation.Parameters {
+				if p.Value.In == "query" {
+					described = append(described, p.Value.Name)
+				}
+				if p.Value.In == "path" && !strings.Contains(path, "{"+p.Value.Name+"}") {
+					t.Errorf("%s %s: there is no %s in the path", method, path, p.Value.Name)
+				}
+			}
+			if !slices.Equal(described, parameters) {
+				t.Errorf("%s %s: parameters %v described, %v served", method, path, described, parameters)
+			}
 		}
 	}
 	if len(served) > 0 {
 		t.Errorf("not described: %v", served)
 	}
-	for name, value := range map[string]any{"Status": Status{}, "Claim": Claim{}, "Teams": Teams{}, "Change": Change{}, "Explanation": Explanation{}, "Step": Step{}, "Problem": Problem{}} {
+	if err := doc.Validate(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for name, value := range map[string]any{"Status": Status{}, "Claim": Claim{}, "Teams": Teams{}, "Change": Change{}, "Explanation": Explanation{}, "Step": Step{}, "Problem": Problem{},
+		"ToTeams": ToTeams{}, "OptionsEntry": OptionsEntry{}, "EffectiveOption": EffectiveOption{}, "Choice": Choice{}, "Pause": Pause{},
+		"Options": options.Record{}, "Manual": options.Manual{}, "Chosen": options.Chosen{}} {
 		schema := doc.Components.Schemas[name].Value
 		var described []string
 		for field := range schema.Properties {
@@ -67,7 +80,7 @@ func fields(of reflect.Type) (all, always []string) {
 		}
 		name, options, _ := strings.Cut(tag, ",")
 		all = append(all, name)
-		if options != "omitempty" {
+		if options != "omitempty" && options != "omitzero" {
 			always = append(always, name)
 		}
 	}
@@ -88,13 +101,19 @@ func TestTheDescriptionIsServed(t *testing.T) {
 func TestBeforeTheModelIsFilledEveryQuestionIsAnsweredNotYet(t *testing.T) {
 	a := &rest{ready: make(chan struct{})}
 	for _, r := range a.routes() {
-		w := httptest.NewRecorder()
-		a.handler(run.NewHealth()).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1"+r.path, nil))
-		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), CodeStarting) {
-			t.Errorf("%s: %d %s", r.path, w.Code, w.Body)
+		for _, m := range r.methods {
+			w := httptest.NewRecorder()
+			a.handler(run.NewHealth()).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), m.name, "http://127.0.0.1"+r.path, nil))
+			if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), CodeStarting) {
+				t.Errorf("%s %s: %d %s", m.name, r.path, w.Code, w.Body)
+			}
 		}
 	}
-	if _, err := (service{rest: a}).ListStatus(t.Context(), nil); err == nil || !strings.Contains(err.Error(), CodeStarting) {
-		t.Errorf("over gRPC: %v", err)
+	_, status := (service{rest: a}).ListStatus(t.Context(), nil)
+	_, pause := (service{rest: a}).PutPause(t.Context(), nil)
+	for _, err := range []error{status, pause} {
+		if err == nil || !strings.Contains(err.Error(), CodeStarting) {
+			t.Errorf("over gRPC: %v", err)
+		}
 	}
 }

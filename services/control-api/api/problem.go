@@ -37,6 +37,10 @@ const (
 	CodeHost          = "OH-API-HOST"           // not a loopback host
 	CodeOrigin        = "OH-API-ORIGIN"         // a page of another origin
 	CodePath          = "OH-API-PATH"           // no such path or method
+	CodeBody          = "OH-API-BODY"           // what was sent cannot be read
+	CodeTenantUnknown = "OH-API-TENANT-UNKNOWN" // no tenant of that id is configured
+	CodeOptions       = "OH-API-OPTIONS"        // the options or the choice cannot be so
+	CodeChanged       = "OH-API-CHANGED"        // somebody else changed it meanwhile
 )
 
 func problem(kind fault.Kind, code, what, where, fix string) *Problem {

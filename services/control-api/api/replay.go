@@ -8,7 +8,6 @@ import (
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/topology"
-	"offhook.dev/libs/wire"
 )
 
 // missed calls do for the changes among the outcomes after sequence `after` up to
@@ -21,7 +20,7 @@ func missed(ctx context.Context, b *bus.Bus, m *model, w *watcher, after, upTo u
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	consumer, err := b.JetStream().OrderedConsumer(ctx, string(topology.Outcomes), jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{topology.Wildcard("outcome.<system>.<ext>")},
+		FilterSubjects: outcomes(),
 		DeliverPolicy:  jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
 	})
 	if err != nil {
@@ -50,7 +49,7 @@ func missed(ctx context.Context, b *bus.Bus, m *model, w *watcher, after, upTo u
 		if sequence > upTo {
 			return nil
 		}
-		if o, err := wire.DecodeOutcome(msg.Data()); err == nil && isChange(o) && w.wants(o.Person) {
+		if o, err := decodeOutcome(msg.Subject(), msg.Data()); err == nil && o.isChange() && w.wants(o.person()) {
 			if err := do(event{sequence, m.changed(o)}); err != nil {
 				return err
 			}

@@ -1,11 +1,13 @@
 package api
 
 import (
+	"cmp"
 	_ "embed"
 	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,24 +27,31 @@ const answerTimeout = 30 * time.Second
 type rest struct {
 	model   *model
 	explain explainer
+	options keeper
 	hub     *hub
 	ready   <-chan struct{} // closed when the read model is filled
 	ping    time.Duration
 }
 
-// route is one path of the API with the parameters it takes.
+// route is one path of the API with what can be done there.
 type route struct {
-	path       string
+	path    string
+	methods []method
+}
+
+// method is one thing that can be done, with the query parameters it takes.
+type method struct {
+	name       string // GET also means HEAD
 	parameters []string
 	serve      func(http.ResponseWriter, *http.Request) error
 }
 
 func (a *rest) routes() []route {
-	return []route{
-		{"/api/v1/status", []string{"user", "tenant"}, a.serveStatus},
-		{"/api/v1/explain", []string{"user", "tenant", "at"}, a.serveExplain},
-		{"/api/v1/watch", []string{"user", "tenant"}, a.serveWatch},
-	}
+	return append([]route{
+		{"/api/v1/status", []method{{"GET", []string{"user", "tenant", "stale"}, a.serveStatus}}},
+		{"/api/v1/explain", []method{{"GET", []string{"user", "tenant", "at"}, a.serveExplain}}},
+		{"/api/v1/watch", []method{{"GET", []string{"user", "tenant"}, a.serveWatch}}},
+	}, a.optionRoutes()...)
 }
 
 // handler is the whole HTTP surface.
@@ -54,10 +63,16 @@ func (a *rest) handler(health *run.Health) http.Handler {
 		_, _ = w.Write(openapi) // the client may be gone
 	})
 	for _, each := range a.routes() {
-		mux.HandleFunc("GET "+each.path, a.checked(each))
+		var allowed []string
+		for _, m := range each.methods {
+			mux.HandleFunc(m.name+" "+each.path, a.checked(m))
+			if allowed = append(allowed, m.name); m.name == "GET" {
+				allowed = append(allowed, "HEAD")
+			}
+		}
 		mux.HandleFunc(each.path, func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Allow", "GET, HEAD")
-			writeProblem(w, problem(fault.Unsupported, CodePath, "the method "+r.Method+" is not supported here", r.URL.Path, "use GET"))
+			w.Header().Set("Allow", strings.Join(allowed, ", "))
+			writeProblem(w, problem(fault.Unsupported, CodePath, "the method "+r.Method+" is not supported here", r.URL.Path, "use "+strings.Join(allowed, " or ")))
 		})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -68,7 +83,7 @@ func (a *rest) handler(health *run.Health) http.Handler {
 
 // checked refuses what no route should have to look at: a model that is not filled
 // yet, and parameters that are unknown or given twice.
-func (a *rest) checked(to route) http.HandlerFunc {
+func (a *rest) checked(to method) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-a.ready:
@@ -99,7 +114,7 @@ func checkParameters(raw string, known []string) error {
 	for name, values := range query {
 		switch {
 		case !slices.Contains(known, name):
-			return problem(fault.Invalid, CodeRequest, "the parameter "+name+" is unknown", name, "use "+strings.Join(known, ", "))
+			return problem(fault.Invalid, CodeRequest, "the parameter "+name+" is unknown", name, "use "+cmp.Or(strings.Join(known, ", "), "none"))
 		case len(values) > 1:
 			return problem(fault.Invalid, CodeRequest, "the parameter "+name+" is given twice", name, "give it once")
 		}
@@ -112,8 +127,27 @@ func (a *rest) serveStatus(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	stale, err := yes(r, "stale")
+	if err != nil {
+		return err
+	}
+	if stale {
+		people = a.model.stale(people)
+	}
 	writeJSON(w, a.model.list(people))
 	return nil
+}
+
+// yes reads a parameter that is true, false or left out.
+func yes(r *http.Request, name string) (bool, error) {
+	switch text := r.FormValue(name); text {
+	case "", "false":
+		return false, nil
+	case "true":
+		return true, nil
+	default:
+		return false, problem(fault.Invalid, CodeRequest, strconv.Quote(text)+" is neither true nor false", name, "give "+name+"=true, or leave it out")
+	}
 }
 
 func (a *rest) serveExplain(w http.ResponseWriter, r *http.Request) error {

@@ -15,7 +15,10 @@ import (
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/links"
+	"offhook.dev/libs/options"
 	"offhook.dev/libs/run"
 	"offhook.dev/libs/store"
 	"offhook.dev/libs/topology"
@@ -28,6 +31,8 @@ const stopTimeout = 5 * time.Second
 type Options struct {
 	Listen     string // HTTP: "127.0.0.1:8080"; loopback only
 	GRPCListen string // gRPC: "127.0.0.1:9090"; loopback only
+	// Tenants is what the configuration says of each tenant; options are kept for no other.
+	Tenants map[identity.Tenant]Tenant
 	// OnListening, unless nil, is told the addresses before anything is served.
 	OnListening func(http, grpc string)
 	// Ping is how often an idle watch gets a comment, so that proxies keep it; 0: 15 s.
@@ -35,6 +40,15 @@ type Options struct {
 	// Backlog is how often the broker is asked for what waits; 0: 15 s.
 	Backlog time.Duration
 }
+
+// Tenant is what the configuration says of a tenant.
+type Tenant struct {
+	Options presence.Options
+	Sweep   time.Duration // from the begin of one presence sweep to that of the next; 0: 10 s
+}
+
+// sweep is Sweep with its default.
+func (t Tenant) sweep() time.Duration { return cmp.Or(t.Sweep, 10*time.Second) }
 
 // Run runs the service until ctx ends or something breaks. It serves at once;
 // until the read model is filled every question gets OH-API-STARTING.
@@ -53,8 +67,21 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	if err != nil {
 		return err
 	}
+	lanes, err := store.Open(ctx, deps.Bus.JetStream(), topology.Lanes)
+	if err != nil {
+		return err
+	}
+	optioned, err := store.Open(ctx, deps.Bus.JetStream(), topology.Options)
+	if err != nil {
+		return err
+	}
+	memory, err := store.Open(ctx, deps.Bus.JetStream(), topology.Memory)
+	if err != nil {
+		return err
+	}
 	mirror := links.NewMirror()
-	m := newModel(deps.Log, mirror, deps.Bus.Now)
+	chosen := options.NewMirror(base(opts.Tenants), deps.Log)
+	m := newModel(deps.Log, mirror, chosen, opts.Tenants, deps.Bus.Now)
 	changes := newHub(m, deps.Bus)
 	waiting := &backlog{}
 	registration, err := observe(deps.Meter, m, waiting)
@@ -64,8 +91,12 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	defer func() { _ = registration.Unregister() }()
 
 	filling := newFilling(deps.Health)
-	a := &rest{model: m, explain: explainer{m, deps.Bus}, hub: changes, ready: filling.done, ping: cmp.Or(opts.Ping, 15*time.Second)}
+	a := &rest{
+		model: m, explain: explainer{m, deps.Bus}, options: keeper{m, optioned, memory, deps.Bus.Now}, hub: changes,
+		ready: filling.done, ping: cmp.Or(opts.Ping, 15*time.Second),
+	}
 	rpcServer, alive := newGRPC(a)
+	deps.Log.Info("listening", "http", web.Addr().String(), "grpc", rpc.Addr().String())
 	if opts.OnListening != nil {
 		opts.OnListening(web.Addr().String(), rpc.Addr().String())
 	}
@@ -73,12 +104,16 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	outer := ctx // tells an end that was asked for from one part stopping the others
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return run.Ended(ctx, mirror.Run(ctx, linked, nil)) })
-	g.Go(func() error {
-		if mirror.Current(ctx) == nil {
-			filling.filled(string(topology.Links))
-		}
-		return nil
-	})
+	g.Go(func() error { return run.Ended(ctx, chosen.Run(ctx, optioned, nil)) })
+	g.Go(func() error { return run.Ended(ctx, m.lanes.Run(ctx, lanes)) })
+	for bucket, current := range map[topology.Bucket]func(context.Context) error{topology.Links: mirror.Current, topology.Options: chosen.Current} {
+		g.Go(func() error {
+			if current(ctx) == nil {
+				filling.filled(string(bucket))
+			}
+			return nil
+		})
+	}
 	for _, follow := range m.follow(ctx, deps.Bus, func(s topology.Stream) { filling.filled(string(s)) }, changes) {
 		g.Go(func() error { return run.Ended(ctx, follow()) })
 	}
@@ -101,6 +136,15 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	return run.Ended(outer, g.Wait())
 }
 
+// base is what the configuration says of a person.
+func base(tenants map[identity.Tenant]Tenant) func(identity.Person) presence.Options {
+	configured := map[identity.Tenant]presence.Options{}
+	for id, t := range tenants {
+		configured[id] = t.Options
+	}
+	return options.Base(configured)
+}
+
 // filling counts the mirrors that are filled.
 type filling struct {
 	health *run.Health
@@ -117,7 +161,9 @@ func newFilling(h *run.Health) *filling {
 	for _, part := range []topology.Stream{topology.Directory, topology.Facts, topology.Decisions, topology.Outcomes} {
 		f.left[string(part)] = true
 	}
-	f.left[string(topology.Links)] = true
+	for _, bucket := range []topology.Bucket{topology.Links, topology.Options} {
+		f.left[string(bucket)] = true
+	}
 	h.Set(readyPart, errors.New("still reading what is known"))
 	return f
 }

@@ -37,17 +37,29 @@ func byLine(a, b identity.Line) int {
 // status describes one line. m.mu is held.
 func (m *model) status(who identity.Person, line identity.Line) Status {
 	s := m.named(who, line)
+	s.Lane = m.lanes.On(who)
 	now := m.now()
 	if shown, seen := m.shownNow(line); shown != presence.Unset {
 		s.Shown, s.AgeMS = shown.String(), ms(now.Sub(seen))
 	}
+	var decision *wire.Decision
 	if d, ok := m.decisions[who]; ok {
+		decision = &d
 		s.decided(d, line)
 	}
+	s.ToTeams = m.toTeamsNow(who, decision)
 	if r, ok := m.teams[who]; ok {
 		s.Teams = &Teams{Availability: r.Availability, Activity: r.Activity, AgeMS: ms(now.Sub(m.confirmed(who, r)))}
 	}
 	return s
+}
+
+// toTeamsNow is what Teams should show of a person now. m.mu is held.
+func (m *model) toTeamsNow(who identity.Person, d *wire.Decision) *ToTeams {
+	if o, ok := m.toTeams[who]; ok {
+		return toTeams(d, &o)
+	}
+	return toTeams(d, nil)
 }
 
 // named is a Status with nothing but the names. m.mu is held.

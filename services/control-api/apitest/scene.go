@@ -107,3 +107,38 @@ func (c Change) Messages() []wire.Message {
 		Reason: presence.ByTeams.String(), Decision: id, SeenAt: c.At, ReceivedAt: after(6), BeganAt: after(7), EndedAt: after(34), Trace: "0af7651916cd43dd8448eb211c80319c",
 	})
 }
+
+// Call is a call on the phone on its way to Teams: seen, decided, written to Graph.
+type Call struct {
+	Who    identity.Person
+	Line   identity.Line
+	N      int       // numbers decisions
+	At     time.Time // seen; decided 4 ms, written 35 ms later
+	Calls  int       // 0: the last one has ended
+	Result wire.Result
+	Detail string
+}
+
+// Messages returns the messages in the order in which they are published.
+func (c Call) Messages() []wire.Message {
+	if c.Result == 0 {
+		c.Result = wire.Applied
+	}
+	after := func(ms int) time.Time { return c.At.Add(time.Duration(ms) * time.Millisecond) }
+	id := fmt.Sprintf("call-%s-%d", c.Line.Extension, c.N)
+	want := wire.TeamsWant{Person: c.Who, Reason: presence.NothingToShow.String(), Decision: id, SeenAt: c.At, DecidedAt: after(4),
+		Revision: wire.Revision{Epoch: 1, Sequence: uint64(c.N)}}
+	if c.Calls > 0 {
+		want.Session, want.SessionUntil, want.Reason = presence.InACall, after(10*60*1000), presence.ByCall.String()
+	}
+	outcome := wire.TeamsOutcome{ID: id + "-" + c.Result.String(), Person: c.Who, Result: c.Result, Detail: c.Detail, Reason: want.Reason, Decision: id,
+		Revision: want.Revision, SeenAt: c.At, ReceivedAt: after(6), BeganAt: after(7), EndedAt: after(35), Trace: "0af7651916cd43dd8448eb211c80319c"}
+	if c.Result == wire.Applied {
+		outcome.Session, outcome.SessionUntil = want.Session, want.SessionUntil
+	}
+	return []wire.Message{
+		wire.Decision{ID: id, Person: c.Who, At: after(4), Reason: presence.ModeObserves.String(), Trigger: "pbx.fact.call",
+			Evidence: []wire.Evidence{{Kind: "pbx.fact.call", Value: fmt.Sprintf("%s in %d calls", c.Line, c.Calls), Origin: "watch", SeenAt: c.At}}, Teams: &want},
+		outcome,
+	}
+}

@@ -10,9 +10,12 @@ import (
 
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/bus/bustest"
+	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/hot"
 	"offhook.dev/libs/links"
+	"offhook.dev/libs/options"
 	"offhook.dev/libs/run"
 	"offhook.dev/libs/store"
 	"offhook.dev/libs/topology"
@@ -28,7 +31,14 @@ type Stage struct {
 	GRPC      string // host:port
 	Stop      func() // ends the service and waits for it
 
-	links *store.Bucket
+	links   *store.Bucket
+	options *store.Bucket
+	memory  *store.Bucket
+}
+
+// tenants are those of the configuration.
+func tenants() map[identity.Tenant]api.Tenant {
+	return map[identity.Tenant]api.Tenant{"contoso": {Options: presence.DefaultOptions()}, "fabrikam": {Options: presence.DefaultOptions()}}
 }
 
 // Start starts a broker and, after prepare (which may be nil) has published what
@@ -39,6 +49,12 @@ func Start(t testing.TB, prepare func(*Stage)) *Stage {
 	s := &Stage{Bus: bustest.Connect(t, broker, "test")}
 	var err error
 	if s.links, err = store.Open(t.Context(), s.Bus.JetStream(), topology.Links); err != nil {
+		t.Fatal(err)
+	}
+	if s.options, err = store.Open(t.Context(), s.Bus.JetStream(), topology.Options); err != nil {
+		t.Fatal(err)
+	}
+	if s.memory, err = store.Open(t.Context(), s.Bus.JetStream(), topology.Memory); err != nil {
 		t.Fatal(err)
 	}
 	if prepare != nil {
@@ -56,7 +72,7 @@ func Start(t testing.TB, prepare func(*Stage)) *Stage {
 	listening, ended := make(chan struct{}), make(chan error, 1)
 	go func() {
 		ended <- api.Run(ctx, deps, api.Options{
-			Listen: "127.0.0.1:0", GRPCListen: "127.0.0.1:0", Ping: 50 * time.Millisecond, Backlog: 50 * time.Millisecond,
+			Listen: "127.0.0.1:0", GRPCListen: "127.0.0.1:0", Tenants: tenants(), Ping: 50 * time.Millisecond, Backlog: 50 * time.Millisecond,
 			OnListening: func(http, grpc string) { s.URL, s.GRPC = "http://"+http, grpc; close(listening) },
 		})
 	}()
@@ -119,5 +135,45 @@ func (s *Stage) Link(t testing.TB, who identity.Person, lines ...identity.Line) 
 	}
 	if _, err := s.links.Put(t.Context(), wire.PersonKey(who), value); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Stored returns what the bucket of options holds, and its revision; 0 if nothing.
+func (s *Stage) Stored(t testing.TB, key options.Key) (options.Record, uint64) {
+	t.Helper()
+	stored, err := s.options.Get(t.Context(), key.String())
+	if fault.KindOf(err) == fault.NotFound {
+		return options.Record{}, 0
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	record, err := options.Decode(stored.Value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return record, stored.Revision
+}
+
+// Store puts a value into the bucket of options, as another version of the service
+// may have.
+func (s *Stage) Store(t testing.TB, key options.Key, value string) {
+	t.Helper()
+	if _, err := s.options.Put(t.Context(), key.String(), []byte(value)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Decided lets people have been decided under a mode, as presence-mapper remembers it.
+func (s *Stage) Decided(t testing.TB, mode presence.Mode, people ...identity.Person) {
+	t.Helper()
+	value, err := json.Marshal(map[string]any{"memory": presence.Memory{Mode: mode}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, who := range people {
+		if _, err := s.memory.Put(t.Context(), wire.PersonKey(who), value); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

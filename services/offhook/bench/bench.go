@@ -80,12 +80,13 @@ type Sizes struct {
 	Rate     int           // rich notifications a second
 	Duration time.Duration // of that rate
 	Burst    int           // notifications at once
+	Meetings []int         // due at the same instant
 	Sweeps   []int         // users to sweep
 }
 
 // Quick is a look, in about three minutes.
 func Quick() Sizes {
-	return Sizes{Users: 650, Step: 600 * time.Millisecond, Rounds: 9, Batches: 20, Rate: 500, Duration: 10 * time.Second, Burst: 5000, Sweeps: []int{20_000, 100_000}}
+	return Sizes{Users: 650, Step: 600 * time.Millisecond, Rounds: 9, Batches: 20, Rate: 500, Duration: 10 * time.Second, Burst: 5000, Meetings: []int{2000, 10_000}, Sweeps: []int{20_000, 100_000}}
 }
 
 // Full is what the project's aims are about.
@@ -104,7 +105,7 @@ type Bench struct {
 
 // Tables lists the tables of this package, in the order in which a change travels.
 func Tables() []Table {
-	return []Table{doorTable(), batchTable(), pipelineTable(), burstTable(), sweepTable(), binariesTable()}
+	return []Table{doorTable(), batchTable(), pipelineTable(), burstTable(), boundaryTable(), sweepTable(), binariesTable()}
 }
 
 // Run prints the machine and then each table when it is done. It fails if a table

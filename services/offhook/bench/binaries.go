@@ -31,7 +31,9 @@ const (
 )
 
 // talkToGraph lists the binaries that may carry the SDK.
-func talkToGraph() []string { return []string{string(topology.GraphPoller), "graph-writer", "offhook"} }
+func talkToGraph() []string {
+	return []string{string(topology.GraphPoller), string(topology.GraphWriter), "offhook"}
+}
 
 func measureBinaries(ctx context.Context, b *Bench) (Report, error) {
 	r := Report{Columns: []string{"binary", "size", "Microsoft's SDK", "a broker"}}

@@ -60,6 +60,7 @@ func TestOnlyWhoTalksToGraphMayCarryTheSDK(t *testing.T) {
 	}{
 		{"offhook", []string{serverModule, sdkModule}, false},
 		{"graph-poller", []string{sdkModule}, false},
+		{"graph-writer", []string{sdkModule}, false},
 		{"user-sync", []string{"offhook.dev/libs"}, false},
 		{"user-sync", []string{"offhook.dev/libs", sdkModule}, true},
 		{"webhook-receiver", []string{sdkModule}, true},

@@ -19,6 +19,7 @@ import (
 	"offhook.dev/libs/run"
 	"offhook.dev/libs/topology"
 	"offhook.dev/services/graph-poller/poller"
+	"offhook.dev/services/graph-writer/graphwriter"
 	"offhook.dev/services/pbx-writer/writer"
 	"offhook.dev/services/presence-mapper/mapper"
 	"offhook.dev/services/simulator/simulator"
@@ -84,7 +85,7 @@ func (in *installation) open(b *Bench) error {
 		return err
 	}
 	in.receiver = in.start(receiver.Part())
-	for _, part := range []run.Part{poller.Part(), usersync.Part(), mapper.Part(), writer.Part()} {
+	for _, part := range []run.Part{poller.Part(), usersync.Part(), mapper.Part(), writer.Part(), graphwriter.Part()} {
 		in.others = append(in.others, in.start(part))
 	}
 	return in.await(2*time.Minute, in.ready)
@@ -114,6 +115,7 @@ telemetry: {metrics_listen: "127.0.0.1:0"}`, b.dir, address, in.tape.url,
 		return err
 	}
 	in.config.Tenants[0].Presence.Damping = 0
+	in.config.Tenants[0].Presence.Calendar.Subscribe = false // presences are what is measured
 	return nil
 }
 

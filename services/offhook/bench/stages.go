@@ -35,6 +35,7 @@ var stageOf = []struct {
 	{"receiver: bus", "webhook-receiver", nil},
 	{"mapper", "presence-mapper", nil},
 	{"writer", "pbx-writer", nil},
+	{"graph-writer", "graph-writer", nil},
 	{"user-sync, poller", "user-sync", nil},
 	{"user-sync, poller", "graph-poller", nil},
 	{simulators, simulators, nil},

@@ -159,6 +159,17 @@ func TestExitCodes(t *testing.T) {
 		{"too many arguments", "offhook status anna ben", 2, "OH-CLI-USAGE"},
 		{"a missing argument", "offhook explain", 2, "OH-CLI-USAGE"},
 		{"a format that there is not", "offhook status -o yaml", 2, "table or json"},
+		{"a status that is missing", "offhook set anna", 2, "a status is missing"},
+		{"a status and its opposite", "offhook set anna dnd --clear", 2, "which is it"},
+		{"a withdrawal with an end", "offhook set anna none --until 14:00", 2, "no end"},
+		{"an end that cannot be read", "offhook set anna dnd --until tomorrow", 2, "tomorrow"},
+		{"an end that is over", "offhook pause anna --until -1h", 2, "over"},
+		{"a pause of nobody", "offhook pause", 2, "OH-CLI-USAGE"},
+		{"options alone", "offhook options", 0, ""},
+		{"options of no tenant", "offhook options set mode=both", 2, "--tenant"},
+		{"nothing to set", "offhook options set --tenant contoso", 2, "OH-CLI-USAGE"},
+		{"no value", "offhook options set --tenant contoso mode", 2, "key=value"},
+		{"nobody there to ask for options", "offhook options show --tenant contoso --api http://127.0.0.1:1", 1, "OH-CLI-UNREACHABLE"},
 		{"a time that cannot be read", "offhook explain anna --at tomorrow", 2, "tomorrow"},
 		{"an address that is none", "offhook status --api nonsense", 2, "OH-CLI-ADDRESS"},
 		{"nobody there", "offhook status --api http://127.0.0.1:1", 1, "OH-CLI-UNREACHABLE"},
@@ -255,6 +266,32 @@ func TestMomentsAsPeopleGiveThem(t *testing.T) {
 	}
 	for _, text := range []string{"", "tomorrow", "25:00", "14", "2026-13-01 10:00"} {
 		if got, err := parseMoment(text, now); err == nil {
+			t.Errorf("%q became %s", text, got)
+		}
+	}
+}
+
+func TestEndsAsPeopleGiveThem(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 6, 2, 9, 30, 0, 0, berlin)
+	for text, want := range map[string]string{
+		"14:00": "2026-06-02T14:00:00+02:00", "9:31": "2026-06-02T09:31:00+02:00",
+		"09:30": "2026-06-03T09:30:00+02:00", "00:00": "2026-06-03T00:00:00+02:00", // the next ones
+		"2026-06-05 14:05": "2026-06-05T14:05:00+02:00", "2026-06-05T14:05:00Z": "2026-06-05T14:05:00Z", "1h30m": "2026-06-02T11:00:00+02:00",
+	} {
+		if got, err := parseEnd(text, now); err != nil || got.Format(time.RFC3339) != want {
+			t.Errorf("%s: %s, %v; want %s", text, got.Format(time.RFC3339), err, want)
+		}
+	}
+	evening := time.Date(2026, 3, 28, 22, 0, 0, 0, berlin) // clocks jump in the night
+	if got, err := parseEnd("14:00", evening); err != nil || got.Format(time.RFC3339) != "2026-03-29T14:00:00+02:00" {
+		t.Errorf("over a change of clocks: %s, %v", got.Format(time.RFC3339), err)
+	}
+	for _, text := range []string{"", "tomorrow", "25:00", "14", "2026-13-01 10:00"} {
+		if got, err := parseEnd(text, now); err == nil {
 			t.Errorf("%q became %s", text, got)
 		}
 	}

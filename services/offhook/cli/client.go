@@ -152,9 +152,31 @@ func (c client) get(ctx context.Context, path string, query url.Values, v any) e
 
 // do sends a body, unless it is nil, and decodes the answer into v, unless that is nil.
 func (c client) do(ctx context.Context, method, path string, body []byte, v any) error {
+	return c.doWith(ctx, method, path, body, nil, v)
+}
+
+// change sends what, unless it is nil, as JSON, to replace what has an ETag, unless
+// that is "", and decodes the answer into v.
+func (c client) change(ctx context.Context, method, path string, what any, etag string, v any) error {
+	header := http.Header{}
+	var body []byte
+	if what != nil {
+		var err error
+		if body, err = json.Marshal(what); err != nil {
+			return fmt.Errorf("request: %w", err)
+		}
+		header.Set("Content-Type", "application/json")
+	}
+	if etag != "" {
+		header.Set("If-Match", etag)
+	}
+	return c.doWith(ctx, method, path, body, header, v)
+}
+
+func (c client) doWith(ctx context.Context, method, path string, body []byte, header http.Header, v any) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, errors.New("no answer in time"))
 	defer cancel()
-	answer, err := c.send(ctx, method, path, body, nil)
+	answer, err := c.send(ctx, method, path, body, header)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,9 +17,11 @@ import (
 	"offhook.dev/libs/bus/embedded"
 	"offhook.dev/libs/config"
 	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/graph/graphsim"
 	"offhook.dev/libs/run"
 	"offhook.dev/services/control-api/api"
 	"offhook.dev/services/graph-poller/poller"
+	"offhook.dev/services/graph-writer/graphwriter"
 	"offhook.dev/services/pbx-writer/writer"
 	"offhook.dev/services/presence-mapper/mapper"
 	"offhook.dev/services/simulator/simulator"
@@ -28,7 +31,7 @@ import (
 
 // parts are all services, in the order in which they are started.
 func parts() []run.Part {
-	return []run.Part{receiver.Part(), poller.Part(), usersync.Part(), mapper.Part(), writer.Part(), api.Part()}
+	return []run.Part{receiver.Part(), poller.Part(), usersync.Part(), mapper.Part(), writer.Part(), graphwriter.Part(), api.Part()}
 }
 
 type devOptions struct {
@@ -165,7 +168,7 @@ func devReady(ctx context.Context, sim *simulator.Simulator, f DevFile, users in
 	defer tick.Stop()
 	for {
 		var entries []api.Status
-		if c.get(ctx, "/api/v1/status", nil, &entries) == nil && settled(entries) >= users && len(sim.Graph.Tenant(simulator.TenantID).Subscriptions()) > 0 {
+		if c.get(ctx, "/api/v1/status", nil, &entries) == nil && settled(entries) >= users && subscribed(sim) {
 			return true
 		}
 		select {
@@ -174,6 +177,13 @@ func devReady(ctx context.Context, sim *simulator.Simulator, f DevFile, users in
 		case <-tick.C:
 		}
 	}
+}
+
+// subscribed says whether Graph tells of presences already.
+func subscribed(sim *simulator.Simulator) bool {
+	return slices.ContainsFunc(sim.Graph.Tenant(simulator.TenantID).Subscriptions(), func(s graphsim.Subscription) bool {
+		return strings.Contains(s.Resource, "presences")
+	})
 }
 
 // settled counts the lines that show what they should.

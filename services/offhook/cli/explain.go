@@ -15,8 +15,8 @@ func (a *app) newExplain() *cobra.Command {
 	c := &cobra.Command{
 		Use: "explain USER", Short: "Why a user's extensions show what they show",
 		Long: "Say in one sentence why each extension of a user shows what it shows, now or at a\n" +
-			"moment of the last 7 days, with the chain from what was seen to the phone system's\n" +
-			"answer and the delay of each step. -o json prints one object for each extension.\n\n" + userHelp,
+			"moment of the last 7 days, with the chain from what was seen to the answers of the\n" +
+			"phone system and of Teams, and the delay of each step. -o json prints one object for each extension.\n\n" + userHelp,
 		Example: "  offhook explain anna\n  offhook explain 204 --at 14:05\n  offhook explain 204@hq --at 2026-03-29T14:05:00+02:00 -o json",
 		Args:    cobra.ExactArgs(1),
 	}

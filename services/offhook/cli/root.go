@@ -26,12 +26,13 @@ type app struct {
 	now   func() time.Time
 	zone  *time.Location // of the times that people read
 	color bool
+	live  bool // standard error is a terminal: progress is shown there
 }
 
 // Run carries out one command line and returns the exit code. It ends early when
 // ctx does.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	return (&app{now: time.Now, zone: time.Local, color: wantsColor(stdout)}).run(ctx, args, stdout, stderr)
+	return (&app{now: time.Now, zone: time.Local, color: wantsColor(stdout), live: isTerminal(stderr)}).run(ctx, args, stdout, stderr)
 }
 
 func (a *app) run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -72,7 +73,8 @@ func (a *app) root() *cobra.Command {
 // new one is added.
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
-		a.newDev(), a.newRun(), a.newDoctor(), a.newStatus(), a.newWatch(), a.newExplain(), a.newSim(), newBench(), newVersion(),
+		a.newDev(), a.newRun(), a.newDoctor(), a.newStatus(), a.newWatch(), a.newExplain(),
+		a.newSet(), a.newPause(), a.newResume(), a.newOptions(), a.newSim(), newBench(), newVersion(),
 	}
 }
 
@@ -130,8 +132,13 @@ func printError(w io.Writer, err error) {
 // wantsColor says whether w is a terminal whose user has not asked for plain text
 // (https://no-color.org).
 func wantsColor(w io.Writer) bool {
+	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
+// isTerminal says whether somebody looks at w.
+func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+	if !ok {
 		return false
 	}
 	info, err := f.Stat()

@@ -27,7 +27,7 @@ func (a *app) newSim() *cobra.Command {
 		Use: "sim", Short: "Drive the simulator",
 		Long: "Drive the simulated Microsoft 365 tenant and phone systems of `offhook dev` or of the\n" +
 			"simulator service: be the people in it, break things, and see the truth.",
-		Example: "  offhook sim presence set anna Busy/InAMeeting\n  offhook sim status set 101 lunch",
+		Example: "  offhook sim presence set anna Busy/InAMeeting\n  offhook sim meeting add anna --start +5s --for 30s\n  offhook sim status set 101 lunch",
 	}
 	group(c)
 	format := format("table")
@@ -41,7 +41,8 @@ func (a *app) newSim() *cobra.Command {
 	status := &cobra.Command{Use: "status", Short: "What a person chooses on the phone", Example: "  offhook sim status set 101 lunch"}
 	group(status)
 	status.AddCommand(s.statusSet())
-	c.AddCommand(presence, status, s.users(), s.extensions(), s.faults(), s.truth(a))
+	c.AddCommand(presence, status, s.calls(), s.users(), s.extensions(), s.faults(), s.truth(a))
+	c.AddCommand(s.meeting(a), s.teams(), s.device(), s.mailbox(), s.subscriptions(), s.lifecycle(), s.switches(), s.violations())
 	return c
 }
 
@@ -273,6 +274,8 @@ func (s simulation) faults() *cobra.Command {
 		Long: "Make something go wrong at TARGET, a simulated tenant or phone system; list what does;\n" +
 			"or end it with clear. JSON is what the simulator's interface takes.",
 		Example: "  offhook sim fault contoso '{\"kind\":\"status\",\"status\":429,\"retryAfter\":\"3\",\"count\":5}'\n" +
+			"  offhook sim fault contoso '{\"kind\":\"status\",\"user\":\"anna\",\"retryAfter\":\"600\"}'\n" +
+			"  offhook sim fault contoso '{\"kind\":\"lose\",\"resource\":\"event\"}'\n" +
 			"  offhook sim fault hq '{\"kind\":\"latency\",\"delay\":\"2s\",\"times\":10}'\n  offhook sim fault hq clear",
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := simClient(*s.address)

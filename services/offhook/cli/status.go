@@ -15,17 +15,22 @@ func (a *app) newStatus() *cobra.Command {
 	c := &cobra.Command{
 		Use: "status [USER]", Short: "What every linked extension shows, and why",
 		Long:    "Print what linked extensions show, what they should show, and why.\n\n" + userHelp,
-		Example: "  offhook status\n  offhook status anna -o json",
+		Example: "  offhook status\n  offhook status anna -o json\n  offhook status --stale",
 		Args:    cobra.MaximumNArgs(1),
 	}
 	format, address, tenant := outputFlag(c), apiFlag(c), tenantFlag(c)
+	stale := c.Flags().Bool("stale", false, "only users whose Teams presence was last confirmed more than three sweeps ago")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		client, err := apiClient(*address)
 		if err != nil {
 			return err
 		}
+		query := selection(args, *tenant)
+		if *stale {
+			query.Set("stale", "true")
+		}
 		var all []api.Status
-		if err := client.get(c.Context(), "/api/v1/status", selection(args, *tenant), &all); err != nil {
+		if err := client.get(c.Context(), "/api/v1/status", query, &all); err != nil {
 			return err
 		}
 		if format.json() {
@@ -53,14 +58,14 @@ func selection(args []string, tenant string) url.Values {
 }
 
 func (a *app) printStatus(w io.Writer, all []api.Status) error {
-	rows := [][]string{{"NAME", "EXTENSION", "SHOWS", "WANTED", "REASON", "TEAMS", "SINCE", "AGE"}}
+	rows := [][]string{{"NAME", "EXTENSION", "SHOWS", "WANTED", "REASON", "TEAMS", "TO TEAMS", "SINCE", "AGE"}}
 	for _, s := range all {
-		row := []string{who(s), s.Extension + "@" + s.System, or(s.Shown), or(s.Wanted), or(s.Reason), or(teams(s.Teams)), "-", "-"}
+		row := []string{who(s), s.Extension + "@" + s.System, or(s.Shown), or(s.Wanted), or(s.Reason), or(teams(s.Teams)), or(toTeams(s.ToTeams)), "-", "-"}
 		if s.Since != nil {
-			row[6] = a.clock(*s.Since)
+			row[7] = a.clock(*s.Since)
 		}
 		if s.Shown != "" {
-			row[7] = age(s.AgeMS)
+			row[8] = age(s.AgeMS)
 		}
 		rows = append(rows, row)
 	}
@@ -84,4 +89,18 @@ func teams(t *api.Teams) string {
 		return ""
 	}
 	return t.String()
+}
+
+// toTeams words what Teams is made to show, "" where that is nothing.
+func toTeams(t *api.ToTeams) string {
+	if t == nil || t.Session == "" && t.Preferred == "" {
+		return ""
+	}
+	switch t.Result {
+	case "applied", "already":
+		return t.String()
+	case "":
+		return t.String() + " (not yet)"
+	}
+	return t.String() + " (" + t.Result + ")"
 }

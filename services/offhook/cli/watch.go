@@ -180,6 +180,9 @@ func (f *follower) event(name string, data []byte) error {
 
 // printChange prints one line.
 func (a *app) printChange(w io.Writer, c api.Change) error {
+	if c.Side == api.SideM365 {
+		return a.printToTeams(w, c)
+	}
 	why := or(c.Reason)
 	if t := teams(c.Teams); t != "" && c.Result != api.ResultChosen {
 		why += " " + t
@@ -196,11 +199,29 @@ func (a *app) printChange(w io.Writer, c api.Change) error {
 			result += ": " + c.Detail
 		}
 	}
-	delay := "-"
-	if c.LatencyMS > 0 {
-		delay = fmt.Sprintf("%.0f ms", c.LatencyMS)
-	}
 	_, err := fmt.Fprintf(w, "%s  %s  %s@%s  %s -> %s  %s  %s  %s\n", c.At.In(a.zone).Format("15:04:05.000"), plain(who(c.Status)),
-		c.Extension, c.System, a.status(c.Before), a.status(after), plain(why), delay, plain(result))
+		c.Extension, c.System, a.status(c.Before), a.status(after), plain(why), delay(c), plain(result))
 	return err
+}
+
+// printToTeams prints a line about what Teams is made to show of a user.
+func (a *app) printToTeams(w io.Writer, c api.Change) error {
+	shows := "nothing of ours"
+	if t := c.ToTeams; t != nil && (t.Session != "" || t.Preferred != "") {
+		shows = t.String()
+	}
+	result := c.Result
+	if c.Detail != "" {
+		result += ": " + c.Detail
+	}
+	_, err := fmt.Fprintf(w, "%s  %s  -> Teams %s  %s  %s  %s\n", c.At.In(a.zone).Format("15:04:05.000"), plain(who(c.Status)),
+		plain(shows), or(plain(c.Reason)), delay(c), plain(result))
+	return err
+}
+
+func delay(c api.Change) string {
+	if c.LatencyMS <= 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.0f ms", c.LatencyMS)
 }

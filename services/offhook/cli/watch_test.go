@@ -132,6 +132,35 @@ func TestWatchPrintsALineForEachChange(t *testing.T) {
 	}
 }
 
+func TestWatchPrintsALineForWhatGoesToTeams(t *testing.T) {
+	s := apitest.Start(t, func(s *apitest.Stage) { apitest.Scene(t, s) })
+	w := startWatch(t, "100@hq", "--api", s.URL)
+	_, n := w.begun(s)
+	call := apitest.Call{Who: apitest.Anna, Line: apitest.Line("hq", "100"), N: n, At: s.Bus.Now(), Calls: 1}
+	ended, failed := call, call
+	ended.N, ended.Calls = n+1, 0
+	failed.N, failed.Result, failed.Detail = n+2, wire.Failed, "Graph says 403"
+	for _, c := range []apitest.Call{call, ended, failed} {
+		s.Publish(t, c.Messages()...)
+	}
+	line := w.next()
+	for !strings.Contains(line, "Teams Busy/InACall") { // those that begun has made
+		line = w.next()
+	}
+	for i, want := range []string{
+		"<clock>  Anna Albers  -> Teams Busy/InACall  call  35 ms  applied",
+		"<clock>  Anna Albers  -> Teams nothing of ours  nothing-to-show  35 ms  applied",
+		"<clock>  Anna Albers  -> Teams Busy/InACall  call  35 ms  failed: Graph says 403",
+	} {
+		if i > 0 {
+			line = w.next()
+		}
+		if got := normal(line); got != want {
+			t.Errorf("%q\nwant %q", got, want)
+		}
+	}
+}
+
 func TestWatchComesBackAfterALostConnectionAndMissesNothing(t *testing.T) {
 	s := apitest.Start(t, func(s *apitest.Stage) { apitest.Scene(t, s) })
 	to, err := url.Parse(s.URL)

@@ -29,6 +29,22 @@ func TestEachProblemIsFoundAndSaysHowToMendIt(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, 0, "OH-M365-004", "problem", "Presence.Read.All"},
+		{"calls go to Teams and may not be written there", func(t *testing.T, w *world.World, c *config.Config) {
+			c.Tenants[0].Presence.Mode = "both"
+			if err := w.Tenant.Revoke(c.Tenants[0].Microsoft365.ClientID, "Presence.ReadWrite.All"); err != nil {
+				t.Fatal(err)
+			}
+		}, 0, "OH-M365-004", "problem", "Presence.ReadWrite.All"},
+		{"calendars may not be read", func(t *testing.T, w *world.World, c *config.Config) {
+			if err := w.Tenant.Revoke(c.Tenants[0].Microsoft365.ClientID, "Calendars.Read"); err != nil {
+				t.Fatal(err)
+			}
+		}, 0, "OH-M365-004", "problem", "Calendars.Read"},
+		{"time zones may not be read", func(t *testing.T, w *world.World, c *config.Config) {
+			if err := w.Tenant.Revoke(c.Tenants[0].Microsoft365.ClientID, "MailboxSettings.Read"); err != nil {
+				t.Fatal(err)
+			}
+		}, 0, "OH-M365-004", "warning", "MailboxSettings.Read"},
 		{"the app is not known", func(_ *testing.T, _ *world.World, c *config.Config) {
 			c.Tenants[0].Microsoft365.ClientID = "99999999-9999-4999-8999-999999999999"
 		}, 0, "OH-M365-002", "problem", "client_id"},

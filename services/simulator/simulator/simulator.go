@@ -124,7 +124,8 @@ func graphConfig(o Options, k kit) graphsim.Config {
 		Listen: o.GraphListen, Hosts: append(slices.Clone(o.Hosts), loopback()...), Authority: k.authority, Seed: o.Seed,
 		Tenants: []graphsim.TenantConfig{{
 			DirectoryID: DirectoryID, Domain: Domain, Name: "Contoso", Users: o.Users,
-			Apps: []graphsim.App{{ClientID: ClientID, Certificates: k.certificates(), PublicClient: true}},
+			Apps: []graphsim.App{{ClientID: ClientID, Certificates: k.certificates(), PublicClient: true,
+				Roles: append(graphsim.DefaultRoles(), "Presence.ReadWrite.All")}},
 		}},
 	}
 }
