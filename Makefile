@@ -5,7 +5,7 @@ export GOFLAGS := -trimpath $(GOFLAGS)
 MODULES := proto libs/core libs libs/graph/msgraph services
 TOOLS   := $(CURDIR)/.tools
 
-.PHONY: dev test quick lint gen gen-check bench soak fuzz build tools system
+.PHONY: dev test quick lint gen gen-check bench soak fuzz model build tools system
 
 dev: ## everything in one process, with a simulated tenant and phone system
 	go run ./services/offhook dev
@@ -37,7 +37,7 @@ $(TOOLS)/staticcheck: deploy/tools/go.mod
 		honnef.co/go/tools/cmd/staticcheck
 	touch $@
 
-system: ## a real redis-server and a real Kamailio
+system: ## a real redis-server, a real Kamailio, and Spin
 	sh deploy/tools/system.sh
 
 bench: ## the benchmark tables, each with its floor; and that of kills
@@ -50,6 +50,9 @@ soak: ## the long form of the fault tests: kills under 200 changes a second, 20 
 
 fuzz: ## every fuzz target for a minute
 	sh deploy/tools/fuzz.sh
+
+model: system ## the protocol's models, and mutants that must fail
+	sh deploy/tools/model.sh
 
 build: ## static binaries under bin/
 	mkdir -p bin
