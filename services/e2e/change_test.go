@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -22,10 +23,12 @@ func TestATeamsChangeReachesThePhoneByNotification(t *testing.T) {
 	w := world.New(t, world.Options{Webhook: true, Sweep: time.Hour})
 	w.Start()
 	w.Eventually(30*time.Second, func() string {
-		if len(w.Tenant.Subscriptions()) == 0 {
-			return "no presence subscription"
+		for _, s := range w.Tenant.Subscriptions() {
+			if strings.Contains(s.Resource, "presences") {
+				return ""
+			}
 		}
-		return ""
+		return "no presence subscription"
 	})
 	w.Set("ben", "Busy", "InAMeeting")
 	began := time.Now()

@@ -54,8 +54,8 @@ func installation(t *testing.T, binaries procs.Binaries, size scale) (*procs.Sta
 	users, err := s.Simulator.Users(t.Context())
 	must(t, err)
 	s.Eventually(60*time.Second, func() string {
-		if n, err := s.Simulator.Subscriptions(t.Context()); err != nil || n != 1 {
-			return fmt.Sprintf("%d presence subscriptions (%v)", n, err)
+		if n, events, err := s.Simulator.Subscriptions(t.Context()); err != nil || n != 1 || events != len(users) {
+			return fmt.Sprintf("%d presence subscriptions, %d to the calendars of %d users (%v)", n, events, len(users), err)
 		}
 		return ""
 	})
@@ -194,7 +194,7 @@ func (l *load) sweeps(t *testing.T) (n float64) {
 const mostSweeps = 3
 
 // victims are all services of the flow, and the broker.
-var victims = []string{"webhook-receiver", "graph-poller", "presence-mapper", "user-sync", "pbx-writer", "control-api", "nats"}
+var victims = []string{"webhook-receiver", "graph-poller", "presence-mapper", "user-sync", "pbx-writer", "graph-writer", "control-api", "nats"}
 
 func killedInTurn(t *testing.T, binaries procs.Binaries) {
 	size := scaled()

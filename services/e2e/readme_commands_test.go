@@ -129,6 +129,8 @@ func TestTheReadmesCommandsWork(t *testing.T) {
 			go func() { watched <- try(3*time.Minute, says("available -> dnd"), "watch") }()
 		case strings.HasPrefix(command, "go run -trimpath ./services/offhook sim "):
 			try(20*time.Second, says(""), args...)
+		case strings.HasPrefix(command, "go run -trimpath ./services/offhook options set "):
+			try(20*time.Second, says("both"), args...)
 		case command == "go run -trimpath ./services/offhook status anna", command == "go run -trimpath ./services/offhook explain anna":
 			try(20*time.Second, says("Anna"), args...)
 		case command == "offhook doctor --config offhook.yaml":

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"offhook.dev/libs/graph"
 	"offhook.dev/libs/graph/graphsim"
 	"offhook.dev/libs/pbx/pbxsim"
 )
@@ -42,11 +43,19 @@ func (s Simulator) SetPresence(ctx context.Context, user, availability, activity
 	return send(ctx, http.MethodPut, s.url+tenantPath+"/users/"+user+"/presence", body)
 }
 
-// Subscriptions returns how many Graph subscriptions there are.
-func (s Simulator) Subscriptions(ctx context.Context) (int, error) {
-	var all []json.RawMessage
-	err := get(ctx, s.url+tenantPath+"/subscriptions", &all)
-	return len(all), err
+// Subscriptions returns how many Graph subscriptions there are to presences, and how
+// many to calendars.
+func (s Simulator) Subscriptions(ctx context.Context) (presences, calendars int, err error) {
+	var all []graphsim.Subscription
+	err = get(ctx, s.url+tenantPath+"/subscriptions", &all)
+	for _, is := range all {
+		if _, events := graph.EventUser(is.Resource); events {
+			calendars++
+		} else {
+			presences++
+		}
+	}
+	return presences, calendars, err
 }
 
 // Ledger counts the notifications.

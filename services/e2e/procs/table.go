@@ -21,6 +21,7 @@ var listens = map[string][]string{
 	"presence-mapper":  {"9464"},
 	"user-sync":        {"9464"},
 	"pbx-writer":       {"9464"},
+	"graph-writer":     {"9464"},
 	"control-api":      {"8080", "9090", "9464"},
 }
 

@@ -4,10 +4,12 @@
 package world
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"os"
@@ -17,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"offhook.dev/libs/bus"
 	"offhook.dev/libs/bus/embedded"
 	"offhook.dev/libs/config"
 	"offhook.dev/libs/core/identity"
@@ -25,7 +28,10 @@ import (
 	"offhook.dev/libs/pbx/pbxsim"
 	"offhook.dev/libs/run"
 	"offhook.dev/libs/secret"
+	"offhook.dev/libs/topology"
+	"offhook.dev/libs/wire"
 	"offhook.dev/services/graph-poller/poller"
+	"offhook.dev/services/graph-writer/graphwriter"
 	"offhook.dev/services/pbx-writer/writer"
 	"offhook.dev/services/presence-mapper/mapper"
 	"offhook.dev/services/user-sync/usersync"
@@ -34,8 +40,10 @@ import (
 
 const (
 	directoryID = "11111111-2222-3333-4444-555555555555"
-	clientID    = "66666666-7777-8888-9999-000000000000"
-	refresh     = "the-first-refresh-token"
+	// App is the application's client id.
+	App      = clientID
+	clientID = "66666666-7777-8888-9999-000000000000"
+	refresh  = "the-first-refresh-token"
 )
 
 // Options of a World; the zero value has ten users, polling only.
@@ -50,7 +58,9 @@ type Options struct {
 	// Delivery and TimeScale of notifications.
 	Delivery  graphsim.Delivery
 	TimeScale float64
-	Synced    bool // fsync before acks, as in production
+	Synced    bool          // fsync before acks, as in production
+	Mode      presence.Mode // "": teams-to-pbx
+	LogTo     io.Writer     // of everything that is logged; nil: the test's output, from warnings on
 	// Systems are phone systems beside hq, which serve the tenant too.
 	Systems []System
 }
@@ -77,6 +87,7 @@ type World struct {
 	Dir       string
 	Authority *secret.Authority
 	webhook   string
+	log       io.Writer
 	parts     map[string]*runningPart
 }
 
@@ -98,7 +109,10 @@ func New(t testing.TB, o Options) *World {
 	if o.Damping == 0 {
 		o.Damping = 50 * time.Millisecond
 	}
-	w := &World{t: t, Dir: t.TempDir(), parts: map[string]*runningPart{}}
+	w := &World{t: t, Dir: t.TempDir(), parts: map[string]*runningPart{}, log: t.Output()}
+	if o.LogTo != nil {
+		w.log = o.LogTo
+	}
 	var err error
 	w.Authority, err = secret.NewAuthority("Offhook test", time.Now())
 	must(t, err)
@@ -106,7 +120,8 @@ func New(t testing.TB, o Options) *World {
 	must(t, err)
 	tenant := graphsim.TenantConfig{
 		DirectoryID: directoryID, Domain: "contoso.example", Users: o.Users,
-		Apps: []graphsim.App{{ClientID: clientID, Certificates: []*x509.Certificate{app.Certificate}, PublicClient: true}},
+		Apps: []graphsim.App{{ClientID: clientID, Certificates: []*x509.Certificate{app.Certificate}, PublicClient: true,
+			Roles: append(graphsim.DefaultRoles(), "Presence.ReadWrite.All")}},
 	}
 	if o.Webhook {
 		tenant.Accounts = []graphsim.Account{{User: "anna", RefreshToken: secret.NewValue(refresh)}}
@@ -153,11 +168,15 @@ func (w *World) configure(o Options, app secret.KeyPair) {
 		accounts = "\n      accounts: [{name: anna, refresh_token_file: " + w.path("anna.token") + "}]"
 	}
 	names, links, systems := furtherSystems(o.Systems)
+	level := "warn"
+	if o.LogTo != nil {
+		level = "debug"
+	}
 	w.write("offhook.yaml", []byte(fmt.Sprintf(strings.TrimLeft(`
 data_dir: %[1]s
 nats: {url: "%[2]s"}
 webhook: {listen: "%[3]s", public_url: "%[4]s", tls: {cert_file: %[1]s/webhook.crt, key_file: %[1]s/webhook.key}}
-telemetry: {metrics_listen: "127.0.0.1:0", log_level: warn}
+telemetry: {metrics_listen: "127.0.0.1:0", log_level: %[16]s}
 tenants:
   - id: contoso
     microsoft365:
@@ -165,7 +184,7 @@ tenants:
       client_id: `+clientID+`
       certificate_file: %[1]s/app.pem
       endpoints: {login: "%[5]s", graph: "%[5]s", ca_file: %[1]s/ca.pem}%[6]s
-    presence: {damping: %[7]s, stale_after: %[11]s, sweep: {presence: %[8]s}}
+    presence: {mode: %[15]s, damping: %[7]s, stale_after: %[11]s, sweep: {presence: %[8]s}}
     systems: [hq%[12]s]
     links: [%[13]s]
 systems:
@@ -177,7 +196,7 @@ systems:
     ca_file: %[1]s/ca.pem
     tenants: [contoso]
 %[14]s`, "\n"), w.Dir, w.Broker.ClientURL(), w.webhook, public, w.Graph.GraphURL(), accounts, o.Damping, o.Sweep, w.PBX.URL(), client, max(15*time.Minute, 4*o.Sweep),
-		names, links, systems)))
+		names, links, systems, cmp.Or(o.Mode, presence.TeamsToPBX), level)))
 	w.File = w.path("offhook.yaml")
 	w.Config, err = config.Load(w.File, nil, nil)
 	must(w.t, err)
@@ -197,7 +216,7 @@ func furtherSystems(all []System) (names, links, systems string) {
 
 // Parts are all services of the flow.
 func Parts() []run.Part {
-	return []run.Part{receiver.Part(), poller.Part(), usersync.Part(), mapper.Part(), writer.Part()}
+	return []run.Part{receiver.Part(), poller.Part(), usersync.Part(), mapper.Part(), writer.Part(), graphwriter.Part()}
 }
 
 // Start runs all services, each as a process of its own would.
@@ -215,7 +234,7 @@ func (w *World) Run(part run.Part) {
 	p := &runningPart{part: part, stop: stop, done: make(chan error, 1)}
 	w.parts[string(part.Name)] = p
 	go func() {
-		p.done <- run.Process(ctx, w.Config, run.Options{Name: string(part.Name), Instance: "test", LogTo: w.t.Output(), LogText: true, Broker: w.Broker}, part)
+		p.done <- run.Process(ctx, w.Config, run.Options{Name: string(part.Name), Instance: "test", LogTo: w.log, LogText: true, Broker: w.Broker}, part)
 	}()
 	w.t.Cleanup(func() { w.Stop(string(part.Name)) })
 }
@@ -262,6 +281,34 @@ func (w *World) Shows(ext identity.Extension, want presence.Status, patience tim
 		}
 		return ""
 	})
+}
+
+// InTeams waits until Teams shows "availability/activity" for a user.
+func (w *World) InTeams(user, want string, patience time.Duration) {
+	w.t.Helper()
+	w.Eventually(patience, func() string {
+		is, err := w.Tenant.Presence(user)
+		if got := is.Availability + "/" + is.Activity; err != nil || got != want {
+			return fmt.Sprintf("Teams shows %s for %s (%v), want %s", got, user, err, want)
+		}
+		return ""
+	})
+}
+
+// Settled waits until the first users are linked and their phones have been read.
+func (w *World) Settled(users int) {
+	w.t.Helper()
+	b, err := bus.Connect(w.t.Context(), bus.Options{InProcess: w.Broker, Service: "test", Instance: "test"})
+	must(w.t, err)
+	defer b.Close()
+	for i := range users {
+		w.Eventually(30*time.Second, func() string {
+			if _, err := b.Last(w.t.Context(), topology.Wants, wire.WantSubject(identity.Line{System: "hq", Extension: Extension(i)})); err != nil {
+				return fmt.Sprintf("nothing is wanted of extension %s: %v", Extension(i), err)
+			}
+			return ""
+		})
+	}
 }
 
 // Set sets a presence in Teams.
