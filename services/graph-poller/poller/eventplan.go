@@ -159,7 +159,15 @@ func (t *trouble) note(err error, now time.Time, first time.Duration) {
 	default:
 		t.inRow++
 	}
-	if t.inRow >= troubleAfter {
+	switch {
+	case t.inRow < troubleAfter:
+	case now.Before(t.pause.until):
+		// The answer to a request that was under way when the pause began: it says
+		// nothing about how long the trouble lasts, unless Graph names a time.
+		if asked := now.Add(fault.RetryAfter(err)); asked.After(t.pause.until) {
+			t.pause.until = asked
+		}
+	default:
 		t.pause.note(err, now, first, longestPause)
 	}
 }

@@ -460,6 +460,19 @@ func TestPausesGrowAndEndWithSuccess(t *testing.T) {
 	if x.note(fault.After(fault.Throttled, "test", time.Minute, nil), at, time.Second); x.pause.until.Before(at.Add(time.Minute)) {
 		t.Error("one answer of 429 is the tenant's")
 	}
+	// Sixteen requests were under way when the trouble began, and all fail: that is one
+	// failure, not a pause doubled sixteen times.
+	var y trouble
+	for range 3 * troubleAfter {
+		y.note(refused, at, time.Second)
+	}
+	if until := y.pause.until.Sub(at); until > 2*time.Second {
+		t.Errorf("answers to requests of before the pause made it %v long", until)
+	}
+	y.note(fault.After(fault.Throttled, "test", time.Minute, nil), at, time.Second)
+	if y.pause.until.Before(at.Add(time.Minute)) {
+		t.Error("a time that Graph names is not waited for")
+	}
 }
 
 func TestWithoutAReadableCalendarNothingIsAskedFor(t *testing.T) {

@@ -88,9 +88,10 @@ func TestASubscriptionIsMadeAsItsRecordSays(t *testing.T) {
 	if !strings.Contains(stored, secret.Hash(key)) || strings.Contains(stored, key) || len(record.State) != 64 {
 		t.Error("the path or the clientState can be read in the bucket")
 	}
-	if n := s.graph.Requests().Of("GET", "/v1.0/subscriptions/{subscription}", 200); n < 2 { // the test's is one
-		t.Error("what Graph answered was believed without reading it back")
-	}
+	// The record follows Graph's answer, and is believed after it was read back.
+	s.eventually("what Graph answered was believed without reading it back", func() bool {
+		return s.graph.Requests().Of("GET", "/v1.0/subscriptions/{subscription}", 200) >= 2 // the test's is one
+	})
 }
 
 func TestASubscriptionIsMadeAsSoonAsSomebodyIsLinked(t *testing.T) {
