@@ -295,6 +295,35 @@ func (w *World) InTeams(user, want string, patience time.Duration) {
 	})
 }
 
+// Heard waits until Offhook knows that Teams shows an availability for a user, and has
+// decided on everything it knows.
+func (w *World) Heard(user, availability string, patience time.Duration) {
+	w.t.Helper()
+	b, err := bus.Connect(w.t.Context(), bus.Options{InProcess: w.Broker, Service: "test", Instance: "test"})
+	must(w.t, err)
+	defer b.Close()
+	is, err := w.Tenant.User(user)
+	must(w.t, err)
+	who := identity.Person{Tenant: "contoso", User: identity.User(is.ID)}
+	w.Eventually(patience, func() string {
+		m, err := b.Last(w.t.Context(), topology.Facts, wire.PresenceSubject(who))
+		if err != nil {
+			return err.Error()
+		}
+		if fact, err := wire.DecodePresence(m.Data); err != nil || fact.Reading.Availability != availability {
+			return fmt.Sprintf("known of %s is %s (%v), not %s", user, fact.Reading.Availability, err, availability)
+		}
+		c, err := b.JetStream().Consumer(w.t.Context(), string(topology.Facts), string(topology.PresenceMapper)+"-facts")
+		if err != nil {
+			return err.Error()
+		}
+		if info := c.CachedInfo(); info.NumPending > 0 || info.NumAckPending > 0 {
+			return "facts are waiting"
+		}
+		return ""
+	})
+}
+
 // Settled waits until the first users are linked and their phones have been read.
 func (w *World) Settled(users int) {
 	w.t.Helper()
