@@ -37,7 +37,7 @@ $(TOOLS)/staticcheck: deploy/tools/go.mod
 		honnef.co/go/tools/cmd/staticcheck
 	touch $@
 
-system: ## a real redis-server, a real Kamailio, and Spin
+system: ## a real redis-server, a real Kamailio, Prometheus, and Spin
 	sh deploy/tools/system.sh
 
 bench: ## the benchmark tables, each with its floor; and that of kills

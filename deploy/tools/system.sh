@@ -1,10 +1,11 @@
 #!/bin/sh
-# Installs the real servers that tests speak to, and what checks the models, where
-# apt-get is there.
+# Installs the real servers that tests speak to, what scrapes them, and what checks the
+# models, where apt-get is there.
 set -eu
 packages=""
 command -v redis-server >/dev/null 2>&1 || packages="$packages redis-server"
 command -v kamailio >/dev/null 2>&1 || [ -x /usr/sbin/kamailio ] || packages="$packages kamailio kamailio-presence-modules kamailio-xml-modules kamailio-tls-modules"
+command -v prometheus >/dev/null 2>&1 || packages="$packages prometheus"
 command -v spin >/dev/null 2>&1 || packages="$packages spin"
 command -v gcc >/dev/null 2>&1 || packages="$packages gcc libc6-dev"
 [ -n "$packages" ] || exit 0

@@ -30,18 +30,19 @@ func Build(t testing.TB, root string, services ...string) Binaries {
 
 func (b Binaries) path(name string) string { return filepath.Join(string(b), name) }
 
-// redis finds a redis-server, or returns "" where there is none. In CI there must
-// be one: else nobody would notice that Redis is no longer tried.
-func redis(t testing.TB) string {
+// debian finds a program that Debian has a package for, named as the program, or
+// returns "" where there is none. In CI there must be one: else nobody would notice
+// that it is no longer tried.
+func debian(t testing.TB, program string) string {
 	t.Helper()
-	path, err := exec.LookPath("redis-server")
+	path, err := exec.LookPath(program)
 	if err == nil {
 		return path
 	}
-	const missing = "no redis-server on PATH; get it with: apt-get install redis-server (or the redis package of your system)"
+	missing := "no " + program + " on PATH; get it with: apt-get install " + program + " (or your system's package)"
 	if os.Getenv("CI") != "" {
 		t.Fatal(missing)
 	}
-	t.Log(missing + ". The services keep hot state in their own processes.")
+	t.Log(missing + ". What needs it is not tried.")
 	return ""
 }

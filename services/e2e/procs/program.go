@@ -37,6 +37,9 @@ func (s *Stack) program(c types.ServiceConfig, instance string, args []string) p
 	case strings.HasPrefix(c.Image, "redis:") && s.redis != "":
 		p.path = s.redis
 		p.args = slices.Concat(p.args[1:], []string{"--bind", "127.0.0.1", "--port", port(s.addresses["redis:6379"]), "--dir", dir})
+	case strings.HasPrefix(c.Image, "prom/prometheus:") && s.scraper != "":
+		p.path = s.scraper
+		p.args = append(p.args, "--web.listen-address="+s.addresses["prometheus:9090"])
 	default:
 		s.t.Fatalf("nothing here stands for container %s (image %s)", c.Name, c.Image)
 	}
@@ -64,6 +67,9 @@ func (s *Stack) configure(c types.ServiceConfig, dir string, replaced map[string
 	for _, file := range c.Configs {
 		text, err := os.ReadFile(s.Project.Configs[file.Source].File)
 		s.must(err)
+		if c.Name == "prometheus" {
+			text = s.scrapeLoopback(text)
+		}
 		host := filepath.Join(dir, filepath.Base(file.Target))
 		s.must(os.WriteFile(host, []byte(rewrite.Replace(string(text))), 0o600))
 		replaced[file.Target] = host

@@ -25,6 +25,8 @@ type Options struct {
 	Environment map[string]string
 	// Overrides are OFFHOOK_... settings of our services, for shorter waits.
 	Overrides map[string]string
+	// Without names containers of the profiles that are not started.
+	Without []string
 }
 
 // Stack is the containers of a compose file as processes.
@@ -37,6 +39,7 @@ type Stack struct {
 	dir       string
 	addresses addresses
 	redis     string // the redis-server, or ""
+	scraper   string // Prometheus, or ""
 	running   map[string]*Process
 	runs      int // of Run
 }
@@ -55,7 +58,7 @@ func New(t testing.TB, o Options) *Stack {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	s := &Stack{Project: project, t: t, options: o, dir: dir, addresses: reserve(t), redis: redis(t), running: map[string]*Process{}}
+	s := &Stack{Project: project, t: t, options: o, dir: dir, addresses: reserve(t), redis: debian(t, "redis-server"), scraper: debian(t, "prometheus"), running: map[string]*Process{}}
 	s.Simulator = Simulator{"http://" + s.Address("simulator:9480") + "/sim/v1"}
 	t.Cleanup(s.down)
 	return s
@@ -76,10 +79,12 @@ func (s *Stack) down() {
 }
 
 // Containers are the names of the project's containers that serve, sorted: not
-// those that are run for one command (profile cli), nor redis without a redis-server.
+// those that are run for one command (profile cli) or left out, nor those whose
+// program is missing here.
 func (s *Stack) Containers() []string {
 	names := slices.DeleteFunc(s.Project.ServiceNames(), func(name string) bool {
-		return slices.Contains(s.Project.Services[name].Profiles, "cli") || name == "redis" && s.redis == ""
+		missing := name == "redis" && s.redis == "" || name == "prometheus" && s.scraper == ""
+		return missing || slices.Contains(s.Project.Services[name].Profiles, "cli") || slices.Contains(s.options.Without, name)
 	})
 	slices.Sort(names)
 	return names
@@ -182,6 +187,8 @@ func (s *Stack) Ready(ctx context.Context, name string) error {
 		return get(ctx, "http://"+s.addresses["nats:8222"]+"/healthz", nil)
 	case "redis":
 		return ping(ctx, s.addresses["redis:6379"])
+	case "prometheus":
+		return get(ctx, "http://"+s.addresses["prometheus:9090"]+"/-/ready", nil)
 	case "simulator":
 		return run.AskReady(ctx, s.addresses["simulator:9480"])
 	}

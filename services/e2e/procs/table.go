@@ -15,6 +15,8 @@ import (
 var listens = map[string][]string{
 	"nats":             {"4222", "8222"},
 	"redis":            {"6379"},
+	"prometheus":       {"9090"},
+	"otel-collector":   {"4317"},
 	"simulator":        {"9443", "9444", "9480"},
 	"webhook-receiver": {"8443", "9464"},
 	"graph-poller":     {"9464"},
