@@ -47,6 +47,7 @@ type Bus struct {
 	streams sync.Map // topology.Stream -> jetstream.Stream
 
 	mu          sync.Mutex // guards what follows
+	readers     []*nats.Conn
 	reconnected []func()
 	reconnects  uint64
 	session     context.Context // ends when the connection comes back
@@ -63,18 +64,31 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 	if b.tracer == nil {
 		b.tracer = noop.NewTracerProvider().Tracer("")
 	}
-	opts := []nats.Option{
-		nats.Name("offhook-" + o.Service + "@" + o.Instance),
-		nats.MaxReconnects(-1), nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(100*time.Millisecond, time.Second),
-		nats.RetryOnFailedConnect(true), nats.NoCallbacksAfterClientClose(),
+	var err error
+	b.nc, b.js, err = o.dial("",
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			b.log.Warn("broker connection lost", "error", err)
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) {
 			b.log.Info("broker connection is back")
 			b.cameBack()
-		}),
+		}))
+	if err != nil {
+		return nil, err
 	}
+	if err := b.waitReady(ctx); err != nil {
+		b.nc.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// dial makes one connection, which comes back by itself.
+func (o Options) dial(purpose string, opts ...nats.Option) (*nats.Conn, jetstream.JetStream, error) {
+	opts = append(opts,
+		nats.Name("offhook-"+o.Service+"@"+o.Instance+purpose),
+		nats.MaxReconnects(-1), nats.ReconnectWait(250*time.Millisecond), nats.ReconnectJitter(100*time.Millisecond, time.Second),
+		nats.RetryOnFailedConnect(true), nats.NoCallbacksAfterClientClose())
 	if o.CredsFile != "" {
 		opts = append(opts, nats.UserCredentials(o.CredsFile))
 	}
@@ -83,18 +97,33 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 	}
 	nc, err := nats.Connect(o.URL, opts...)
 	if err != nil {
-		return nil, fault.New(fault.Unavailable, "bus: connect", err)
+		return nil, nil, fault.New(fault.Unavailable, "bus: connect", err)
 	}
-	b.nc = nc
-	if b.js, err = jetstream.New(nc, jetstream.WithDefaultTimeout(publishTimeout)); err != nil {
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(publishTimeout))
+	if err != nil {
 		nc.Close()
-		return nil, fault.New(fault.Unknown, "bus: jetstream", err)
+		return nil, nil, fault.New(fault.Unknown, "bus: jetstream", err)
 	}
-	if err := b.waitReady(ctx); err != nil {
-		nc.Close()
-		return nil, err
+	return nc, js, nil
+}
+
+// Readers makes n further connections, for store.Open: a bucket that is both read and
+// written at a high rate is read over them. The broker looks a value up on the
+// connection that asks for it (nats-server 2.15.2, processDirectGetRequest), where it
+// waits for the synced write that is under way in the same bucket, and until then it
+// takes in nothing else from that connection. They end with the Bus.
+func (b *Bus) Readers(n int) ([]jetstream.JetStream, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var readers []jetstream.JetStream
+	for range n {
+		nc, js, err := b.opts.dial(" reader")
+		if err != nil {
+			return nil, err
+		}
+		b.readers, readers = append(b.readers, nc), append(readers, js)
 	}
-	return b, nil
+	return readers, nil
 }
 
 func (b *Bus) waitReady(ctx context.Context) error {
@@ -154,8 +183,16 @@ func (b *Bus) JetStream() jetstream.JetStream { return b.js }
 // Conn returns the underlying connection, for health checks.
 func (b *Bus) Conn() *nats.Conn { return b.nc }
 
-// Close flushes what was published and closes the connection.
-func (b *Bus) Close() { b.nc.Close() }
+// Close flushes what was published and closes the connections.
+func (b *Bus) Close() {
+	b.mu.Lock()
+	readers := b.readers
+	b.mu.Unlock()
+	for _, nc := range readers {
+		nc.Close()
+	}
+	b.nc.Close()
+}
 
 // Publish stores a message and returns its sequence in the stream.
 func (b *Bus) Publish(ctx context.Context, m Message) (uint64, error) {
