@@ -31,13 +31,12 @@ func (m *Mapper) handle(ctx context.Context, who identity.Person, l look) error 
 		if err != nil {
 			return err
 		}
-		before := revision
-		r, revision, err = m.decide(ctx, who, r, revision, l, lost)
+		next, set, err := m.decide(ctx, who, r, revision, l, lost)
 		if err == nil {
-			if revision == before {
+			if set == revision {
 				ctx = bus.Begin(ctx) // what memory wanted before is no consequence of this message
 			}
-			return m.publishWants(ctx, who, r, revision)
+			return m.publishWants(ctx, who, next, set, r.Memory)
 		}
 		if fault.KindOf(err) != fault.Conflict {
 			return err
@@ -163,78 +162,71 @@ func detail(c presence.Claim) string {
 	return c.Line.String()
 }
 
-// publishWants makes the stream hold the wants of this memory, unless it has newer
-// ones. Whoever published one looks whether the memory is still the same: a faster
-// replica may have compared its own, equal to what stood there before, and kept
-// silent.
-func (m *Mapper) publishWants(ctx context.Context, who identity.Person, r record, revision uint64) error {
-	for {
-		published := false
-		for _, want := range m.wants(who, r, revision) {
-			did, err := m.publishWant(ctx, want, func(stored []byte) bool {
-				s, err := wire.DecodeWant(stored)
-				return err == nil && supersedes(s, want)
-			})
-			if err != nil {
-				return err
-			}
-			published = published || did
-		}
-		if want, ok := m.teamsWant(who, r, revision); ok {
-			did, err := m.publishWant(ctx, want, func(stored []byte) bool {
-				s, err := wire.DecodeTeamsWant(stored)
-				return err == nil && supersedesTeams(s, want)
-			})
-			if err != nil {
-				return err
-			}
-			published = published || did
-		}
-		if !published {
-			return nil
-		}
-		now, at, err := m.load(ctx, who)
-		if err != nil || at == revision {
+// publishWants makes the stream hold the wants of a memory, unless it has newer ones.
+// What is wanted otherwise than before is published even if the stream holds the same,
+// of an older memory: a slower replica may be about to publish what was wanted in
+// between, over what it saw there, and must find something newer instead.
+func (m *Mapper) publishWants(ctx context.Context, who identity.Person, r record, revision uint64, before presence.Memory) error {
+	had := m.wants(who, record{Memory: before}, 0)
+	for _, want := range m.wants(who, r, revision) {
+		changed := !slices.ContainsFunc(had, func(w wire.Want) bool { return w.Same(want) })
+		err := m.publishWant(ctx, want, func(stored []byte) bool {
+			s, err := wire.DecodeWant(stored)
+			return err == nil && supersedes(s, want, changed)
+		})
+		if err != nil {
 			return err
 		}
-		r, revision = now, at
 	}
+	want, ok := m.teamsWant(who, r, revision)
+	if !ok {
+		return nil
+	}
+	return m.publishWant(ctx, want, func(stored []byte) bool {
+		s, err := wire.DecodeTeamsWant(stored)
+		return err == nil && supersedesTeams(s, want, !sameTeams(before, r.Memory))
+	})
 }
 
-// publishWant says whether there was anything to publish: the stored want may be
-// as good or newer.
-func (m *Mapper) publishWant(ctx context.Context, want wire.Message, superseded func(stored []byte) bool) (published bool, err error) {
+// publishWant publishes unless the stored want is as good or newer.
+func (m *Mapper) publishWant(ctx context.Context, want wire.Message, superseded func(stored []byte) bool) error {
 	subject, data := want.Encode()
 	for {
 		last, err := m.bus.Last(ctx, topology.Wants, subject)
 		if err != nil && fault.KindOf(err) != fault.NotFound {
-			return false, err
+			return err
 		}
 		if err == nil && superseded(last.Data) {
-			return false, nil
+			return nil
 		}
 		_, err = m.bus.PublishOver(ctx, bus.Message{Subject: subject, Data: data}, last.Sequence)
-		if err == nil || fault.KindOf(err) != fault.Conflict {
-			return err == nil, err
+		if fault.KindOf(err) != fault.Conflict {
+			return err
 		}
 	}
 }
 
-// supersedes says whether there is nothing to publish: the stored want asks for the
-// same, or belongs to a newer link or, of the same person, to a newer memory.
-func supersedes(stored, want wire.Want) bool {
-	if stored.Same(want) {
+// supersedes says whether there is nothing to publish: the stored want belongs to a
+// newer link or, of the same person, to a newer memory, or asks for the same and what
+// is wanted has not changed since.
+func supersedes(stored, want wire.Want, changed bool) bool {
+	switch {
+	case stored.Same(want) && !changed:
 		return true
-	}
-	if stored.LinkRevision != want.LinkRevision {
+	case stored.LinkRevision != want.LinkRevision:
 		return stored.LinkRevision > want.LinkRevision
+	case changed && stored.Same(want):
+		return stored.Revision.Compare(want.Revision) >= 0
 	}
 	return stored.Revision.Compare(want.Revision) > 0
 }
 
 // supersedesTeams is supersedes for what Teams should show.
-func supersedesTeams(stored, want wire.TeamsWant) bool {
-	return stored.Same(want) || stored.Revision.Compare(want.Revision) > 0
+func supersedesTeams(stored, want wire.TeamsWant, changed bool) bool {
+	if stored.Same(want) {
+		return !changed || stored.Revision.Compare(want.Revision) >= 0
+	}
+	return stored.Revision.Compare(want.Revision) > 0
 }
 
 // sameTeams says whether two memories want the same of Teams.

@@ -1,6 +1,7 @@
 package mapper
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -243,24 +244,47 @@ func TestAWantIsNeverPublishedOverANewerOne(t *testing.T) {
 func TestSupersedes(t *testing.T) {
 	base := wire.Want{Person: person(0), Line: lineOf(0), Status: presence.DND, LinkRevision: 5, Revision: wire.Revision{Epoch: 1, Sequence: 10}}
 	for _, c := range []struct {
-		name   string
-		change func(*wire.Want)
-		want   bool
+		name           string
+		change         func(*wire.Want)
+		stood, changed bool // nothing to publish, where the want stood before and where it did not
 	}{
-		{"the same, decided later", func(w *wire.Want) { w.Revision.Sequence = 11 }, true},
-		{"the same, of a newer epoch", func(w *wire.Want) { w.Revision = wire.Revision{Epoch: 2} }, false},
-		{"another status, decided later", func(w *wire.Want) { w.Status, w.Revision.Sequence = presence.Away, 11 }, false},
-		{"another status, decided earlier", func(w *wire.Want) { w.Status, w.Revision.Sequence = presence.Away, 9 }, true},
-		{"of an older link, decided later", func(w *wire.Want) { w.LinkRevision, w.Revision.Sequence = 4, 11 }, true},
-		{"of a newer link, decided earlier", func(w *wire.Want) { w.LinkRevision, w.Revision.Sequence = 6, 9 }, false},
-		{"decided on a later choice", func(w *wire.Want) { w.DecidedOn, w.Revision.Sequence = 1, 11 }, false},
+		{"the same, decided later", func(w *wire.Want) { w.Revision.Sequence = 11 }, true, false},
+		{"the same, decided earlier", func(w *wire.Want) { w.Revision.Sequence = 9 }, true, true},
+		{"the same decision", func(*wire.Want) {}, true, true},
+		{"the same, of a newer epoch", func(w *wire.Want) { w.Revision = wire.Revision{Epoch: 2} }, false, false},
+		{"another status, decided later", func(w *wire.Want) { w.Status, w.Revision.Sequence = presence.Away, 11 }, false, false},
+		{"another status, decided earlier", func(w *wire.Want) { w.Status, w.Revision.Sequence = presence.Away, 9 }, true, true},
+		{"of an older link, decided later", func(w *wire.Want) { w.LinkRevision, w.Revision.Sequence = 4, 11 }, true, true},
+		{"of a newer link, decided earlier", func(w *wire.Want) { w.LinkRevision, w.Revision.Sequence = 6, 9 }, false, false},
+		{"decided on a later choice", func(w *wire.Want) { w.DecidedOn, w.Revision.Sequence = 1, 11 }, false, false},
 	} {
 		next := base
 		c.change(&next)
-		if got := supersedes(base, next); got != c.want {
-			t.Errorf("%s: nothing to publish %v, want %v", c.name, got, c.want)
+		if stood, changed := supersedes(base, next, false), supersedes(base, next, true); stood != c.stood || changed != c.changed {
+			t.Errorf("%s: nothing to publish %v and %v, want %v and %v", c.name, stood, changed, c.stood, c.changed)
 		}
 	}
+}
+
+// A replica that is slow decides dnd and is about to publish it where the stream holds
+// available. Meanwhile another decides available again. What the first one publishes
+// late must not be the last word.
+func TestAReplicaThatPublishesLateDoesNotHaveTheLastWord(t *testing.T) {
+	s := newStage(t)
+	s.run("a")
+	s.ready(0)
+	old := s.wants(0, presence.Available)
+	at := s.bus.Now()
+	s.teams(0, "Busy", at)
+	late := s.wants(0, presence.DND)
+	s.publish(old) // as if the want had not been published yet
+	s.teams(0, "Available", at.Add(time.Millisecond))
+	s.eventually(func() string {
+		if w, _ := s.want(0); w.Status != presence.Available || w.Revision.Compare(late.Revision) <= 0 {
+			return fmt.Sprintf("the stream holds %s of %v: the one that was decided at %v would be published over it", w.Status, w.Revision, late.Revision)
+		}
+		return ""
+	})
 }
 
 func TestTheNewestSweepThatReadAPersonCounts(t *testing.T) {

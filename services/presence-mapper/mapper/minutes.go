@@ -106,7 +106,7 @@ func (m *Mapper) pass(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			return m.publishWants(ctx, who, r, revision)
+			return m.publishWants(ctx, who, r, revision, r.Memory)
 		})
 	}
 	return nil
@@ -151,7 +151,7 @@ func (m *Mapper) storedWants(ctx context.Context) (wanted, error) {
 // lacks says whether the stream lacks a want that memory implies.
 func (m *Mapper) lacks(stored wanted, who identity.Person, r record, revision uint64) bool {
 	for _, want := range m.wants(who, r, revision) {
-		if s, ok := stored.lines[want.Line]; !ok || !supersedes(s, want) {
+		if s, ok := stored.lines[want.Line]; !ok || !supersedes(s, want, false) {
 			return true
 		}
 	}
@@ -160,5 +160,5 @@ func (m *Mapper) lacks(stored wanted, who identity.Person, r record, revision ui
 		return false
 	}
 	s, ok := stored.teams[who]
-	return !ok || !supersedesTeams(s, want)
+	return !ok || !supersedesTeams(s, want, false)
 }
