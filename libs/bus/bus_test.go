@@ -88,6 +88,37 @@ func TestABacklogOnOneSubjectReachesASlowConsumerAsItsNewestOnly(t *testing.T) {
 	}
 }
 
+func TestAHandlerLearnsThatItsMessageWasOvertaken(t *testing.T) {
+	b := bustest.Connect(t, bustest.Broker(t), "test")
+	publish(t, b, want101, "old")
+	ctx, cancel := context.WithCancel(t.Context())
+	var handled atomic.Bool
+	err := b.Consume(ctx, bus.Consumer{Stream: topology.Wants, Durable: "hq-status", NewestOnly: true, Filters: []string{"pbx.want.status.hq.*"}},
+		func(_ context.Context, m bus.Message) error {
+			if m.Overtaken() {
+				t.Errorf("%q is overtaken before anything newer has come", m.Data)
+			}
+			switch string(m.Data) {
+			case "old":
+				publish(t, b, want101+"2", "of another line")
+				publish(t, b, want101, "new")
+				bustest.Eventually(t, 10*time.Second, func() string {
+					if !m.Overtaken() {
+						return "the handler of the old message is not told of the new one"
+					}
+					return ""
+				})
+			case "new":
+				handled.Store(true)
+				cancel()
+			}
+			return nil
+		})
+	if err != nil || !handled.Load() {
+		t.Fatalf("the new one was handled: %v; %v", handled.Load(), err)
+	}
+}
+
 func TestMessagesOfOneSubjectAreHandledInOrderAndOneAtATime(t *testing.T) {
 	b := bustest.Connect(t, bustest.Broker(t), "test")
 	for i := range 200 {

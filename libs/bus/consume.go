@@ -135,6 +135,13 @@ func (n *newest) superseded(subject string, sequence uint64) bool {
 	return false
 }
 
+// overtaken says whether a newer message of the subject has arrived.
+func (n *newest) overtaken(subject string, sequence uint64) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.seen[subject] > sequence
+}
+
 func newWorkers(ctx context.Context, b *Bus, c Consumer, handle Handler) *workers {
 	w := &workers{bus: b, c: c, handle: handle, ctx: ctx, seed: maphash.MakeSeed(), lanes: make([]chan jetstream.Msg, c.Workers), newest: newest{seen: map[string]uint64{}}}
 	for i := range w.lanes {
@@ -185,6 +192,9 @@ func (w *workers) one(msg jetstream.Msg) {
 	if w.c.NewestOnly && w.newest.superseded(m.Subject, m.Sequence) {
 		w.carryOut(w.ctx, msg, m, ack, 0, nil)
 		return
+	}
+	if w.c.NewestOnly {
+		m.overtaken = func() bool { return w.newest.overtaken(m.Subject, m.Sequence) }
 	}
 	ctx, cancel := context.WithTimeoutCause(w.ctx, w.c.AckWait-w.c.AckWait/10, fmt.Errorf("handler of %s took too long", w.c.Durable))
 	defer cancel()

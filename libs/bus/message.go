@@ -37,7 +37,14 @@ type Message struct {
 	Time      time.Time // when the broker stored it, in broker time
 	Delivered uint64    // 1 for the first delivery
 	Hops      int       // how many messages led to this one
+
+	overtaken func() bool
 }
+
+// Overtaken says whether a newer message of the subject has arrived since: the
+// handler's work will be done again, on what is newer. Only of a consumer of
+// NewestOnly; else it is false.
+func (m Message) Overtaken() bool { return m.overtaken != nil && m.overtaken() }
 
 func hops(h nats.Header) int {
 	n, err := strconv.Atoi(h.Get(hopsHeader))

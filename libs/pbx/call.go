@@ -35,6 +35,8 @@ type call struct {
 	ext   identity.Extension // "" if it is not about one
 	lane  lane
 	write bool
+	// overtaken says, before it is sent again, whether it need not be any more; nil: never.
+	overtaken func() bool
 
 	// For listings, which are not bounded by tryTimeout and not timed.
 	long    bool
@@ -79,6 +81,9 @@ func (s *System) do(ctx context.Context, c call, send func(context.Context) erro
 		s.log.Debug("trying again", "op", c.op, "extension", string(c.ext), "try", try, "delay", delay, "error", err)
 		if pause(ctx, delay) != nil {
 			return err // what is known about the call matters more than that the caller left
+		}
+		if c.overtaken != nil && c.overtaken() {
+			return errors.Join(ErrOvertaken, err)
 		}
 	}
 }

@@ -55,6 +55,29 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+func TestAWriteThatIsOvertakenIsTriedOnceAndNotAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		overtakenAfter int // requests
+		requests       int
+	}{
+		"overtaken before it leaves": {0, 1}, "overtaken while it is turned away": {1, 1}, "overtaken after the second try": {2, 2}, "not overtaken": {9, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newSetup(t, 1, pbx.Options{})
+				b.answering(10*time.Millisecond, always(closed))
+				err := b.SetStatusUnless(t.Context(), "200", presence.DND, func() bool { return b.world.Requests() >= c.overtakenAfter })
+				if n := b.world.Requests(); n != c.requests {
+					t.Errorf("%d requests, want %d", n, c.requests)
+				}
+				if errors.Is(err, pbx.ErrOvertaken) != (c.requests < 3) || fault.KindOf(err) != fault.Unavailable {
+					t.Errorf("ended with %v", err)
+				}
+			})
+		})
+	}
+}
+
 func TestTheWaitBetweenTriesIsWhatWasAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newSetup(t, 1, pbx.Options{})

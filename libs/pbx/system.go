@@ -62,6 +62,10 @@ var (
 	errNoPower = errors.New("this kind of phone system cannot do that")
 )
 
+// ErrOvertaken is what a write ends with that was not repeated because it need not be
+// any more. It has changed nothing.
+var ErrOvertaken = errors.New("overtaken: something newer is to be written")
+
 // NewSystem wraps driver, which belongs to the System from then on. It fails if
 // the driver's declared powers are not those it implements.
 func NewSystem(id identity.System, driver Driver, options Options) (*System, error) {
@@ -128,11 +132,19 @@ func (s *System) Status(ctx context.Context, ext identity.Extension) (status pre
 // SetStatus is Driver.SetStatus. A write that ended in Timeout is not repeated
 // here: read first.
 func (s *System) SetStatus(ctx context.Context, ext identity.Extension, status presence.Status) error {
+	return s.SetStatusUnless(ctx, ext, status, nil)
+}
+
+// SetStatusUnless is SetStatus that is not repeated once overtaken says so: it ends
+// with ErrOvertaken then. A phone system that comes back is not made to take what is
+// old first. Its first try is always made, so that somebody who changes faster than
+// the phone system answers is not left out.
+func (s *System) SetStatusUnless(ctx context.Context, ext identity.Extension, status presence.Status, overtaken func() bool) error {
 	if !s.powers.Powers.Write.Has(status) {
 		return fault.Errorf(fault.Unsupported, s.named("set-status"), "status %q is not among those that can be written (%v)",
 			status, s.powers.Powers.Write.Slice())
 	}
-	return s.do(ctx, call{op: "set-status", ext: ext, lane: urgent, write: true}, func(ctx context.Context) error {
+	return s.do(ctx, call{op: "set-status", ext: ext, lane: urgent, write: true, overtaken: overtaken}, func(ctx context.Context) error {
 		return s.driver.SetStatus(ctx, ext, status)
 	})
 }

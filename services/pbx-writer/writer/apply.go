@@ -2,6 +2,7 @@ package writer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/pbx"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
 )
@@ -16,16 +18,17 @@ import (
 // fresh is how old a reading may be for a write to rest on it.
 const fresh = 2 * time.Second
 
-// apply carries one want out, or says why not. An error means: try again.
-func (s *system) apply(ctx context.Context, want wire.Want, received time.Time) error {
+// apply carries one want out, or says why not. An error means: try again. overtaken
+// says whether a newer want of the line has come; nil: it does not matter.
+func (s *system) apply(ctx context.Context, want wire.Want, received time.Time, overtaken func() bool) error {
 	l := s.line(want.Line)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return s.carryOut(ctx, l, want, received)
+	return s.carryOut(ctx, l, want, received, overtaken)
 }
 
 // carryOut is apply for who holds l.mu.
-func (s *system) carryOut(ctx context.Context, l *line, want wire.Want, received time.Time) error {
+func (s *system) carryOut(ctx context.Context, l *line, want wire.Want, received time.Time, overtaken func() bool) error {
 	o := wire.Outcome{
 		Person: want.Person, Line: want.Line, Status: want.Status, Reason: want.Reason, Revision: want.Revision, Decision: want.Decision,
 		SeenAt: want.SeenAt, ReceivedAt: received, Trace: trace.SpanContextFromContext(ctx).TraceID().String(),
@@ -56,7 +59,7 @@ func (s *system) carryOut(ctx context.Context, l *line, want wire.Want, received
 		o.Result = wire.RefusedPerson
 		o.Detail = fmt.Sprintf("a person chose %s at %s, which the decision did not know of", l.ledger.Person.Status, l.ledger.Person.At.UTC().Format(time.RFC3339))
 	default:
-		return s.write(ctx, l, want, o)
+		return s.write(ctx, l, want, o, overtaken)
 	}
 	return s.report(ctx, l, o)
 }
@@ -104,7 +107,7 @@ func (s *system) refresh(ctx context.Context, l *line, o *wire.Outcome) error {
 }
 
 // write asks the phone system: intent before, effect after.
-func (s *system) write(ctx context.Context, l *line, want wire.Want, o wire.Outcome) error {
+func (s *system) write(ctx context.Context, l *line, want wire.Want, o wire.Outcome, overtaken func() bool) error {
 	bounded, cancel := s.lease.Deadline(ctx)
 	defer cancel()
 	began := s.w.bus.Now()
@@ -114,7 +117,7 @@ func (s *system) write(ctx context.Context, l *line, want wire.Want, o wire.Outc
 	if o.BeganAt.IsZero() {
 		o.BeganAt = began
 	}
-	err := s.pbx.SetStatus(bounded, l.id.Extension, want.Status)
+	err := s.pbx.SetStatusUnless(bounded, l.id.Extension, want.Status, overtaken)
 	o.EndedAt = s.w.bus.Now()
 	l.blind = o.EndedAt
 	if err != nil {
@@ -151,6 +154,10 @@ func changedNothing(err error) bool {
 
 // give decides whether an error of the phone system is worth another try.
 func (s *system) give(ctx context.Context, l *line, o wire.Outcome, err error) error {
+	if errors.Is(err, pbx.ErrOvertaken) {
+		o.Result, o.Detail = wire.Stale, "a newer want has come, and the phone system had not taken this one"
+		return s.report(ctx, l, o)
+	}
 	switch fault.KindOf(err) {
 	case fault.Unsupported:
 		o.Result = wire.Unsupported

@@ -141,6 +141,45 @@ func TestAPhoneSystemThatWasDownGetsTheNewestOfEachLineOnce(t *testing.T) {
 	}
 }
 
+// A phone system turns a write away and asks for two seconds. The want that has come
+// meanwhile is written, the older one is not tried again first.
+func TestAWantThatIsOvertakenWhileThePhoneSystemIsBusyIsNotWritten(t *testing.T) {
+	s := newStage(t, 1)
+	s.run("a")
+	seen := s.tells(0, presence.Available, presence.Person)
+	old, next := s.wanted(0, presence.Away), s.wanted(0, presence.DND)
+	old.DecidedOn, next.DecidedOn = seen.Observation, seen.Observation
+	s.phones.stand(func(_ context.Context, op string, _ identity.Extension, request func() error) error {
+		if op != "set-status" {
+			return request()
+		}
+		s.phones.stand(nil)
+		s.publish(next)
+		s.delivered("pbx-writer-hq-status")
+		return fault.After(fault.Throttled, "test", 2*time.Second, nil)
+	})
+	s.publish(old)
+	s.ends(old, wire.Stale)
+	s.ends(next, wire.Applied)
+	if got := s.phones.written(extension(0)); !slices.Equal(got, []presence.Status{presence.DND}) {
+		t.Errorf("written %v, want the newest alone", got)
+	}
+}
+
+// delivered waits until a consumer of wants was sent all there are.
+func (s *stage) delivered(consumer string) {
+	s.eventually(func() string {
+		c, err := s.bus.JetStream().Consumer(s.t.Context(), string(topology.Wants), consumer)
+		if err != nil {
+			return err.Error()
+		}
+		if n := c.CachedInfo().NumPending; n > 0 {
+			return fmt.Sprintf("%d wants wait", n)
+		}
+		return ""
+	})
+}
+
 // A line whose requests hang does not hold up the others.
 func TestAHangingRequestEndsByItselfAndHoldsUpNobodyElse(t *testing.T) {
 	s := newStage(t, 2)

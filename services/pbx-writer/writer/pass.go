@@ -96,7 +96,7 @@ func (s *system) repair(ctx context.Context, want wire.Want) error {
 	}
 	s.w.metrics.repaired(ctx, s.id)
 	s.log.Info("minute pass: want carried out again", "extension", want.Line.Extension, "status", want.Status.String())
-	return s.carryOut(ctx, l, want, s.w.bus.Now())
+	return s.carryOut(ctx, l, want, s.w.bus.Now(), nil)
 }
 
 // open says whether a want should be carried out and is not: the line is known to

@@ -206,6 +206,6 @@ func (s *system) consume(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return s.apply(ctx, want, s.w.bus.Now())
+		return s.apply(ctx, want, s.w.bus.Now(), m.Overtaken)
 	})
 }
