@@ -19,7 +19,7 @@ test: system lint gen-check ## everything, as CI runs it
 lint: tools
 	go vet work
 	for m in $(MODULES); do (cd $$m && GOWORK=off go vet ./...) || exit 1; done
-	$(TOOLS)/staticcheck $$(go list work)
+	for m in $(MODULES); do (cd $$m && $(TOOLS)/golangci-lint run ./...) || exit 1; done
 
 gen: tools
 	PATH=$(TOOLS):$$PATH buf generate
@@ -29,12 +29,12 @@ gen-check: tools ## generated code is what the .proto files say, and they break 
 	sh deploy/tools/gen-check.sh
 	sh deploy/tools/breaking-check.sh
 
-tools: $(TOOLS)/staticcheck
-$(TOOLS)/staticcheck: deploy/tools/go.mod
+tools: $(TOOLS)/golangci-lint
+$(TOOLS)/golangci-lint: deploy/tools/go.mod
 	mkdir -p $(TOOLS)
 	cd deploy/tools && GOWORK=off go build -o $(TOOLS)/ github.com/bufbuild/buf/cmd/buf \
 		google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc \
-		honnef.co/go/tools/cmd/staticcheck
+		github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	touch $@
 
 system: ## a real redis-server, a real Kamailio, Prometheus, and Spin

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/mail"
@@ -73,7 +74,7 @@ func fileRule(d *decoder, text string) (clean, what, fix string) {
 		}
 	}
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return "", strconv.Quote(path) + " is empty", "fill it, or remove the key"
 	case err != nil:
 		return "", strconv.Quote(path) + " cannot be read: " + oneLine(err), "let this user read it"

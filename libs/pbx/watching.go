@@ -121,7 +121,7 @@ func (s *System) watchOnce(ctx context.Context) (lived time.Duration, err error)
 		s.watching.record(e)
 	})
 	switch {
-	case context.Cause(bounded) == errSilent && ctx.Err() == nil:
+	case errors.Is(context.Cause(bounded), errSilent) && ctx.Err() == nil:
 		err = fault.New(fault.Unavailable, op, errSilent)
 	case err == nil:
 		err = fault.New(fault.Unavailable, op, errEnded)

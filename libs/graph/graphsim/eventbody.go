@@ -3,7 +3,6 @@ package graphsim
 import (
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/json"
 	"maps"
 	"net/url"
 	"slices"
@@ -109,7 +108,7 @@ func (c *call) pickEvent(e *event, body map[string]any, names []string, full boo
 	picked["@odata.etag"] = e.etag()
 	for name, value := range e.spoiled {
 		if _, there := picked[name]; there {
-			picked[name] = json.RawMessage(value)
+			picked[name] = value
 		}
 	}
 	return picked
