@@ -208,7 +208,7 @@ func TestWhatCannotBeSetIsRefusedAndNothingIsChanged(t *testing.T) {
 		{"a user that there is not", "contoso/users/zoe", `{"mode":"both"}`, 404, api.CodeUserUnknown, []string{"zoe"}},
 		{"an object id that there is not", "contoso/users/00000000-0000-4000-8000-999999999999", `{"mode":"both"}`, 404, api.CodeUserUnknown, nil},
 		{"a user of another tenant", "fabrikam/users/ben", `{"mode":"both"}`, 404, api.CodeUserUnknown, nil},
-		{"a group that cannot be one", "contoso/groups/sales", `{"mode":"both"}`, 400, api.CodeRequest, []string{"sales"}},
+		{"a group that cannot be one", "contoso/groups/sales", `{"mode":"both"}`, 400, api.CodeRequest, []string{"sales", "neither an object id"}},
 		{"a parameter", "contoso?mode=both", `{}`, 400, api.CodeRequest, []string{"mode"}},
 	}
 	for _, c := range cases {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"offhook.dev/libs/options"
+	"offhook.dev/libs/wire"
 	"offhook.dev/services/control-api/api"
 )
 
@@ -46,7 +48,7 @@ type owner struct{ tenant, group, user *string }
 func ownerFlags(c *cobra.Command) owner {
 	return owner{
 		c.Flags().String("tenant", "", "of this `tenant`, by its id in the configuration"),
-		c.Flags().String("group", "", "of this `group` of the tenant, by its object id"),
+		c.Flags().String("group", "", "of this `group` of the tenant, by its object id, or by its name once it has options"),
 		c.Flags().String("user", "", "of this `user` of the tenant, as other commands take them"),
 	}
 }
@@ -236,7 +238,7 @@ func (a *app) printOptions(w io.Writer, e api.OptionsEntry) error {
 	of := "tenant " + e.Tenant
 	switch {
 	case e.Group != "":
-		of = "group " + e.Group + " of " + of
+		of = strings.TrimSpace("group "+e.Name+" "+e.Group) + " of " + of
 	case e.User != "":
 		of = whose(e) + " of " + of
 	}
@@ -244,7 +246,7 @@ func (a *app) printOptions(w io.Writer, e api.OptionsEntry) error {
 	if e.Revision > 0 {
 		changed = fmt.Sprintf("revision %d of %s by %s", e.Revision, a.clock(e.Options.At), or(e.Options.By))
 	}
-	fmt.Fprintf(w, "%s, %d linked; %s\n\n", plain(of), e.Concerns, plain(changed))
+	fmt.Fprintf(w, "%s, %s; %s\n\n", plain(of), linked(e), plain(changed))
 	if e.User != "" {
 		return a.printEffective(w, e)
 	}
@@ -258,6 +260,26 @@ func (a *app) printOptions(w io.Writer, e api.OptionsEntry) error {
 	return printTable(w, rows)
 }
 
+// linked says how many linked people options are about, and of a group what is known of
+// its members.
+func linked(e api.OptionsEntry) string {
+	text := fmt.Sprintf("%d linked", e.Concerns)
+	switch {
+	case e.Group == "":
+	case e.Members == nil:
+		text += ", members not read yet"
+	case e.Members.Problem == wire.GroupDenied:
+		text += fmt.Sprintf(" of %d members; they may have changed, because they may not be read: grant GroupMember.Read.All", e.Members.Users)
+	case e.Members.Problem == wire.GroupGone:
+		text += "; there is no such group in Microsoft 365"
+	case e.Members.Problem != "":
+		text += fmt.Sprintf(" of %d members (%s)", e.Members.Users, plain(e.Members.Problem))
+	default:
+		text += fmt.Sprintf(" of %d members", e.Members.Users)
+	}
+	return text
+}
+
 // printEffective prints what is in force for a user, with what set it.
 func (a *app) printEffective(w io.Writer, e api.OptionsEntry) error {
 	rows := [][]string{{"OPTION", "VALUE", "FROM"}}
@@ -265,7 +287,7 @@ func (a *app) printEffective(w io.Writer, e api.OptionsEntry) error {
 		if o.Key == "paused_until" {
 			o.Key, o.Value = "paused until", a.pauseEnd(o.Value)
 		}
-		rows = append(rows, []string{o.Key, o.Value, strings.TrimSpace(o.From + " " + o.ID)})
+		rows = append(rows, []string{o.Key, o.Value, strings.TrimSpace(o.From + " " + cmp.Or(o.Name, o.ID))})
 	}
 	if e.Options.Chosen != nil {
 		rows = append(rows, []string{"chosen", a.choice(e.Options.Chosen), e.Options.Chosen.By})
