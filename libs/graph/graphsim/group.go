@@ -135,7 +135,9 @@ func (t *Tenant) findGroup(ref string) *group {
 func (t *Tenant) renderGroup(g *group) Group {
 	r := Group{ID: g.id, DisplayName: g.name, Members: []string{}, Users: []string{}}
 	for id := range g.members {
-		r.Members = append(r.Members, id)
+		if t.byID[id] != nil || t.groups[id] != nil { // else deleted
+			r.Members = append(r.Members, id)
+		}
 	}
 	for _, p := range t.usersIn(g) {
 		u := t.render(p)

@@ -21,6 +21,9 @@ import (
 // https://learn.microsoft.com/graph/aad-advanced-queries
 const membersPath = "/transitiveMembers/microsoft.graph.user"
 
+// maxMemberPages bounds the pages of one group, some of them not full.
+const maxMemberPages = 2 * graph.MaxGroupMembers / graph.GroupPage
+
 // GroupMembers implements graph.GroupReader. It writes its requests itself: the SDK's
 // package of groups would add much to every build, for two of them.
 func (c *Client) GroupMembers(ctx context.Context, id identity.Group) (graph.Group, error) {
@@ -36,7 +39,8 @@ func (c *Client) GroupMembers(ctx context.Context, id identity.Group) (graph.Gro
 		return graph.Group{}, err
 	}
 	group := graph.Group{ID: id, Name: named.Name}
-	for next := fmt.Sprintf("%s%s?$count=true&$select=id&$top=%d", at, membersPath, graph.GroupPage); next != ""; {
+	next := fmt.Sprintf("%s%s?$count=true&$select=id&$top=%d", at, membersPath, graph.GroupPage)
+	for pages := 1; next != ""; pages++ {
 		var page struct {
 			Value []struct {
 				ID string `json:"id"`
@@ -59,8 +63,8 @@ func (c *Client) GroupMembers(ctx context.Context, id identity.Group) (graph.Gro
 		if len(group.Members) > graph.MaxGroupMembers {
 			return graph.Group{}, fault.Errorf(fault.Unsupported, op, "the group has more than %d users", graph.MaxGroupMembers)
 		}
-		if page.Next == next {
-			return graph.Group{}, fault.New(fault.Unknown, op, errors.New("a page of the group's members leads to itself"))
+		if pages == maxMemberPages {
+			return graph.Group{}, fault.Errorf(fault.Unknown, op, "the group's members do not end after %d pages", pages)
 		}
 		next = page.Next
 	}

@@ -78,12 +78,14 @@ func (t *tenant) groupsLoop(ctx context.Context) error {
 
 // round reads every group that is due and returns after how long the next one is.
 func (g *groups) round(ctx context.Context) (time.Duration, error) {
-	named, err := g.t.namedGroups(ctx)
+	named, all, err := g.t.namedGroups(ctx)
 	if err != nil {
 		return 0, err
 	}
-	if err := g.forget(ctx, named); err != nil {
-		return 0, err
+	if all {
+		if err := g.forget(ctx, named); err != nil {
+			return 0, err
+		}
 	}
 	reads, rctx := errgroup.WithContext(ctx)
 	reads.SetLimit(groupsAtOnce)
@@ -102,6 +104,9 @@ func (g *groups) round(ctx context.Context) (time.Duration, error) {
 		counts[state.result]++
 	}
 	g.t.p.metrics.groupsKnown(ctx, g.t.conf.ID, counts)
+	if !all {
+		next = min(next, g.t.conf.Keep.Retry)
+	}
 	return next, err
 }
 
@@ -196,8 +201,7 @@ func (g *groups) failed(ctx context.Context, id identity.Group, state groupState
 }
 
 // gone lets nobody be in a group that there is not any more. What was never there and
-// has priority alone may be a user whom the directory does not name yet: of that
-// nothing is stored.
+// has priority alone may be a user who is not known yet: of that nothing is stored.
 func (g *groups) gone(ctx context.Context, id identity.Group, began time.Time) error {
 	old, err := g.t.storedGroup(ctx, id)
 	if err != nil {
@@ -264,13 +268,17 @@ func (t *tenant) storedGroup(ctx context.Context, id identity.Group) (storedGrou
 }
 
 // namedGroups lists the groups on which something depends. An object id that has
-// priority is a group's unless the directory has a user of that id.
-func (t *tenant) namedGroups(ctx context.Context) ([]identity.Group, error) {
-	named := t.p.options.Groups(t.conf.ID)
+// priority is a group's unless the directory has a user of that id; all is false as
+// long as that cannot be told, because the directory was never read.
+func (t *tenant) namedGroups(ctx context.Context) (named []identity.Group, all bool, err error) {
+	named, all = t.p.options.Groups(t.conf.ID), true
 	for _, who := range t.conf.Priority {
 		user, err := identity.ParseUser(who)
 		if err != nil {
 			continue // a name is a user's, or that of a group that is read for its options
+		}
+		if all, err = t.directoryRead(ctx); err != nil || !all {
+			return named, all, err
 		}
 		_, err = t.p.bus.Last(ctx, topology.Directory, "m365.fact.user."+wire.PersonKey(identity.Person{Tenant: t.conf.ID, User: user}))
 		switch id := identity.Group(user); {
@@ -278,11 +286,20 @@ func (t *tenant) namedGroups(ctx context.Context) ([]identity.Group, error) {
 		case fault.KindOf(err) == fault.NotFound:
 			named = append(named, id)
 		default:
-			return nil, err
+			return nil, false, err
 		}
 	}
 	slices.Sort(named)
-	return named, nil
+	return named, all, nil
+}
+
+// directoryRead says whether the users were ever read to the end.
+func (t *tenant) directoryRead(ctx context.Context) (bool, error) {
+	_, err := t.p.cursors.Get(ctx, topology.Join(string(t.conf.ID), "users"))
+	if fault.KindOf(err) == fault.NotFound {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // membersOf lists who is known to be in a group that a priority names, by its object
