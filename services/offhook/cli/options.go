@@ -26,6 +26,8 @@ const (
 	// after how long without anybody more it is given up.
 	progressEvery = 500 * time.Millisecond
 	progressGives = 2 * time.Minute
+	// membersGive is after how long it is not waited any more for the members of a group.
+	membersGive = 10 * time.Second
 )
 
 func (a *app) newOptions() *cobra.Command {
@@ -160,6 +162,9 @@ func (a *app) changesOptions(c *cobra.Command, edit func(*options.Record, []stri
 		if err != nil {
 			return err
 		}
+		if after, err = a.awaitMembers(c, client, path, after); err != nil {
+			return err
+		}
 		if before.Options.Mode != after.Options.Mode {
 			if err := a.awaitDecisions(c, client, path, after.Concerns); err != nil {
 				return err
@@ -193,6 +198,27 @@ func changeOptions(ctx context.Context, client client, path string, edit func(*o
 		}
 	}
 	return before, after, err
+}
+
+// awaitMembers waits on a terminal until the members of a group are read that has
+// options for the first time: only then it is known how many people are concerned.
+func (a *app) awaitMembers(c *cobra.Command, client client, path string, e api.OptionsEntry) (api.OptionsEntry, error) {
+	if !a.live || e.Group == "" || len(e.Options.Settings()) == 0 {
+		return e, nil
+	}
+	for since := a.now(); e.Members == nil && a.now().Sub(since) < membersGive; {
+		select {
+		case <-c.Context().Done():
+			return e, c.Context().Err()
+		case <-time.After(progressEvery):
+		}
+		next := api.OptionsEntry{}
+		if err := client.get(c.Context(), path, nil, &next); err != nil {
+			return e, err
+		}
+		e = next
+	}
+	return e, nil
 }
 
 // awaitDecisions shows on a terminal how many people of a change of mode are decided,
