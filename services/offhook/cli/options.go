@@ -264,7 +264,7 @@ func (a *app) printOptions(w io.Writer, e api.OptionsEntry) error {
 	of := "tenant " + e.Tenant
 	switch {
 	case e.Group != "":
-		of = strings.TrimSpace("group "+e.Name+" "+e.Group) + " of " + of
+		of = "group " + strings.TrimSpace(e.Name+" "+e.Group) + " of " + of
 	case e.User != "":
 		of = whose(e) + " of " + of
 	}

@@ -175,7 +175,7 @@ func TestOptionsOfAGroupSayWhatIsKnownOfIt(t *testing.T) {
 	}
 	says("offhook options set --tenant contoso --group "+string(support.ID)+" mode=calendar", "2 linked of 3 members")
 	says("offhook options show --tenant contoso --group support", "mode    calendar")
-	says("offhook options show --tenant contoso --user anna", "calendar         group Support")
+	says("offhook options show --tenant contoso --user anna", "calendar     group Support")
 	denied, gone := support, support
 	denied.Problem = wire.GroupDenied
 	stage.Publish(t, denied)
