@@ -15,9 +15,10 @@ import (
 
 // Problems of a Group.
 const (
-	GroupGone    = "gone"    // there is no such group any more: nobody is in it
-	GroupDenied  = "denied"  // Graph refuses to tell: who was in it last counts
-	GroupUnnamed = "unnamed" // nothing names it any more, so nobody reads it: nobody is in it
+	GroupGone     = "gone"      // there is no such group any more: nobody is in it
+	GroupDenied   = "denied"    // Graph refuses to tell: who was in it last counts
+	GroupTooLarge = "too-large" // it has more users than can be read: who was in it last counts
+	GroupUnnamed  = "unnamed"   // nothing names it any more, so nobody reads it: nobody is in it
 )
 
 // Group is who is in a group of the directory, all of them.

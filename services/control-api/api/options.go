@@ -62,8 +62,8 @@ type EffectiveOption struct {
 // Members is what is known of who is in a group.
 type Members struct {
 	Users int `json:"users"` // linked or not
-	// Problem is why they may not be those of now: "denied" (those that were known stay)
-	// or "gone" (nobody is in it).
+	// Problem is why they may not be those of now: "denied" or "too-large" (those that were
+	// known stay), or "gone" (nobody is in it).
 	Problem string     `json:"problem,omitempty"`
 	SeenAt  *time.Time `json:"seen_at,omitempty"` // when it was read to be so for the first time
 }

@@ -190,7 +190,11 @@ func (g *groups) failed(ctx context.Context, id identity.Group, state groupState
 		state.result = groupDenied
 		g.t.log.Warn("members of a group may not be read, so those that were known stay; grant the application permission GroupMember.Read.All, "+
 			"and Member.Read.Hidden for a group that hides its members", "group", id, "error", err)
-		broken = g.denied(ctx, id, began)
+		broken = g.doubtful(ctx, id, wire.GroupDenied, began)
+	case fault.Unsupported:
+		next, state.result = g.t.conf.Users, groupFailed
+		g.t.log.Warn("a group is too large to be read, so its members that were known stay", "group", id, "error", err)
+		broken = g.doubtful(ctx, id, wire.GroupTooLarge, began)
 	default:
 		state.result = groupFailed
 		g.t.log.Warn("members of a group cannot be read, so those that were known stay", "group", id, "kind", kind, "error", err)
@@ -217,8 +221,8 @@ func (g *groups) gone(ctx context.Context, id identity.Group, began time.Time) e
 	return err
 }
 
-// denied notes beside who was in a group last that this may not be so now.
-func (g *groups) denied(ctx context.Context, id identity.Group, began time.Time) error {
+// doubtful notes beside who was in a group last why this may not be so now.
+func (g *groups) doubtful(ctx context.Context, id identity.Group, why string, began time.Time) error {
 	old, err := g.t.storedGroup(ctx, id)
 	if err != nil {
 		return err
@@ -227,7 +231,7 @@ func (g *groups) denied(ctx context.Context, id identity.Group, began time.Time)
 	if fact.Problem == wire.GroupUnnamed || fact.SeenAt.IsZero() {
 		fact.SeenAt = began
 	}
-	fact.Tenant, fact.ID, fact.Problem = g.t.conf.ID, id, wire.GroupDenied
+	fact.Tenant, fact.ID, fact.Problem = g.t.conf.ID, id, why
 	_, err = g.store(ctx, fact)
 	return err
 }

@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/graph"
 	"offhook.dev/libs/graph/graphsim"
 	"offhook.dev/libs/options"
 	"offhook.dev/libs/topology"
@@ -162,6 +164,27 @@ func TestWhatIsInTheWayOfReadingAGroupEmptiesItNot(t *testing.T) {
 			s.has(id, "", users[1])
 		})
 	}
+}
+
+// crowded is a client for which every group is too large.
+type crowded struct{ Client }
+
+func (crowded) GroupMembers(context.Context, identity.Group) (graph.Group, error) {
+	return graph.Group{}, fault.Errorf(fault.Unsupported, "read a group", "too many")
+}
+
+func TestAGroupThatHasBecomeTooLargeKeepsWhoWasInIt(t *testing.T) {
+	s := newStage(t, 3, nil)
+	id := s.group("Support", s.users()[0])
+	s.option(id, options.Record{Mode: "both"})
+	stop := s.run(s.groupsConfig(never))
+	s.has(id, "", s.users()[0])
+	stop()
+	conf := s.groupsConfig(never)
+	client := crowded{s.client(contoso, nil)}
+	conf.Client = func() (Client, error) { return client, nil }
+	s.run(conf)
+	s.has(id, wire.GroupTooLarge, s.users()[0])
 }
 
 func TestAGroupThatIsDeletedIsEmptyOnceThatIsConfirmed(t *testing.T) {

@@ -296,6 +296,8 @@ func linked(e api.OptionsEntry) string {
 		text += ", members not read yet"
 	case e.Members.Problem == wire.GroupDenied:
 		text += fmt.Sprintf(" of %d members; they may have changed, because they may not be read: grant GroupMember.Read.All", e.Members.Users)
+	case e.Members.Problem == wire.GroupTooLarge:
+		text += fmt.Sprintf(" of %d members; they may have changed, because the group has more users than can be read", e.Members.Users)
 	case e.Members.Problem == wire.GroupGone:
 		text += "; there is no such group in Microsoft 365"
 	case e.Members.Problem != "":

@@ -1369,8 +1369,8 @@ type Members struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Linked or not.
 	Users uint32 `protobuf:"varint,1,opt,name=users,proto3" json:"users,omitempty"`
-	// Why they may not be those of now: "denied" (those that were known stay) or "gone"
-	// (nobody is in it).
+	// Why they may not be those of now: "denied" or "too-large" (those that were known
+	// stay), or "gone" (nobody is in it).
 	Problem string `protobuf:"bytes,2,opt,name=problem,proto3" json:"problem,omitempty"`
 	// When it was read to be so for the first time.
 	SeenAt        *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`

@@ -672,7 +672,7 @@ type GroupFact struct {
 	// Object ids of the users in it, also of those in groups in it: 16 bytes each, in
 	// order.
 	Members []byte `protobuf:"bytes,4,opt,name=members,proto3" json:"members,omitempty"`
-	// Why these may not be the members of now ("gone", "denied"); empty where they are.
+	// Why these may not be the members of now ("gone", "denied", "too-large"); empty where they are.
 	Problem string `protobuf:"bytes,5,opt,name=problem,proto3" json:"problem,omitempty"`
 	// When Graph was asked, broker time.
 	SeenAt        *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
