@@ -160,7 +160,7 @@ func TestWhatIsInTheWayOfReadingAGroupEmptiesItNot(t *testing.T) {
 			s.has(id, c.problem, users[0], users[1])
 			stop()
 			must(t, c.mend(s.tenant())) // a permission needs a new token, which this instance would have in an hour
-			stop = s.run(s.groupsConfig(50 * time.Millisecond))
+			s.run(s.groupsConfig(50 * time.Millisecond))
 			s.has(id, "", users[1])
 		})
 	}
