@@ -186,7 +186,7 @@ tenants:
       client_id: `+clientID+`
       certificate_file: %[1]s/app.pem
       endpoints: {login: "%[5]s", graph: "%[5]s", ca_file: %[1]s/ca.pem}%[6]s
-    presence: {mode: %[15]s, damping: %[7]s, stale_after: %[11]s, sweep: {presence: %[8]s, users: %[17]s}}
+    presence: {mode: %[15]s, damping: %[7]s, stale_after: %[11]s, sweep: %[8]s}
     systems: [hq%[12]s]
     links: [%[13]s]
 systems:
@@ -197,11 +197,16 @@ systems:
     client_secret_file: %[1]s/hq.secret
     ca_file: %[1]s/ca.pem
     tenants: [contoso]
-%[14]s`, "\n"), w.Dir, w.Broker.ClientURL(), w.webhook, public, w.Graph.GraphURL(), accounts, o.Damping, o.Sweep, w.PBX.URL(), client, max(15*time.Minute, 4*o.Sweep),
-		names, links, systems, cmp.Or(o.Mode, presence.TeamsToPBX), level, cmp.Or(o.Directory, 15*time.Minute))))
+%[14]s`, "\n"), w.Dir, w.Broker.ClientURL(), w.webhook, public, w.Graph.GraphURL(), accounts, o.Damping, o.sweeps(), w.PBX.URL(), client, max(15*time.Minute, 4*o.Sweep),
+		names, links, systems, cmp.Or(o.Mode, presence.TeamsToPBX), level)))
 	w.File = w.path("offhook.yaml")
 	w.Config, err = config.Load(w.File, nil, nil)
 	must(w.t, err)
+}
+
+// sweeps says how often presences and the directory are read.
+func (o Options) sweeps() string {
+	return fmt.Sprintf("{presence: %s, users: %s}", o.Sweep, cmp.Or(o.Directory, 15*time.Minute))
 }
 
 // furtherSystems writes the parts of the configuration that name further systems.

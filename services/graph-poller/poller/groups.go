@@ -103,7 +103,7 @@ func (g *groups) round(ctx context.Context) (time.Duration, error) {
 		next = min(next, max(0, state.due.Sub(now)))
 		counts[state.result]++
 	}
-	g.t.p.metrics.groupsKnown(ctx, g.t.conf.ID, counts)
+	g.t.p.groups.known(ctx, g.t.conf.ID, counts)
 	if !all {
 		next = min(next, g.t.conf.Keep.Retry)
 	}
@@ -163,7 +163,7 @@ func (g *groups) read(ctx context.Context, id identity.Group, state groupState) 
 		result = "changed"
 		g.t.log.Info("members of a group", "group", id, "name", is.Name, "users", len(is.Members))
 	}
-	g.t.p.metrics.groupWasRead(ctx, g.t.conf.ID, result)
+	g.t.p.groups.read(ctx, g.t.conf.ID, result)
 	g.keep(id, groupState{due: began.Add(g.t.conf.Users), result: groupRead})
 	return nil
 }
@@ -172,7 +172,7 @@ func (g *groups) read(ctx context.Context, id identity.Group, state groupState) 
 // was in the group last stays in it, unless the group is confirmed to be gone.
 func (g *groups) failed(ctx context.Context, id identity.Group, state groupState, began time.Time, err error) error {
 	kind := fault.KindOf(err)
-	g.t.p.metrics.groupWasRead(ctx, g.t.conf.ID, kind.String())
+	g.t.p.groups.read(ctx, g.t.conf.ID, kind.String())
 	state.pause = min(max(2*state.pause, g.t.conf.Keep.Retry), g.t.conf.Users)
 	next, absent := max(state.pause, fault.RetryAfter(err)), 0
 	var broken error

@@ -23,14 +23,11 @@ type metrics struct {
 	age       metric.Float64Gauge
 	kept      metric.Int64Gauge
 	lanes     metric.Int64Gauge
-
-	groupReads metric.Int64Counter
-	groups     metric.Int64Gauge
 }
 
 func newMetrics(m metric.Meter) (*metrics, error) {
 	var x metrics
-	var errs [11]error
+	var errs [9]error
 	x.changes, errs[0] = m.Int64Counter("offhook_sweep_changes", metric.WithDescription("Presences that a sweep or a hint found changed."))
 	x.sweeps, errs[1] = m.Int64Counter("offhook_sweeps", metric.WithDescription("Presence sweeps, by whether they went well."))
 	x.took, errs[2] = m.Float64Histogram("offhook_sweep", metric.WithUnit("s"), metric.WithDescription("How long a presence sweep took."))
@@ -40,21 +37,7 @@ func newMetrics(m metric.Meter) (*metrics, error) {
 	x.age, errs[6] = m.Float64Gauge("offhook_calendar_age", metric.WithUnit("s"), metric.WithDescription("Since the calendar of a shard that was not read for the longest time was read."))
 	x.kept, errs[7] = m.Int64Gauge("offhook_event_subscriptions", metric.WithDescription("Subscriptions to users' events, by state: held, missing, foreign (somebody else's are in the way)."))
 	x.lanes, errs[8] = m.Int64Gauge("offhook_lane_users", metric.WithDescription("Users whose presence is read, by whether they are on a lane: covered, or swept only."))
-	x.groupReads, errs[9] = m.Int64Counter("offhook_group_reads", metric.WithDescription("Groups read, by result: changed, read (nothing new), or the kind of the error."))
-	x.groups, errs[10] = m.Int64Gauge("offhook_groups", metric.WithDescription("Groups that options or priorities name, by the last read of their members: read, gone, denied, failed. Of the last two those that were known stay."))
 	return &x, errors.Join(errs[:]...)
-}
-
-// groupWasRead counts a group that was read, or not, with the result.
-func (x *metrics) groupWasRead(ctx context.Context, tenant identity.Tenant, result string) {
-	x.groupReads.Add(ctx, 1, metric.WithAttributes(attribute.String("tenant", string(tenant)), attribute.String("result", result)))
-}
-
-// groupsKnown reports all groups that are named.
-func (x *metrics) groupsKnown(ctx context.Context, tenant identity.Tenant, counts map[groupResult]int) {
-	for _, result := range []groupResult{groupRead, groupGone, groupDenied, groupFailed} {
-		x.groups.Record(ctx, int64(counts[result]), metric.WithAttributes(attribute.String("tenant", string(tenant)), attribute.String("result", string(result))))
-	}
 }
 
 func (x *metrics) changed(ctx context.Context, tenant identity.Tenant) {

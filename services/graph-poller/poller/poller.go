@@ -117,6 +117,7 @@ type Poller struct {
 	relinked *signal
 	log      *slog.Logger
 	metrics  *metrics
+	groups   *groupMetrics
 
 	cursors, subscriptions, certificates, lanes *store.Bucket
 	planned                                     subscription.Lanes
@@ -127,6 +128,9 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	p := &Poller{deps: deps, bus: deps.Bus, links: links.NewMirror(), options: options.NewMirror(opts.configured, deps.Log), relinked: newSignal(), log: deps.Log}
 	var err error
 	if p.metrics, err = newMetrics(deps.Meter); err != nil {
+		return err
+	}
+	if p.groups, err = newGroupMetrics(deps.Meter); err != nil {
 		return err
 	}
 	buckets := map[topology.Bucket]**store.Bucket{topology.Cursors: &p.cursors, topology.Subscriptions: &p.subscriptions, topology.Certificates: &p.certificates, topology.Lanes: &p.lanes}
