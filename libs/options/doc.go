@@ -13,6 +13,10 @@
 // rank, then of the smaller id, wins), the user. Pauses are the exception: the one
 // that ends last counts, so that nobody is taken out of the pause of a tenant.
 //
+// Who is in a group comes from graph-poller as facts in the stream DIRECTORY
+// (RunMembers). Groups are taken by their members, those of groups in them included;
+// what is not known of a group yet concerns nobody.
+//
 // Guarantees: what cannot be read, or says something that this build does not know,
 // changes nothing; what was in force stays. A record is written only after Check
 // found nothing, so a Mirror that skips a key of it is older than its writer.

@@ -29,6 +29,9 @@ type Key struct {
 // UserKey is the key of a person's record.
 func UserKey(who identity.Person) Key { return Key{User, who.Tenant, string(who.User)} }
 
+// GroupKey is the key of a group's record.
+func GroupKey(tenant identity.Tenant, id identity.Group) Key { return Key{Group, tenant, string(id)} }
+
 // String is the key in the bucket.
 func (k Key) String() string {
 	if k.Layer == Tenant {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
 
@@ -14,27 +13,31 @@ import (
 	"offhook.dev/libs/store"
 )
 
-// Mirror is the bucket in memory, over the options of the configuration.
+// Mirror is the bucket in memory, over the options of the configuration, with who is
+// in which group (RunMembers).
 type Mirror struct {
 	base func(identity.Person) presence.Options
 	log  *slog.Logger
 
 	mu      sync.RWMutex // guards what follows
 	records map[Key]Record
-	groups  map[identity.Person][]string
+	named   map[Key]bool // groups with a record, also with one that cannot be read
+	members members
 	reached uint64        // revision of the newest entry that was taken in, or left out
 	moved   chan struct{} // closed and made anew when reached grows
 
 	current chan struct{} // closed after the first fill
 	once    sync.Once
+	joined  chan struct{} // closed after the first fill of the memberships
+	entered sync.Once
 }
 
 // NewMirror returns a mirror over base, the options of the configuration; Run fills
 // it. For somebody of a tenant that is not configured base returns the zero Options:
 // then no record counts, and what there was is released.
 func NewMirror(base func(identity.Person) presence.Options, log *slog.Logger) *Mirror {
-	return &Mirror{base: base, log: log, records: map[Key]Record{}, groups: map[identity.Person][]string{},
-		moved: make(chan struct{}), current: make(chan struct{})}
+	return &Mirror{base: base, log: log, records: map[Key]Record{}, named: map[Key]bool{}, members: newMembers(),
+		moved: make(chan struct{}), current: make(chan struct{}), joined: make(chan struct{})}
 }
 
 // Run keeps the mirror current until ctx ends. changed, unless nil, is called after
@@ -50,6 +53,7 @@ func (m *Mirror) Run(ctx context.Context, b *store.Bucket, changed func(Key)) er
 		if !e.Deleted {
 			if record, err = Decode(e.Value); err != nil {
 				// A newer control-api wrote what this one does not know. What was in force stays.
+				m.name(key)
 				m.log.Warn("options cannot be read; those that were in force stay", "key", e.Key, "error", err)
 				return nil
 			}
@@ -104,33 +108,37 @@ func (m *Mirror) set(key Key, record Record, deleted bool) {
 	defer m.mu.Unlock()
 	if deleted {
 		delete(m.records, key)
+		delete(m.named, key)
 		return
 	}
 	m.records[key] = record
+	if key.Layer == Group {
+		m.named[key] = true
+	}
 }
 
-// SetMembers says who is in a group, all of them, and returns those for whom that
-// is new: they joined or left.
-func (m *Mirror) SetMembers(tenant identity.Tenant, group string, members []identity.User) (moved []identity.Person) {
+// name notes that there is a record, though it cannot be read.
+func (m *Mirror) name(key Key) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	in := make(map[identity.Person]bool, len(members))
-	for _, user := range members {
-		in[identity.Person{Tenant: tenant, User: user}] = true
+	if key.Layer == Group {
+		m.named[key] = true
 	}
-	for who, groups := range m.groups {
-		if who.Tenant == tenant && !in[who] && slices.Contains(groups, group) {
-			m.groups[who] = slices.DeleteFunc(slices.Clone(groups), func(g string) bool { return g == group })
-			moved = append(moved, who)
+}
+
+// Groups lists the groups of a tenant that have a record: whose members have to be
+// known.
+func (m *Mirror) Groups(tenant identity.Tenant) []identity.Group {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var groups []identity.Group
+	for key := range m.named {
+		if id, err := identity.ParseGroup(key.ID); err == nil && key.Tenant == tenant {
+			groups = append(groups, id)
 		}
 	}
-	for who := range maps.Keys(in) {
-		if groups := m.groups[who]; !slices.Contains(groups, group) {
-			m.groups[who] = append(slices.Clone(groups), group)
-			moved = append(moved, who)
-		}
-	}
-	return moved
+	slices.Sort(groups)
+	return groups
 }
 
 // Concerns says whether a change of key is one of a person's options.
@@ -144,7 +152,7 @@ func (m *Mirror) Concerns(key Key, who identity.Person) bool {
 	case Group:
 		m.mu.RLock()
 		defer m.mu.RUnlock()
-		return slices.Contains(m.groups[who], key.ID)
+		return slices.Contains(m.members.of[who], identity.Group(key.ID))
 	}
 	return true
 }
@@ -206,11 +214,11 @@ func (m *Mirror) layers(who identity.Person) []layered {
 		}
 	}
 	add(Key{Layer: Tenant, Tenant: who.Tenant})
-	groups := slices.Clone(m.groups[who])
-	rank := func(group string) int { return m.records[Key{Group, who.Tenant, group}].Rank }
-	slices.SortFunc(groups, func(a, b string) int { return cmp.Or(cmp.Compare(rank(b), rank(a)), cmp.Compare(b, a)) })
+	groups := slices.Clone(m.members.of[who])
+	rank := func(group identity.Group) int { return m.records[GroupKey(who.Tenant, group)].Rank }
+	slices.SortFunc(groups, func(a, b identity.Group) int { return cmp.Or(cmp.Compare(rank(b), rank(a)), cmp.Compare(b, a)) })
 	for _, group := range groups {
-		add(Key{Group, who.Tenant, group})
+		add(GroupKey(who.Tenant, group))
 	}
 	add(UserKey(who))
 	return found

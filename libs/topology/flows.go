@@ -32,6 +32,8 @@ func Flows() []Flow {
 			Meaning: "when everyone of a shard was last read"},
 		{Subject: "m365.fact.user.<tenant>.<user>", Stream: Directory, Produce: []Service{GraphPoller}, Consume: []Service{UserSync, ControlAPI},
 			Meaning: "a user of the directory"},
+		{Subject: "m365.fact.group.<tenant>.<group>", Stream: Directory, Produce: []Service{GraphPoller}, Consume: []Service{PresenceMapper, ControlAPI},
+			Meaning: "who is in a group that options or priorities name"},
 		{Subject: "pbx.fact.inventory.<system>.<ext>", Stream: Directory, Produce: []Service{PBXWriter}, Consume: []Service{UserSync},
 			Meaning: "an extension of a phone system"},
 		{Subject: "pbx.fact.status.<system>.<ext>", Stream: Facts, Produce: []Service{PBXWriter}, Consume: []Service{PresenceMapper, ControlAPI},

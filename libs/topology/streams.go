@@ -54,7 +54,7 @@ func Streams() []StreamInfo {
 	return []StreamInfo{
 		{Name: Ingress, Keeping: Queue, Synced: true, MaxBytes: 1 << 30, MaxPerSubject: 10_000, Dedupe: 10 * time.Minute, Meaning: "notifications accepted from Graph"},
 		{Name: Facts, Keeping: Newest, Meaning: "newest presence and status of everyone"},
-		{Name: Directory, Keeping: Newest, Synced: true, Meaning: "users of tenants, extensions of phone systems"},
+		{Name: Directory, Keeping: Newest, Synced: true, Meaning: "users and groups of tenants, extensions of phone systems"},
 		{Name: Hints, Keeping: Newest, Meaning: "look again"},
 		{Name: Wants, Keeping: Newest, Meaning: "the status that each extension should show"},
 		{Name: Timers, Keeping: Newest, Schedules: true, Meaning: "when to look at a user again"},

@@ -16,6 +16,7 @@ import (
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/graph"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
 	eventv1 "offhook.dev/proto/gen/offhook/event/v1"
@@ -109,6 +110,15 @@ func kinds() []kind {
 			d := decoded.(wire.Ingress)
 			d.Resource = encoded.(wire.Ingress).Resource
 			return d
+		}},
+		{name: "group", decode: decoder(wire.DecodeGroup), random: func(r *rand.Rand) wire.Message {
+			g := wire.Group{Tenant: "contoso", ID: identity.Group(somebody(r).User), Name: word(r), Problem: one(r, "", wire.GroupGone, wire.GroupDenied), SeenAt: moment(r)}
+			for range r.IntN(3) {
+				g.Members = append(g.Members, somebody(r).User)
+			}
+			slices.Sort(g.Members)
+			g.Members = slices.Compact(g.Members)
+			return g
 		}},
 		{name: "hint", decode: decoder(wire.DecodeHint), random: func(r *rand.Rand) wire.Message {
 			return wire.Hint{Kind: "presence", Tenant: "contoso", ID: word(r), Cause: word(r), SeenAt: moment(r)}
@@ -324,6 +334,32 @@ func TestWantsAreTheSameWheneverTheyWereDecided(t *testing.T) {
 		if base.Same(other) != c.same || other.Same(base) != c.same {
 			t.Errorf("%s: same %v, want %v", c.name, base.Same(other), c.same)
 		}
+	}
+}
+
+func TestTheLargestGroupFitsIntoAMessageOfTheBroker(t *testing.T) {
+	const broker = 1 << 20 // NATS' default for the payload
+	for users, most := range map[int]int{20_000: 321_000, graph.MaxGroupMembers: broker - 64<<10} {
+		g := wire.Group{Tenant: "contoso", ID: "10000000-0000-4000-8000-000000000000", Name: strings.Repeat("n", 256)}
+		for i := range users {
+			g.Members = append(g.Members, identity.User(fmt.Sprintf("00000000-0000-4000-8000-%012d", i)))
+		}
+		_, data := g.Encode()
+		back, err := wire.DecodeGroup(data)
+		if err != nil || len(data) > most || !reflect.DeepEqual(back, g) {
+			t.Errorf("%d users are %d bytes; back come %d, %v", users, len(data), len(back.Members), err)
+		}
+	}
+}
+
+func TestMembersThatAreNoObjectIDsAreInvalid(t *testing.T) {
+	_, data := wire.Group{Tenant: "contoso", ID: "10000000-0000-4000-8000-000000000000"}.Encode()
+	cut, err := proto.Marshal(&eventv1.GroupFact{Members: make([]byte, 17)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g, err := wire.DecodeGroup(append(data, cut...)); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("a member and a byte became %+v, %v", g, err)
 	}
 }
 

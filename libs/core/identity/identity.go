@@ -21,6 +21,9 @@ type System string
 // name is never used as a key: it changes, and it is personal data.
 type User string
 
+// Group is the object id of a group of the directory, a GUID in lower case.
+type Group string
+
 // Extension is a number on one phone system as that system writes it: 1 to 64
 // digits, letters, '*', '#', '+', '-', '_' or '.'.
 type Extension string
@@ -72,6 +75,15 @@ func ParseUser(s string) (User, error) {
 		return "", fmt.Errorf("user id %q is not an object id (a GUID)", s)
 	}
 	return User(l), nil
+}
+
+// ParseGroup accepts a GUID in either case, without braces.
+func ParseGroup(s string) (Group, error) {
+	l := strings.ToLower(s)
+	if !guid.MatchString(l) {
+		return "", fmt.Errorf("group id %q is not an object id (a GUID)", s)
+	}
+	return Group(l), nil
 }
 
 // ParseExtension accepts what phone systems use as numbers and short names.

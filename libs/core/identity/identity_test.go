@@ -26,7 +26,7 @@ func TestTenantsAndSystemsAreSlugs(t *testing.T) {
 	}
 }
 
-func TestAUserIsAnObjectIdInLowerCase(t *testing.T) {
+func TestAUserAndAGroupAreObjectIdsInLowerCase(t *testing.T) {
 	for word, good := range map[string]bool{
 		guid: true, strings.ToUpper(guid): true,
 		"": false, "anna@contoso.com": false, "{" + guid + "}": false, strings.ReplaceAll(guid, "-", ""): false, guid + "0": false, guid + "\n": false,
@@ -35,6 +35,10 @@ func TestAUserIsAnObjectIdInLowerCase(t *testing.T) {
 		user, err := identity.ParseUser(word)
 		if (err == nil) != good || good && user != guid {
 			t.Errorf("user %q: %q, %v", word, user, err)
+		}
+		group, err := identity.ParseGroup(word)
+		if (err == nil) != good || good && group != guid {
+			t.Errorf("group %q: %q, %v", word, group, err)
 		}
 	}
 }
@@ -58,6 +62,7 @@ func TestARefusalNamesWhatWasRefused(t *testing.T) {
 		"system":    func() error { _, err := identity.ParseSystem(bad); return err },
 		"user":      func() error { _, err := identity.ParseUser(bad); return err },
 		"extension": func() error { _, err := identity.ParseExtension(bad); return err },
+		"group":     func() error { _, err := identity.ParseGroup(bad); return err },
 	} {
 		if err := parse(); err == nil || !strings.Contains(err.Error(), what) || !strings.Contains(err.Error(), bad) {
 			t.Errorf("%s: %v", what, err)

@@ -56,6 +56,7 @@ func (s *Server) Control() http.Handler {
 		"POST storm":                              controlStorm,
 	}
 	maps.Copy(operations, calendarOperations())
+	maps.Copy(operations, groupOperations())
 	for pattern, serve := range operations {
 		method, path, _ := strings.Cut(pattern, " ")
 		mux.HandleFunc(method+" /sim/v1/tenants/{tenant}/"+path, s.control(serve))

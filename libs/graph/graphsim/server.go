@@ -169,6 +169,8 @@ func (s *Server) graphRoutes() http.Handler {
 	organization := permissions{app: []string{"Organization.Read.All", "User.Read.All", "Directory.Read.All"}}
 	organization.delegated = append([]string{"User.Read"}, organization.app...)
 	write := permissions{app: []string{"Presence.ReadWrite.All"}, delegated: []string{"Presence.ReadWrite", "Presence.ReadWrite.All"}, denied: "Forbidden"}
+	groups := permissions{app: []string{"GroupMember.Read.All", "GroupMember.ReadWrite.All", "Group.Read.All", "Group.ReadWrite.All", "Directory.Read.All"}}
+	groups.delegated = groups.app
 	calendar := permissions{app: []string{"Calendars.ReadBasic", "Calendars.Read", "Calendars.ReadWrite"}, denied: "ErrorAccessDenied", mailbox: true}
 	calendar.delegated = calendar.app
 	settings := permissions{app: []string{"MailboxSettings.Read", "MailboxSettings.ReadWrite"}, denied: "ErrorAccessDenied", mailbox: true}
@@ -183,6 +185,8 @@ func (s *Server) graphRoutes() http.Handler {
 	graph("GET /v1.0/users/delta()", users, userDelta)
 	graph("GET /v1.0/users/{user}", list, getUser)
 	graph("GET /v1.0/users/{user}/presence", presence, getPresence)
+	graph("GET /v1.0/groups/{group}", groups, getGroup)
+	graph("GET /v1.0/groups/{group}/transitiveMembers/microsoft.graph.user", groups, listMembers)
 	graph("GET /v1.0/me", self, getMe)
 	graph("GET /v1.0/me/presence", selfPresence, getMyPresence)
 	graph("GET /v1.0/communications/presences/{user}", presence, getPresence)

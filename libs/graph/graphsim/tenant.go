@@ -28,6 +28,7 @@ type Tenant struct {
 	people  []*person // in order of creation, removed ones included
 	byID    map[string]*person
 	byLocal map[string]*person // local part of the UPN, lower case
+	groups  map[string]*group  // by id
 	log     []change           // what users/delta reports, oldest first
 	changes uint64             // sequence of the newest change
 	deltas  int                // generation of delta tokens; older ones are gone
@@ -73,7 +74,7 @@ type account struct {
 	needsMFA bool      // a second factor is asked for, which only a person has
 }
 
-// ErrNotFound is returned for a user, account or fault that does not exist.
+// ErrNotFound is returned for a user, group, account or fault that does not exist.
 var ErrNotFound = errors.New("not found")
 
 func newTenant(s *Server, c TenantConfig) (*Tenant, error) {
@@ -81,7 +82,7 @@ func newTenant(s *Server, c TenantConfig) (*Tenant, error) {
 		server: s, id: strings.ToLower(c.DirectoryID), domain: c.Domain, name: c.Name, seed: s.config.Seed,
 		switches: c.Switches.withDefaults(), devices: make(map[string]*deviceSignIn),
 		people: make([]*person, 0, c.Users), byID: make(map[string]*person, c.Users),
-		byLocal: make(map[string]*person, c.Users), subscriptions: make(map[string]*subscription),
+		byLocal: make(map[string]*person, c.Users), groups: make(map[string]*group), subscriptions: make(map[string]*subscription),
 		watchers: make(map[string][]*subscription), watchersOf: make(map[string][]*subscription), ledger: newLedger(), quotas: make(map[string][]time.Time),
 		ageing: make(map[*person]time.Time), writes: PresenceWrites{Users: make(map[string]PresenceTally)},
 		validation: make(map[string]cachedToken), random: rand.New(rand.NewPCG(s.config.Seed, 0)),

@@ -52,6 +52,7 @@ type Client struct {
 var (
 	_ graph.PresenceReader = (*Client)(nil)
 	_ graph.UserReader     = (*Client)(nil)
+	_ graph.GroupReader    = (*Client)(nil)
 	_ graph.Subscriber     = (*Client)(nil)
 	_ graph.CalendarReader = (*Client)(nil)
 	_ graph.PresenceWriter = (*Client)(nil)

@@ -258,8 +258,12 @@ func createsSomething(req *http.Request) bool {
 
 func isBatch(req *http.Request) bool { return strings.HasSuffix(req.URL.Path, batchPath) }
 
-// requestsIn counts what Graph will count: each request of a batch is one.
+// requestsIn counts what Graph will count: each request of a batch is one, and a page
+// of a group's members takes as many resource units as two reads of users.
 func requestsIn(req *http.Request, body []byte) int {
+	if strings.HasSuffix(req.URL.Path, membersPath) {
+		return 2
+	}
 	if !isBatch(req) {
 		return 1
 	}

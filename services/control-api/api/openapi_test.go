@@ -56,7 +56,7 @@ func TestTheDescriptionHasTheRoutesAndFieldsThatThereAre(t *testing.T) {
 	}
 	for name, value := range map[string]any{"Status": Status{}, "Claim": Claim{}, "Teams": Teams{}, "Change": Change{}, "Explanation": Explanation{}, "Step": Step{}, "Problem": Problem{},
 		"ToTeams": ToTeams{}, "OptionsEntry": OptionsEntry{}, "EffectiveOption": EffectiveOption{}, "Choice": Choice{}, "Pause": Pause{},
-		"Options": options.Record{}, "Manual": options.Manual{}, "Chosen": options.Chosen{}} {
+		"Options": options.Record{}, "Manual": options.Manual{}, "Chosen": options.Chosen{}, "Members": Members{}} {
 		schema := doc.Components.Schemas[name].Value
 		var described []string
 		for field := range schema.Properties {

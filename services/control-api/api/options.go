@@ -34,7 +34,9 @@ type OptionsEntry struct {
 	Group  string `json:"group,omitempty"` // object id
 	User   string `json:"user,omitempty"`  // object id
 	UPN    string `json:"upn,omitempty"`
-	Name   string `json:"name,omitempty"`
+	Name   string `json:"name,omitempty"` // of the user, or of the group where it was read
+	// Members is what is known of who is in the group; nil before it was read.
+	Members *Members `json:"members,omitempty"`
 	// Revision grows with every change; 0: nothing was ever set. It is the ETag as well.
 	Revision uint64 `json:"revision"`
 	// Concerns is how many linked people it is about. Of a group these are the members
@@ -52,8 +54,18 @@ type OptionsEntry struct {
 type EffectiveOption struct {
 	Key   string `json:"key"` // "manual.max", "teams.Away"
 	Value string `json:"value"`
-	From  string `json:"from"`         // "configuration", "tenant", "group" or "user"
-	ID    string `json:"id,omitempty"` // of the group
+	From  string `json:"from"`           // "configuration", "tenant", "group" or "user"
+	ID    string `json:"id,omitempty"`   // of the group
+	Name  string `json:"name,omitempty"` // of the group, where it was read
+}
+
+// Members is what is known of who is in a group.
+type Members struct {
+	Users int `json:"users"` // linked or not
+	// Problem is why they may not be those of now: "denied" or "too-large" (those that were
+	// known stay), or "gone" (nobody is in it).
+	Problem string     `json:"problem,omitempty"`
+	SeenAt  *time.Time `json:"seen_at,omitempty"` // when it was read to be so for the first time
 }
 
 // keeper keeps the bucket `options`; nobody else writes it.
@@ -110,14 +122,28 @@ func (k keeper) of(tenant, group, user string) (options.Key, error) {
 	case user != "":
 		return k.user(tenant, user)
 	case group != "":
-		id, err := identity.ParseUser(group) // groups have ids as users have
-		if err != nil {
-			return options.Key{}, problem(fault.Invalid, CodeRequest, fmt.Sprintf("group id %q is not an object id (a GUID)", group), "group",
-				"give the object id that the group has in Microsoft Entra")
-		}
-		return options.Key{Layer: options.Group, Tenant: of, ID: string(id)}, nil
+		id, err := k.group(of, group)
+		return options.GroupKey(of, id), err
 	}
 	return options.Key{Layer: options.Tenant, Tenant: of}, nil
+}
+
+// group returns the one group that a name means: an object id, or what people call a
+// group that was read. Of others nothing is known, so the first options of a group are
+// set by its id.
+func (k keeper) group(of identity.Tenant, name string) (identity.Group, error) {
+	if id, err := identity.ParseGroup(name); err == nil {
+		return id, nil
+	}
+	found := k.model.options.Called(of, name)
+	switch len(found) {
+	case 0:
+		return "", problem(fault.Invalid, CodeRequest, fmt.Sprintf("%q is neither an object id (a GUID) nor the name of a group that was read", name), "group",
+			"give the object id that the group has in Microsoft Entra; its name does once it has options")
+	case 1:
+		return found[0], nil
+	}
+	return "", problem(fault.Conflict, CodeRequest, fmt.Sprintf("%d groups are called %q: %v", len(found), name, found), "group", "give the object id of one of them")
 }
 
 // get returns what is set, and if counted how many wait for being decided.
@@ -368,6 +394,9 @@ func (k keeper) entry(key options.Key, record options.Record, revision uint64) O
 	switch key.Layer {
 	case options.Group:
 		e.Group = key.ID
+		if known, ok := k.model.options.Membership(key.Tenant, identity.Group(key.ID)); ok && known.Problem != wire.GroupUnnamed {
+			e.Name, e.Members = known.Name, &Members{Users: known.Members, Problem: known.Problem, SeenAt: moment(known.SeenAt)}
+		}
 	case options.User:
 		who := identity.Person{Tenant: key.Tenant, User: identity.User(key.ID)}
 		e.User = key.ID
@@ -375,7 +404,8 @@ func (k keeper) entry(key options.Key, record options.Record, revision uint64) O
 		e.UPN, e.Name = k.model.users[who].upn, k.model.users[who].name
 		k.model.mu.RUnlock()
 		for _, o := range k.model.options.Effective(who) {
-			e.Effective = append(e.Effective, EffectiveOption{Key: o.Key, Value: o.Value, From: string(o.From), ID: o.ID})
+			named, _ := k.model.options.Membership(key.Tenant, identity.Group(o.ID))
+			e.Effective = append(e.Effective, EffectiveOption{Key: o.Key, Value: o.Value, From: string(o.From), ID: o.ID, Name: named.Name})
 		}
 	}
 	return e

@@ -6,14 +6,17 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"offhook.dev/libs/bus/bustest"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/options"
+	"offhook.dev/libs/wire"
 	"offhook.dev/services/control-api/api"
 	"offhook.dev/services/control-api/apitest"
 )
@@ -132,6 +135,77 @@ func TestOptionsOfAGroup(t *testing.T) {
 	}
 }
 
+// What is known of a group is said beside its options: its name, by which it is then
+// found, how many are in it, and why that may not be so now.
+func TestOptionsOfAGroupReachItsMembersAndSayWhoTheyAre(t *testing.T) {
+	s := scene(t)
+	const id = "10000000-0000-4000-8000-000000000001"
+	path := s.URL + optionsPath + "contoso/groups/"
+	seen := s.Bus.Now().UTC().Truncate(time.Microsecond)
+	group := wire.Group{Tenant: "contoso", ID: id, Name: "Support", SeenAt: seen,
+		Members: []identity.User{apitest.Anna.User, apitest.Clara.User, "00000000-0000-4000-8000-999999999999"}}
+	if a := ask(t, "PUT", path+id, `{"mode":"calendar"}`); a.code != 200 || a.entry.Members != nil || a.entry.Concerns != 0 {
+		t.Errorf("before it is read: %+v", a)
+	}
+	s.Publish(t, group)
+	known := func(what string, ok func(api.OptionsEntry) bool) (e api.OptionsEntry) {
+		t.Helper()
+		bustest.Eventually(t, 10*time.Second, func() string {
+			if e = ask(t, "GET", path+id, "").entry; !ok(e) {
+				return fmt.Sprintf("%s: %+v, %+v", what, e, e.Members)
+			}
+			return ""
+		})
+		return e
+	}
+	e := known("read", func(e api.OptionsEntry) bool { return e.Members != nil })
+	if e.Name != "Support" || e.Concerns != 2 || e.Members.Users != 3 || e.Members.Problem != "" || !e.Members.SeenAt.Equal(seen) {
+		t.Errorf("read: %+v, %+v", e, e.Members)
+	}
+	anna := ask(t, "GET", s.URL+optionsPath+"contoso/users/anna", "")
+	if i := slices.IndexFunc(anna.entry.Effective, func(o api.EffectiveOption) bool { return o.Key == "mode" }); anna.entry.Effective[i] !=
+		(api.EffectiveOption{Key: "mode", Value: "calendar", From: "group", ID: id, Name: "Support"}) {
+		t.Errorf("in force for anna: %+v", anna.entry.Effective[i])
+	}
+	if a := ask(t, "PUT", path+"sUPPORT", `{"mode":"both"}`); a.code != 200 || a.entry.Group != id || a.entry.Options.Mode != "both" {
+		t.Errorf("by its name: %+v", a)
+	}
+	if a := ask(t, "GET", s.URL+optionsPath+"fabrikam/groups/Support", ""); a.code != 400 || a.problem.Code != api.CodeRequest {
+		t.Errorf("by the name of another tenant's group: %+v", a)
+	}
+	twin := group
+	twin.ID = "10000000-0000-4000-8000-000000000002"
+	s.Publish(t, twin)
+	bustest.Eventually(t, 10*time.Second, func() string {
+		if a := ask(t, "GET", path+"Support", ""); a.code != 409 || !strings.Contains(a.problem.What, string(twin.ID)) {
+			return fmt.Sprintf("by the name of two: %+v", a)
+		}
+		return ""
+	})
+	group.Problem = wire.GroupDenied
+	s.Publish(t, group)
+	known("denied", func(e api.OptionsEntry) bool { return e.Members.Problem == wire.GroupDenied && e.Concerns == 2 })
+	group.Problem, group.Members, group.Name = wire.GroupUnnamed, nil, ""
+	s.Publish(t, group)
+	known("not read any more", func(e api.OptionsEntry) bool { return e.Members == nil && e.Concerns == 0 })
+}
+
+func TestWhoWaitsForADecisionIsCountedInAGroupToo(t *testing.T) {
+	s := scene(t)
+	const id = "10000000-0000-4000-8000-000000000001"
+	s.Publish(t, wire.Group{Tenant: "contoso", ID: id, Name: "Support", Members: []identity.User{apitest.Anna.User, apitest.Ben.User}})
+	s.Decided(t, presence.Both, apitest.Anna)
+	s.Decided(t, presence.TeamsToPBX, apitest.Ben, apitest.Clara)
+	ask(t, "PUT", s.URL+optionsPath+"contoso/groups/"+id, `{"mode":"both"}`)
+	bustest.Eventually(t, 10*time.Second, func() string {
+		a := ask(t, "GET", s.URL+optionsPath+"contoso/groups/"+id+"?undecided=true", "")
+		if a.entry.Concerns != 2 || a.entry.Undecided == nil || *a.entry.Undecided != 1 {
+			return fmt.Sprintf("%+v", a.entry)
+		}
+		return ""
+	})
+}
+
 func TestAnOlderRevisionLosesNobodysChange(t *testing.T) {
 	s := scene(t)
 	path := s.URL + optionsPath + "contoso"
@@ -208,7 +282,7 @@ func TestWhatCannotBeSetIsRefusedAndNothingIsChanged(t *testing.T) {
 		{"a user that there is not", "contoso/users/zoe", `{"mode":"both"}`, 404, api.CodeUserUnknown, []string{"zoe"}},
 		{"an object id that there is not", "contoso/users/00000000-0000-4000-8000-999999999999", `{"mode":"both"}`, 404, api.CodeUserUnknown, nil},
 		{"a user of another tenant", "fabrikam/users/ben", `{"mode":"both"}`, 404, api.CodeUserUnknown, nil},
-		{"a group that cannot be one", "contoso/groups/sales", `{"mode":"both"}`, 400, api.CodeRequest, []string{"sales"}},
+		{"a group that cannot be one", "contoso/groups/sales", `{"mode":"both"}`, 400, api.CodeRequest, []string{"sales", "neither an object id"}},
 		{"a parameter", "contoso?mode=both", `{}`, 400, api.CodeRequest, []string{"mode"}},
 	}
 	for _, c := range cases {

@@ -156,8 +156,11 @@ func entryOut(e OptionsEntry) *controlv1.OptionsEntry {
 	if e.Undecided != nil {
 		m.Undecided = new(uint32(*e.Undecided))
 	}
+	if e.Members != nil {
+		m.Members = &controlv1.Members{Users: uint32(e.Members.Users), Problem: e.Members.Problem, SeenAt: timestamp(e.Members.SeenAt)}
+	}
 	for _, o := range e.Effective {
-		m.Effective = append(m.Effective, &controlv1.EffectiveOption{Key: o.Key, Value: o.Value, From: o.From, Id: o.ID})
+		m.Effective = append(m.Effective, &controlv1.EffectiveOption{Key: o.Key, Value: o.Value, From: o.From, Id: o.ID, Name: o.Name})
 	}
 	return m
 }

@@ -105,11 +105,12 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return run.Ended(ctx, mirror.Run(ctx, linked, nil)) })
 	g.Go(func() error { return run.Ended(ctx, chosen.Run(ctx, optioned, nil)) })
+	g.Go(func() error { return run.Ended(ctx, chosen.RunMembers(ctx, deps.Bus, nil)) })
 	g.Go(func() error { return run.Ended(ctx, m.lanes.Run(ctx, lanes)) })
-	for bucket, current := range map[topology.Bucket]func(context.Context) error{topology.Links: mirror.Current, topology.Options: chosen.Current} {
+	for part, current := range map[string]func(context.Context) error{string(topology.Links): mirror.Current, string(topology.Options): chosen.Current, groupMembers: chosen.CurrentMembers} {
 		g.Go(func() error {
 			if current(ctx) == nil {
-				filling.filled(string(bucket))
+				filling.filled(part)
 			}
 			return nil
 		})
@@ -154,10 +155,13 @@ type filling struct {
 	left map[string]bool
 }
 
-const readyPart = "control-api: read model"
+const (
+	readyPart    = "control-api: read model"
+	groupMembers = "members of groups"
+)
 
 func newFilling(h *run.Health) *filling {
-	f := &filling{health: h, done: make(chan struct{}), left: map[string]bool{}}
+	f := &filling{health: h, done: make(chan struct{}), left: map[string]bool{groupMembers: true}}
 	for _, part := range []topology.Stream{topology.Directory, topology.Facts, topology.Decisions, topology.Outcomes} {
 		f.left[string(part)] = true
 	}

@@ -53,6 +53,8 @@ type Options struct {
 	Webhook bool
 	// Sweep is how often presences are read; 0: 500 ms.
 	Sweep time.Duration
+	// Directory is how often users and groups are read; 0: 15 min.
+	Directory time.Duration
 	// Damping towards less busy; 0: 50 ms.
 	Damping time.Duration
 	// Delivery and TimeScale of notifications.
@@ -184,7 +186,7 @@ tenants:
       client_id: `+clientID+`
       certificate_file: %[1]s/app.pem
       endpoints: {login: "%[5]s", graph: "%[5]s", ca_file: %[1]s/ca.pem}%[6]s
-    presence: {mode: %[15]s, damping: %[7]s, stale_after: %[11]s, sweep: {presence: %[8]s}}
+    presence: {mode: %[15]s, damping: %[7]s, stale_after: %[11]s, sweep: %[8]s}
     systems: [hq%[12]s]
     links: [%[13]s]
 systems:
@@ -195,11 +197,16 @@ systems:
     client_secret_file: %[1]s/hq.secret
     ca_file: %[1]s/ca.pem
     tenants: [contoso]
-%[14]s`, "\n"), w.Dir, w.Broker.ClientURL(), w.webhook, public, w.Graph.GraphURL(), accounts, o.Damping, o.Sweep, w.PBX.URL(), client, max(15*time.Minute, 4*o.Sweep),
+%[14]s`, "\n"), w.Dir, w.Broker.ClientURL(), w.webhook, public, w.Graph.GraphURL(), accounts, o.Damping, o.sweeps(), w.PBX.URL(), client, max(15*time.Minute, 4*o.Sweep),
 		names, links, systems, cmp.Or(o.Mode, presence.TeamsToPBX), level)))
 	w.File = w.path("offhook.yaml")
 	w.Config, err = config.Load(w.File, nil, nil)
 	must(w.t, err)
+}
+
+// sweeps says how often presences and the directory are read.
+func (o Options) sweeps() string {
+	return fmt.Sprintf("{presence: %s, users: %s}", o.Sweep, cmp.Or(o.Directory, 15*time.Minute))
 }
 
 // furtherSystems writes the parts of the configuration that name further systems.

@@ -4,7 +4,8 @@
 // ten seconds, 650 in a request, whether or not notifications come. It publishes
 // what differs from the stored fact, and one sweep fact that says how fresh
 // everyone is. Hints (hints.go) are read at once. Users come by delta (users.go),
-// whose cursor is saved after its effects. The keeper (keeper.go) holds a presence
+// whose cursor is saved after its effects, and groups that options or priorities name
+// as a whole (groups.go). The keeper (keeper.go) holds a presence
 // subscription for each delegated account.
 //
 // Calendars (calendar.go) are read at once when somebody is linked, in a sweep that is

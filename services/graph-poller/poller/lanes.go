@@ -117,6 +117,9 @@ func (t *tenant) toCover(ctx context.Context) ([]coverage.User, error) {
 func (t *tenant) priorities(ctx context.Context) (map[identity.User]bool, error) {
 	first, names := map[identity.User]bool{}, false
 	for _, who := range t.conf.Priority {
+		for _, member := range t.membersOf(who) {
+			first[member] = true
+		}
 		if user, err := identity.ParseUser(who); err == nil {
 			first[user] = true
 		} else {

@@ -29,6 +29,7 @@ import (
 type Client interface {
 	graph.PresenceReader
 	graph.UserReader
+	graph.GroupReader
 	graph.CalendarReader
 	graph.Subscriber // as the application itself: for users' events
 }
@@ -50,7 +51,8 @@ type TenantConfig struct {
 	Mode presence.Mode
 	// Presence is false where the cloud has no Teams presence to read.
 	Presence bool
-	// Sweep and Users are how often presences and the directory are read; 0: 10 s, 15 min.
+	// Sweep and Users are how often presences and the directory, with the groups that
+	// something names, are read; 0: 10 s, 15 min.
 	Sweep, Users time.Duration
 	// Guests includes guests; they are left out by default.
 	Guests bool
@@ -60,7 +62,8 @@ type TenantConfig struct {
 	Calendars time.Duration
 	// Rules say what events count as.
 	Rules calendar.Rules
-	// Again is how long after a hint a calendar is read a second time; 0: 30 s.
+	// Again is how long after a hint a calendar is read a second time, and a group that
+	// seems to be gone; 0: 30 s.
 	Again time.Duration
 	// Zones is how often the time zone of a mailbox is read; 0: 24 h.
 	Zones time.Duration
@@ -69,8 +72,8 @@ type TenantConfig struct {
 	Events    KeepEvents
 	// Accounts are the delegated accounts that hold presence subscriptions.
 	Accounts []Account
-	// Priority names users, by object id or user principal name, who get a place in the
-	// subscriptions of accounts before others.
+	// Priority names users, by object id or user principal name, and groups, by object
+	// id, who get a place in the subscriptions of accounts before others.
 	Priority []string
 	// PublicURL is where Graph reaches webhook-receiver; "": no subscriptions.
 	PublicURL string
@@ -107,12 +110,14 @@ type Poller struct {
 	deps  run.Deps
 	bus   *bus.Bus
 	links *links.Mirror
-	// options has the mode of everybody.
+	// options has the mode of everybody, and who is in which group: this service's own
+	// facts, read back because the lease that reads groups may be another instance's.
 	options *options.Mirror
-	// relinked tells the sweeps that links or options changed.
+	// relinked tells the sweeps that links, options or groups changed.
 	relinked *signal
 	log      *slog.Logger
 	metrics  *metrics
+	groups   *groupMetrics
 
 	cursors, subscriptions, certificates, lanes *store.Bucket
 	planned                                     subscription.Lanes
@@ -123,6 +128,9 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	p := &Poller{deps: deps, bus: deps.Bus, links: links.NewMirror(), options: options.NewMirror(opts.configured, deps.Log), relinked: newSignal(), log: deps.Log}
 	var err error
 	if p.metrics, err = newMetrics(deps.Meter); err != nil {
+		return err
+	}
+	if p.groups, err = newGroupMetrics(deps.Meter); err != nil {
 		return err
 	}
 	buckets := map[topology.Bucket]**store.Bucket{topology.Cursors: &p.cursors, topology.Subscriptions: &p.subscriptions, topology.Certificates: &p.certificates, topology.Lanes: &p.lanes}
@@ -154,7 +162,10 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 		return run.Ended(gctx, p.options.Run(gctx, optioned, func(options.Key) { p.relinked.give() }))
 	})
 	g.Go(func() error {
-		if err := errors.Join(p.links.Current(gctx), p.options.Current(gctx)); err != nil {
+		return run.Ended(gctx, p.options.RunMembers(gctx, p.bus, func(options.Key, []identity.Person) { p.relinked.give() }))
+	})
+	g.Go(func() error {
+		if err := errors.Join(p.links.Current(gctx), p.options.Current(gctx), p.options.CurrentMembers(gctx)); err != nil {
 			return run.Ended(gctx, err)
 		}
 		for _, conf := range opts.Tenants {
@@ -191,6 +202,7 @@ func (p *Poller) start(ctx context.Context, g *errgroup.Group, holder store.Leas
 		})
 	}
 	hold("users", t.usersLoop)
+	hold("groups", t.groupsLoop)
 	hold("events", t.keepEvents)
 	for _, shard := range shards(len(p.links.People(conf.ID))) {
 		if conf.Calendar {

@@ -153,9 +153,10 @@ func TestNothingThatAPersonWroteIsOnTheBusOrInALog(t *testing.T) {
 	watch.Client = struct {
 		graph.PresenceReader
 		graph.UserReader
+		graph.GroupReader
 		graph.CalendarReader
 		graph.Subscriber
-	}{watch.Client, watch.Client, client, watch.Client}
+	}{watch.Client, watch.Client, watch.Client, client, watch.Client}
 	conf.Presence, conf.Calendar, conf.Calendars, conf.Again = false, true, 50*time.Millisecond, 50*time.Millisecond
 	conf.Rules = mustRules(t, calendar.Rule{AttendeesMin: new(2), As: "free"}) // so that attendees are asked for
 	log := &loud{}

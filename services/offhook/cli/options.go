@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"offhook.dev/libs/options"
+	"offhook.dev/libs/wire"
 	"offhook.dev/services/control-api/api"
 )
 
@@ -24,6 +26,8 @@ const (
 	// after how long without anybody more it is given up.
 	progressEvery = 500 * time.Millisecond
 	progressGives = 2 * time.Minute
+	// membersGive is after how long it is not waited any more for the members of a group.
+	membersGive = 10 * time.Second
 )
 
 func (a *app) newOptions() *cobra.Command {
@@ -46,7 +50,7 @@ type owner struct{ tenant, group, user *string }
 func ownerFlags(c *cobra.Command) owner {
 	return owner{
 		c.Flags().String("tenant", "", "of this `tenant`, by its id in the configuration"),
-		c.Flags().String("group", "", "of this `group` of the tenant, by its object id"),
+		c.Flags().String("group", "", "of this `group` of the tenant, by its object id, or by its name once it has options"),
 		c.Flags().String("user", "", "of this `user` of the tenant, as other commands take them"),
 	}
 }
@@ -158,6 +162,9 @@ func (a *app) changesOptions(c *cobra.Command, edit func(*options.Record, []stri
 		if err != nil {
 			return err
 		}
+		if after, err = a.awaitMembers(c, client, path, after); err != nil {
+			return err
+		}
 		if before.Options.Mode != after.Options.Mode {
 			if err := a.awaitDecisions(c, client, path, after.Concerns); err != nil {
 				return err
@@ -191,6 +198,27 @@ func changeOptions(ctx context.Context, client client, path string, edit func(*o
 		}
 	}
 	return before, after, err
+}
+
+// awaitMembers waits on a terminal until the members of a group are read that has
+// options for the first time: only then it is known how many people are concerned.
+func (a *app) awaitMembers(c *cobra.Command, client client, path string, e api.OptionsEntry) (api.OptionsEntry, error) {
+	if !a.live || e.Group == "" || len(e.Options.Settings()) == 0 {
+		return e, nil
+	}
+	for since := a.now(); e.Members == nil && a.now().Sub(since) < membersGive; {
+		select {
+		case <-c.Context().Done():
+			return e, c.Context().Err()
+		case <-time.After(progressEvery):
+		}
+		next := api.OptionsEntry{}
+		if err := client.get(c.Context(), path, nil, &next); err != nil {
+			return e, err
+		}
+		e = next
+	}
+	return e, nil
 }
 
 // awaitDecisions shows on a terminal how many people of a change of mode are decided,
@@ -236,7 +264,7 @@ func (a *app) printOptions(w io.Writer, e api.OptionsEntry) error {
 	of := "tenant " + e.Tenant
 	switch {
 	case e.Group != "":
-		of = "group " + e.Group + " of " + of
+		of = "group " + strings.TrimSpace(e.Name+" "+e.Group) + " of " + of
 	case e.User != "":
 		of = whose(e) + " of " + of
 	}
@@ -244,7 +272,7 @@ func (a *app) printOptions(w io.Writer, e api.OptionsEntry) error {
 	if e.Revision > 0 {
 		changed = fmt.Sprintf("revision %d of %s by %s", e.Revision, a.clock(e.Options.At), or(e.Options.By))
 	}
-	fmt.Fprintf(w, "%s, %d linked; %s\n\n", plain(of), e.Concerns, plain(changed))
+	fmt.Fprintf(w, "%s, %s; %s\n\n", plain(of), linked(e), plain(changed))
 	if e.User != "" {
 		return a.printEffective(w, e)
 	}
@@ -258,6 +286,28 @@ func (a *app) printOptions(w io.Writer, e api.OptionsEntry) error {
 	return printTable(w, rows)
 }
 
+// linked says how many linked people options are about, and of a group what is known of
+// its members.
+func linked(e api.OptionsEntry) string {
+	text := fmt.Sprintf("%d linked", e.Concerns)
+	switch {
+	case e.Group == "":
+	case e.Members == nil:
+		text += ", members not read yet"
+	case e.Members.Problem == wire.GroupDenied:
+		text += fmt.Sprintf(" of %d members; they may have changed, because they may not be read: grant GroupMember.Read.All", e.Members.Users)
+	case e.Members.Problem == wire.GroupTooLarge:
+		text += fmt.Sprintf(" of %d members; they may have changed, because the group has more users than can be read", e.Members.Users)
+	case e.Members.Problem == wire.GroupGone:
+		text += "; there is no such group in Microsoft 365"
+	case e.Members.Problem != "":
+		text += fmt.Sprintf(" of %d members (%s)", e.Members.Users, plain(e.Members.Problem))
+	default:
+		text += fmt.Sprintf(" of %d members", e.Members.Users)
+	}
+	return text
+}
+
 // printEffective prints what is in force for a user, with what set it.
 func (a *app) printEffective(w io.Writer, e api.OptionsEntry) error {
 	rows := [][]string{{"OPTION", "VALUE", "FROM"}}
@@ -265,7 +315,7 @@ func (a *app) printEffective(w io.Writer, e api.OptionsEntry) error {
 		if o.Key == "paused_until" {
 			o.Key, o.Value = "paused until", a.pauseEnd(o.Value)
 		}
-		rows = append(rows, []string{o.Key, o.Value, strings.TrimSpace(o.From + " " + o.ID)})
+		rows = append(rows, []string{o.Key, o.Value, strings.TrimSpace(o.From + " " + cmp.Or(o.Name, o.ID))})
 	}
 	if e.Options.Chosen != nil {
 		rows = append(rows, []string{"chosen", a.choice(e.Options.Chosen), e.Options.Chosen.By})

@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"offhook.dev/libs/bus/bustest"
+	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/options"
+	"offhook.dev/libs/wire"
 	"offhook.dev/services/control-api/api"
 	"offhook.dev/services/control-api/apitest"
 )
@@ -123,4 +125,62 @@ func TestAChoiceMadeMeanwhileSurvivesTheChangeOfOptions(t *testing.T) {
 	if stored.Chosen == nil || stored.Chosen.Status != "dnd" || stored.Chosen.Until.IsZero() || stored.PausedUntil.IsZero() || len(stored.Settings()) != 0 {
 		t.Fatalf("stored: %s", stored.Encode())
 	}
+}
+
+// On a terminal the first options of a group wait for its members: before, nobody can
+// say how many people are to be decided again.
+func TestTheFirstOptionsOfAGroupWaitForItsMembers(t *testing.T) {
+	home(t)
+	stage := apitest.Start(t, func(s *apitest.Stage) {
+		apitest.Scene(t, s)
+		s.Decided(t, presence.TeamsToPBX, apitest.Anna, apitest.Ben, apitest.Clara)
+	})
+	said, shown := &notes{}, &notes{}
+	ended := make(chan int, 1)
+	go func() {
+		a := &app{now: time.Now, zone: time.UTC, live: true}
+		ended <- a.run(t.Context(), words("offhook options set --tenant contoso --group "+string(support.ID)+" mode=both --api "+stage.URL), shown, said)
+	}()
+	bustest.Eventually(t, 20*time.Second, func() string {
+		if _, revision := stage.Stored(t, options.GroupKey("contoso", support.ID)); revision == 0 {
+			return "nothing is set"
+		}
+		return ""
+	})
+	stage.Publish(t, support)
+	stage.Decided(t, presence.Both, apitest.Anna, apitest.Clara)
+	if code := <-ended; code != 0 || !strings.HasSuffix(said.String(), "decided again: 2 of 2\n") {
+		t.Fatalf("exit %d: %q", code, said.String())
+	}
+	if !strings.HasPrefix(shown.String(), "group Support "+string(support.ID)+" of tenant contoso, 2 linked of 3 members; ") {
+		t.Errorf("shown is %q", shown.String())
+	}
+}
+
+var support = wire.Group{Tenant: "contoso", ID: "10000000-0000-4000-8000-000000000001", Name: "Support",
+	Members: []identity.User{apitest.Anna.User, apitest.Clara.User, "00000000-0000-4000-8000-999999999999"}}
+
+func TestOptionsOfAGroupSayWhatIsKnownOfIt(t *testing.T) {
+	home(t)
+	stage := apitest.Start(t, func(s *apitest.Stage) { apitest.Scene(t, s); s.Publish(t, support) })
+	says := func(line, what string) {
+		t.Helper()
+		bustest.Eventually(t, 20*time.Second, func() string {
+			stdout, stderr, code := command(t, line+" --api "+stage.URL)
+			if code != 0 || !strings.Contains(stdout, what) {
+				return fmt.Sprintf("%s: exit %d, %s%s does not say %q", line, code, stdout, stderr, what)
+			}
+			return ""
+		})
+	}
+	says("offhook options set --tenant contoso --group "+string(support.ID)+" mode=calendar", "2 linked of 3 members")
+	says("offhook options show --tenant contoso --group support", "mode    calendar")
+	says("offhook options show --tenant contoso --user anna", "calendar     group Support")
+	denied, gone := support, support
+	denied.Problem = wire.GroupDenied
+	stage.Publish(t, denied)
+	says("offhook options show --tenant contoso --group Support", "grant GroupMember.Read.All")
+	gone.Problem, gone.Members = wire.GroupGone, nil
+	stage.Publish(t, gone)
+	says("offhook options show --tenant contoso --group Support", "no such group in Microsoft 365")
 }

@@ -150,6 +150,9 @@ type permission struct {
 // permissions are the application permissions that a mode needs.
 func permissions(m presence.Mode) []permission {
 	needed := []permission{{name: "User.Read.All", without: "users cannot be read, so nobody is linked"}}
+	if m != presence.Disabled {
+		needed = append(needed, permission{name: "GroupMember.Read.All", without: "options and priorities of groups reach nobody who joins one", optional: true})
+	}
 	if m.ReadsTeams() || m.WritesTeams() {
 		needed = append(needed, permission{name: "Presence.Read.All", without: "Teams presence cannot be read"})
 	}

@@ -93,7 +93,11 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	g.Go(func() error {
 		return run.Ended(ctx, m.options.Run(ctx, optioned, func(key options.Key) { m.optionsChanged(key, moved) }))
 	})
-	if err := errors.Join(m.links.Current(ctx), m.options.Current(ctx)); err != nil {
+	g.Go(func() error {
+		return run.Ended(ctx, m.options.RunMembers(ctx, m.bus, func(_ options.Key, people []identity.Person) { m.membersChanged(people, moved) }))
+	})
+	// Who decides without knowing the groups decides as if nobody were in one.
+	if err := errors.Join(m.links.Current(ctx), m.options.Current(ctx), m.options.CurrentMembers(ctx)); err != nil {
 		return run.Ended(outer, g.Wait())
 	}
 	swept := make(chan struct{})

@@ -31,6 +31,16 @@ func (m *Mapper) optionsChanged(key options.Key, moved *queue) {
 	}
 }
 
+// membersChanged lets those be decided again who joined or left a group that has
+// options, as far as they are linked.
+func (m *Mapper) membersChanged(people []identity.Person, moved *queue) {
+	for _, who := range people {
+		if len(m.links.Of(who)) > 0 {
+			moved.add(who)
+		}
+	}
+}
+
 // relook looks again at everything known of people about whom something has changed
 // that is no fact: their links, their options, or whether Teams can be read at all.
 func (m *Mapper) relook(ctx context.Context, moved *queue) error {

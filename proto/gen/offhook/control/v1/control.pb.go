@@ -1224,7 +1224,7 @@ func (x *Options) GetAt() *timestamppb.Timestamp {
 type Target struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	// An object id.
+	// An object id, or the name of a group that was read.
 	Group string `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
 	// As of ListStatusRequest.
 	User          string `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
@@ -1292,7 +1292,9 @@ type EffectiveOption struct {
 	// "configuration", "tenant", "group" or "user".
 	From string `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
 	// Of the group.
-	Id            string `protobuf:"bytes,4,opt,name=id,proto3" json:"id,omitempty"`
+	Id string `protobuf:"bytes,4,opt,name=id,proto3" json:"id,omitempty"`
+	// Of the group, where it was read.
+	Name          string `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1355,6 +1357,78 @@ func (x *EffectiveOption) GetId() string {
 	return ""
 }
 
+func (x *EffectiveOption) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// Members is what is known of who is in a group.
+type Members struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Linked or not.
+	Users uint32 `protobuf:"varint,1,opt,name=users,proto3" json:"users,omitempty"`
+	// Why they may not be those of now: "denied" or "too-large" (those that were known
+	// stay), or "gone" (nobody is in it).
+	Problem string `protobuf:"bytes,2,opt,name=problem,proto3" json:"problem,omitempty"`
+	// When it was read to be so for the first time.
+	SeenAt        *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Members) Reset() {
+	*x = Members{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Members) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Members) ProtoMessage() {}
+
+func (x *Members) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Members.ProtoReflect.Descriptor instead.
+func (*Members) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Members) GetUsers() uint32 {
+	if x != nil {
+		return x.Users
+	}
+	return 0
+}
+
+func (x *Members) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *Members) GetSeenAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SeenAt
+	}
+	return nil
+}
+
 // OptionsEntry is what is set for a tenant, a group or a user.
 type OptionsEntry struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -1372,14 +1446,16 @@ type OptionsEntry struct {
 	// Of users only.
 	Effective []*EffectiveOption `protobuf:"bytes,9,rep,name=effective,proto3" json:"effective,omitempty"`
 	// How many of those have not been decided under their mode yet; if asked for.
-	Undecided     *uint32 `protobuf:"varint,10,opt,name=undecided,proto3,oneof" json:"undecided,omitempty"`
+	Undecided *uint32 `protobuf:"varint,10,opt,name=undecided,proto3,oneof" json:"undecided,omitempty"`
+	// Of groups only; absent before the group was read.
+	Members       *Members `protobuf:"bytes,11,opt,name=members,proto3" json:"members,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OptionsEntry) Reset() {
 	*x = OptionsEntry{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[17]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1391,7 +1467,7 @@ func (x *OptionsEntry) String() string {
 func (*OptionsEntry) ProtoMessage() {}
 
 func (x *OptionsEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[17]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1404,7 +1480,7 @@ func (x *OptionsEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OptionsEntry.ProtoReflect.Descriptor instead.
 func (*OptionsEntry) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{17}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *OptionsEntry) GetTenant() string {
@@ -1477,6 +1553,13 @@ func (x *OptionsEntry) GetUndecided() uint32 {
 	return 0
 }
 
+func (x *OptionsEntry) GetMembers() *Members {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
 // GetOptionsRequest names whose options are meant.
 type GetOptionsRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -1489,7 +1572,7 @@ type GetOptionsRequest struct {
 
 func (x *GetOptionsRequest) Reset() {
 	*x = GetOptionsRequest{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[18]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1501,7 +1584,7 @@ func (x *GetOptionsRequest) String() string {
 func (*GetOptionsRequest) ProtoMessage() {}
 
 func (x *GetOptionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[18]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1514,7 +1597,7 @@ func (x *GetOptionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOptionsRequest.ProtoReflect.Descriptor instead.
 func (*GetOptionsRequest) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{18}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetOptionsRequest) GetTarget() *Target {
@@ -1541,7 +1624,7 @@ type GetOptionsResponse struct {
 
 func (x *GetOptionsResponse) Reset() {
 	*x = GetOptionsResponse{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[19]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1553,7 +1636,7 @@ func (x *GetOptionsResponse) String() string {
 func (*GetOptionsResponse) ProtoMessage() {}
 
 func (x *GetOptionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[19]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1566,7 +1649,7 @@ func (x *GetOptionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOptionsResponse.ProtoReflect.Descriptor instead.
 func (*GetOptionsResponse) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{19}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetOptionsResponse) GetEntry() *OptionsEntry {
@@ -1590,7 +1673,7 @@ type PutOptionsRequest struct {
 
 func (x *PutOptionsRequest) Reset() {
 	*x = PutOptionsRequest{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[20]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1602,7 +1685,7 @@ func (x *PutOptionsRequest) String() string {
 func (*PutOptionsRequest) ProtoMessage() {}
 
 func (x *PutOptionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[20]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1615,7 +1698,7 @@ func (x *PutOptionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutOptionsRequest.ProtoReflect.Descriptor instead.
 func (*PutOptionsRequest) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{20}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PutOptionsRequest) GetTarget() *Target {
@@ -1649,7 +1732,7 @@ type PutOptionsResponse struct {
 
 func (x *PutOptionsResponse) Reset() {
 	*x = PutOptionsResponse{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[21]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1661,7 +1744,7 @@ func (x *PutOptionsResponse) String() string {
 func (*PutOptionsResponse) ProtoMessage() {}
 
 func (x *PutOptionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[21]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1674,7 +1757,7 @@ func (x *PutOptionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutOptionsResponse.ProtoReflect.Descriptor instead.
 func (*PutOptionsResponse) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{21}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PutOptionsResponse) GetEntry() *OptionsEntry {
@@ -1696,7 +1779,7 @@ type DeleteOptionsRequest struct {
 
 func (x *DeleteOptionsRequest) Reset() {
 	*x = DeleteOptionsRequest{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[22]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1708,7 +1791,7 @@ func (x *DeleteOptionsRequest) String() string {
 func (*DeleteOptionsRequest) ProtoMessage() {}
 
 func (x *DeleteOptionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[22]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1721,7 +1804,7 @@ func (x *DeleteOptionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteOptionsRequest.ProtoReflect.Descriptor instead.
 func (*DeleteOptionsRequest) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{22}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DeleteOptionsRequest) GetTarget() *Target {
@@ -1748,7 +1831,7 @@ type DeleteOptionsResponse struct {
 
 func (x *DeleteOptionsResponse) Reset() {
 	*x = DeleteOptionsResponse{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[23]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1760,7 +1843,7 @@ func (x *DeleteOptionsResponse) String() string {
 func (*DeleteOptionsResponse) ProtoMessage() {}
 
 func (x *DeleteOptionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[23]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1773,7 +1856,7 @@ func (x *DeleteOptionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteOptionsResponse.ProtoReflect.Descriptor instead.
 func (*DeleteOptionsResponse) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{23}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *DeleteOptionsResponse) GetEntry() *OptionsEntry {
@@ -1798,7 +1881,7 @@ type PutChoiceRequest struct {
 
 func (x *PutChoiceRequest) Reset() {
 	*x = PutChoiceRequest{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[24]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1810,7 +1893,7 @@ func (x *PutChoiceRequest) String() string {
 func (*PutChoiceRequest) ProtoMessage() {}
 
 func (x *PutChoiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[24]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1823,7 +1906,7 @@ func (x *PutChoiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutChoiceRequest.ProtoReflect.Descriptor instead.
 func (*PutChoiceRequest) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{24}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *PutChoiceRequest) GetTenant() string {
@@ -1878,7 +1961,7 @@ type PutChoiceResponse struct {
 
 func (x *PutChoiceResponse) Reset() {
 	*x = PutChoiceResponse{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[25]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1890,7 +1973,7 @@ func (x *PutChoiceResponse) String() string {
 func (*PutChoiceResponse) ProtoMessage() {}
 
 func (x *PutChoiceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[25]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1903,7 +1986,7 @@ func (x *PutChoiceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutChoiceResponse.ProtoReflect.Descriptor instead.
 func (*PutChoiceResponse) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{25}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *PutChoiceResponse) GetEntry() *OptionsEntry {
@@ -1926,7 +2009,7 @@ type DeleteChoiceRequest struct {
 
 func (x *DeleteChoiceRequest) Reset() {
 	*x = DeleteChoiceRequest{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[26]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1938,7 +2021,7 @@ func (x *DeleteChoiceRequest) String() string {
 func (*DeleteChoiceRequest) ProtoMessage() {}
 
 func (x *DeleteChoiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[26]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1951,7 +2034,7 @@ func (x *DeleteChoiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteChoiceRequest.ProtoReflect.Descriptor instead.
 func (*DeleteChoiceRequest) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{26}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DeleteChoiceRequest) GetTenant() string {
@@ -1992,7 +2075,7 @@ type DeleteChoiceResponse struct {
 
 func (x *DeleteChoiceResponse) Reset() {
 	*x = DeleteChoiceResponse{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[27]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2004,7 +2087,7 @@ func (x *DeleteChoiceResponse) String() string {
 func (*DeleteChoiceResponse) ProtoMessage() {}
 
 func (x *DeleteChoiceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[27]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2017,7 +2100,7 @@ func (x *DeleteChoiceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteChoiceResponse.ProtoReflect.Descriptor instead.
 func (*DeleteChoiceResponse) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{27}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *DeleteChoiceResponse) GetEntry() *OptionsEntry {
@@ -2039,7 +2122,7 @@ type PutPauseRequest struct {
 
 func (x *PutPauseRequest) Reset() {
 	*x = PutPauseRequest{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[28]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2051,7 +2134,7 @@ func (x *PutPauseRequest) String() string {
 func (*PutPauseRequest) ProtoMessage() {}
 
 func (x *PutPauseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[28]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2064,7 +2147,7 @@ func (x *PutPauseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPauseRequest.ProtoReflect.Descriptor instead.
 func (*PutPauseRequest) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{28}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PutPauseRequest) GetTenant() string {
@@ -2098,7 +2181,7 @@ type PutPauseResponse struct {
 
 func (x *PutPauseResponse) Reset() {
 	*x = PutPauseResponse{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[29]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2110,7 +2193,7 @@ func (x *PutPauseResponse) String() string {
 func (*PutPauseResponse) ProtoMessage() {}
 
 func (x *PutPauseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[29]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2123,7 +2206,7 @@ func (x *PutPauseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPauseResponse.ProtoReflect.Descriptor instead.
 func (*PutPauseResponse) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *PutPauseResponse) GetEntry() *OptionsEntry {
@@ -2144,7 +2227,7 @@ type DeletePauseRequest struct {
 
 func (x *DeletePauseRequest) Reset() {
 	*x = DeletePauseRequest{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[30]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2156,7 +2239,7 @@ func (x *DeletePauseRequest) String() string {
 func (*DeletePauseRequest) ProtoMessage() {}
 
 func (x *DeletePauseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[30]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2169,7 +2252,7 @@ func (x *DeletePauseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletePauseRequest.ProtoReflect.Descriptor instead.
 func (*DeletePauseRequest) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *DeletePauseRequest) GetTenant() string {
@@ -2196,7 +2279,7 @@ type DeletePauseResponse struct {
 
 func (x *DeletePauseResponse) Reset() {
 	*x = DeletePauseResponse{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[31]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2208,7 +2291,7 @@ func (x *DeletePauseResponse) String() string {
 func (*DeletePauseResponse) ProtoMessage() {}
 
 func (x *DeletePauseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[31]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2221,7 +2304,7 @@ func (x *DeletePauseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletePauseResponse.ProtoReflect.Descriptor instead.
 func (*DeletePauseResponse) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *DeletePauseResponse) GetEntry() *OptionsEntry {
@@ -2346,12 +2429,17 @@ const file_offhook_control_v1_control_proto_rawDesc = "" +
 	"\x06Target\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\x12\x12\n" +
-	"\x04user\x18\x03 \x01(\tR\x04user\"]\n" +
+	"\x04user\x18\x03 \x01(\tR\x04user\"q\n" +
 	"\x0fEffectiveOption\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\x12\x12\n" +
 	"\x04from\x18\x03 \x01(\tR\x04from\x12\x0e\n" +
-	"\x02id\x18\x04 \x01(\tR\x02id\"\xd9\x02\n" +
+	"\x02id\x18\x04 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x05 \x01(\tR\x04name\"n\n" +
+	"\aMembers\x12\x14\n" +
+	"\x05users\x18\x01 \x01(\rR\x05users\x12\x18\n" +
+	"\aproblem\x18\x02 \x01(\tR\aproblem\x123\n" +
+	"\aseen_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\"\x90\x03\n" +
 	"\fOptionsEntry\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\x12\x12\n" +
@@ -2363,7 +2451,8 @@ const file_offhook_control_v1_control_proto_rawDesc = "" +
 	"\aoptions\x18\b \x01(\v2\x1b.offhook.control.v1.OptionsR\aoptions\x12A\n" +
 	"\teffective\x18\t \x03(\v2#.offhook.control.v1.EffectiveOptionR\teffective\x12!\n" +
 	"\tundecided\x18\n" +
-	" \x01(\rH\x00R\tundecided\x88\x01\x01B\f\n" +
+	" \x01(\rH\x00R\tundecided\x88\x01\x01\x125\n" +
+	"\amembers\x18\v \x01(\v2\x1b.offhook.control.v1.MembersR\amembersB\f\n" +
 	"\n" +
 	"_undecided\"e\n" +
 	"\x11GetOptionsRequest\x122\n" +
@@ -2438,7 +2527,7 @@ func file_offhook_control_v1_control_proto_rawDescGZIP() []byte {
 	return file_offhook_control_v1_control_proto_rawDescData
 }
 
-var file_offhook_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_offhook_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_offhook_control_v1_control_proto_goTypes = []any{
 	(*ListStatusRequest)(nil),     // 0: offhook.control.v1.ListStatusRequest
 	(*ListStatusResponse)(nil),    // 1: offhook.control.v1.ListStatusResponse
@@ -2457,93 +2546,96 @@ var file_offhook_control_v1_control_proto_goTypes = []any{
 	(*Options)(nil),               // 14: offhook.control.v1.Options
 	(*Target)(nil),                // 15: offhook.control.v1.Target
 	(*EffectiveOption)(nil),       // 16: offhook.control.v1.EffectiveOption
-	(*OptionsEntry)(nil),          // 17: offhook.control.v1.OptionsEntry
-	(*GetOptionsRequest)(nil),     // 18: offhook.control.v1.GetOptionsRequest
-	(*GetOptionsResponse)(nil),    // 19: offhook.control.v1.GetOptionsResponse
-	(*PutOptionsRequest)(nil),     // 20: offhook.control.v1.PutOptionsRequest
-	(*PutOptionsResponse)(nil),    // 21: offhook.control.v1.PutOptionsResponse
-	(*DeleteOptionsRequest)(nil),  // 22: offhook.control.v1.DeleteOptionsRequest
-	(*DeleteOptionsResponse)(nil), // 23: offhook.control.v1.DeleteOptionsResponse
-	(*PutChoiceRequest)(nil),      // 24: offhook.control.v1.PutChoiceRequest
-	(*PutChoiceResponse)(nil),     // 25: offhook.control.v1.PutChoiceResponse
-	(*DeleteChoiceRequest)(nil),   // 26: offhook.control.v1.DeleteChoiceRequest
-	(*DeleteChoiceResponse)(nil),  // 27: offhook.control.v1.DeleteChoiceResponse
-	(*PutPauseRequest)(nil),       // 28: offhook.control.v1.PutPauseRequest
-	(*PutPauseResponse)(nil),      // 29: offhook.control.v1.PutPauseResponse
-	(*DeletePauseRequest)(nil),    // 30: offhook.control.v1.DeletePauseRequest
-	(*DeletePauseResponse)(nil),   // 31: offhook.control.v1.DeletePauseResponse
-	nil,                           // 32: offhook.control.v1.Options.TeamsEntry
-	nil,                           // 33: offhook.control.v1.Options.CalendarEntry
-	nil,                           // 34: offhook.control.v1.Options.PbxEntry
-	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 36: google.protobuf.Duration
+	(*Members)(nil),               // 17: offhook.control.v1.Members
+	(*OptionsEntry)(nil),          // 18: offhook.control.v1.OptionsEntry
+	(*GetOptionsRequest)(nil),     // 19: offhook.control.v1.GetOptionsRequest
+	(*GetOptionsResponse)(nil),    // 20: offhook.control.v1.GetOptionsResponse
+	(*PutOptionsRequest)(nil),     // 21: offhook.control.v1.PutOptionsRequest
+	(*PutOptionsResponse)(nil),    // 22: offhook.control.v1.PutOptionsResponse
+	(*DeleteOptionsRequest)(nil),  // 23: offhook.control.v1.DeleteOptionsRequest
+	(*DeleteOptionsResponse)(nil), // 24: offhook.control.v1.DeleteOptionsResponse
+	(*PutChoiceRequest)(nil),      // 25: offhook.control.v1.PutChoiceRequest
+	(*PutChoiceResponse)(nil),     // 26: offhook.control.v1.PutChoiceResponse
+	(*DeleteChoiceRequest)(nil),   // 27: offhook.control.v1.DeleteChoiceRequest
+	(*DeleteChoiceResponse)(nil),  // 28: offhook.control.v1.DeleteChoiceResponse
+	(*PutPauseRequest)(nil),       // 29: offhook.control.v1.PutPauseRequest
+	(*PutPauseResponse)(nil),      // 30: offhook.control.v1.PutPauseResponse
+	(*DeletePauseRequest)(nil),    // 31: offhook.control.v1.DeletePauseRequest
+	(*DeletePauseResponse)(nil),   // 32: offhook.control.v1.DeletePauseResponse
+	nil,                           // 33: offhook.control.v1.Options.TeamsEntry
+	nil,                           // 34: offhook.control.v1.Options.CalendarEntry
+	nil,                           // 35: offhook.control.v1.Options.PbxEntry
+	(*timestamppb.Timestamp)(nil), // 36: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 37: google.protobuf.Duration
 }
 var file_offhook_control_v1_control_proto_depIdxs = []int32{
 	5,  // 0: offhook.control.v1.ListStatusResponse.entries:type_name -> offhook.control.v1.StatusEntry
-	35, // 1: offhook.control.v1.Claim.until:type_name -> google.protobuf.Timestamp
-	35, // 2: offhook.control.v1.ToTeams.until:type_name -> google.protobuf.Timestamp
-	35, // 3: offhook.control.v1.StatusEntry.since:type_name -> google.protobuf.Timestamp
+	36, // 1: offhook.control.v1.Claim.until:type_name -> google.protobuf.Timestamp
+	36, // 2: offhook.control.v1.ToTeams.until:type_name -> google.protobuf.Timestamp
+	36, // 3: offhook.control.v1.StatusEntry.since:type_name -> google.protobuf.Timestamp
 	2,  // 4: offhook.control.v1.StatusEntry.claims:type_name -> offhook.control.v1.Claim
 	3,  // 5: offhook.control.v1.StatusEntry.teams:type_name -> offhook.control.v1.Teams
 	4,  // 6: offhook.control.v1.StatusEntry.to_teams:type_name -> offhook.control.v1.ToTeams
-	35, // 7: offhook.control.v1.ExplainRequest.at:type_name -> google.protobuf.Timestamp
-	35, // 8: offhook.control.v1.Step.at:type_name -> google.protobuf.Timestamp
+	36, // 7: offhook.control.v1.ExplainRequest.at:type_name -> google.protobuf.Timestamp
+	36, // 8: offhook.control.v1.Step.at:type_name -> google.protobuf.Timestamp
 	5,  // 9: offhook.control.v1.Explanation.status:type_name -> offhook.control.v1.StatusEntry
 	7,  // 10: offhook.control.v1.Explanation.chain:type_name -> offhook.control.v1.Step
 	8,  // 11: offhook.control.v1.ExplainResponse.explanations:type_name -> offhook.control.v1.Explanation
 	5,  // 12: offhook.control.v1.WatchResponse.status:type_name -> offhook.control.v1.StatusEntry
-	35, // 13: offhook.control.v1.WatchResponse.at:type_name -> google.protobuf.Timestamp
-	35, // 14: offhook.control.v1.Choice.until:type_name -> google.protobuf.Timestamp
-	35, // 15: offhook.control.v1.Choice.at:type_name -> google.protobuf.Timestamp
+	36, // 13: offhook.control.v1.WatchResponse.at:type_name -> google.protobuf.Timestamp
+	36, // 14: offhook.control.v1.Choice.until:type_name -> google.protobuf.Timestamp
+	36, // 15: offhook.control.v1.Choice.at:type_name -> google.protobuf.Timestamp
 	12, // 16: offhook.control.v1.Options.manual:type_name -> offhook.control.v1.Manual
-	36, // 17: offhook.control.v1.Options.damping:type_name -> google.protobuf.Duration
-	36, // 18: offhook.control.v1.Options.stale_after:type_name -> google.protobuf.Duration
-	32, // 19: offhook.control.v1.Options.teams:type_name -> offhook.control.v1.Options.TeamsEntry
-	33, // 20: offhook.control.v1.Options.calendar:type_name -> offhook.control.v1.Options.CalendarEntry
-	34, // 21: offhook.control.v1.Options.pbx:type_name -> offhook.control.v1.Options.PbxEntry
+	37, // 17: offhook.control.v1.Options.damping:type_name -> google.protobuf.Duration
+	37, // 18: offhook.control.v1.Options.stale_after:type_name -> google.protobuf.Duration
+	33, // 19: offhook.control.v1.Options.teams:type_name -> offhook.control.v1.Options.TeamsEntry
+	34, // 20: offhook.control.v1.Options.calendar:type_name -> offhook.control.v1.Options.CalendarEntry
+	35, // 21: offhook.control.v1.Options.pbx:type_name -> offhook.control.v1.Options.PbxEntry
 	13, // 22: offhook.control.v1.Options.chosen:type_name -> offhook.control.v1.Choice
-	35, // 23: offhook.control.v1.Options.paused_until:type_name -> google.protobuf.Timestamp
-	35, // 24: offhook.control.v1.Options.at:type_name -> google.protobuf.Timestamp
-	14, // 25: offhook.control.v1.OptionsEntry.options:type_name -> offhook.control.v1.Options
-	16, // 26: offhook.control.v1.OptionsEntry.effective:type_name -> offhook.control.v1.EffectiveOption
-	15, // 27: offhook.control.v1.GetOptionsRequest.target:type_name -> offhook.control.v1.Target
-	17, // 28: offhook.control.v1.GetOptionsResponse.entry:type_name -> offhook.control.v1.OptionsEntry
-	15, // 29: offhook.control.v1.PutOptionsRequest.target:type_name -> offhook.control.v1.Target
-	14, // 30: offhook.control.v1.PutOptionsRequest.options:type_name -> offhook.control.v1.Options
-	17, // 31: offhook.control.v1.PutOptionsResponse.entry:type_name -> offhook.control.v1.OptionsEntry
-	15, // 32: offhook.control.v1.DeleteOptionsRequest.target:type_name -> offhook.control.v1.Target
-	17, // 33: offhook.control.v1.DeleteOptionsResponse.entry:type_name -> offhook.control.v1.OptionsEntry
-	35, // 34: offhook.control.v1.PutChoiceRequest.until:type_name -> google.protobuf.Timestamp
-	17, // 35: offhook.control.v1.PutChoiceResponse.entry:type_name -> offhook.control.v1.OptionsEntry
-	17, // 36: offhook.control.v1.DeleteChoiceResponse.entry:type_name -> offhook.control.v1.OptionsEntry
-	35, // 37: offhook.control.v1.PutPauseRequest.until:type_name -> google.protobuf.Timestamp
-	17, // 38: offhook.control.v1.PutPauseResponse.entry:type_name -> offhook.control.v1.OptionsEntry
-	17, // 39: offhook.control.v1.DeletePauseResponse.entry:type_name -> offhook.control.v1.OptionsEntry
-	0,  // 40: offhook.control.v1.ControlService.ListStatus:input_type -> offhook.control.v1.ListStatusRequest
-	6,  // 41: offhook.control.v1.ControlService.Explain:input_type -> offhook.control.v1.ExplainRequest
-	10, // 42: offhook.control.v1.ControlService.Watch:input_type -> offhook.control.v1.WatchRequest
-	18, // 43: offhook.control.v1.ControlService.GetOptions:input_type -> offhook.control.v1.GetOptionsRequest
-	20, // 44: offhook.control.v1.ControlService.PutOptions:input_type -> offhook.control.v1.PutOptionsRequest
-	22, // 45: offhook.control.v1.ControlService.DeleteOptions:input_type -> offhook.control.v1.DeleteOptionsRequest
-	24, // 46: offhook.control.v1.ControlService.PutChoice:input_type -> offhook.control.v1.PutChoiceRequest
-	26, // 47: offhook.control.v1.ControlService.DeleteChoice:input_type -> offhook.control.v1.DeleteChoiceRequest
-	28, // 48: offhook.control.v1.ControlService.PutPause:input_type -> offhook.control.v1.PutPauseRequest
-	30, // 49: offhook.control.v1.ControlService.DeletePause:input_type -> offhook.control.v1.DeletePauseRequest
-	1,  // 50: offhook.control.v1.ControlService.ListStatus:output_type -> offhook.control.v1.ListStatusResponse
-	9,  // 51: offhook.control.v1.ControlService.Explain:output_type -> offhook.control.v1.ExplainResponse
-	11, // 52: offhook.control.v1.ControlService.Watch:output_type -> offhook.control.v1.WatchResponse
-	19, // 53: offhook.control.v1.ControlService.GetOptions:output_type -> offhook.control.v1.GetOptionsResponse
-	21, // 54: offhook.control.v1.ControlService.PutOptions:output_type -> offhook.control.v1.PutOptionsResponse
-	23, // 55: offhook.control.v1.ControlService.DeleteOptions:output_type -> offhook.control.v1.DeleteOptionsResponse
-	25, // 56: offhook.control.v1.ControlService.PutChoice:output_type -> offhook.control.v1.PutChoiceResponse
-	27, // 57: offhook.control.v1.ControlService.DeleteChoice:output_type -> offhook.control.v1.DeleteChoiceResponse
-	29, // 58: offhook.control.v1.ControlService.PutPause:output_type -> offhook.control.v1.PutPauseResponse
-	31, // 59: offhook.control.v1.ControlService.DeletePause:output_type -> offhook.control.v1.DeletePauseResponse
-	50, // [50:60] is the sub-list for method output_type
-	40, // [40:50] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	36, // 23: offhook.control.v1.Options.paused_until:type_name -> google.protobuf.Timestamp
+	36, // 24: offhook.control.v1.Options.at:type_name -> google.protobuf.Timestamp
+	36, // 25: offhook.control.v1.Members.seen_at:type_name -> google.protobuf.Timestamp
+	14, // 26: offhook.control.v1.OptionsEntry.options:type_name -> offhook.control.v1.Options
+	16, // 27: offhook.control.v1.OptionsEntry.effective:type_name -> offhook.control.v1.EffectiveOption
+	17, // 28: offhook.control.v1.OptionsEntry.members:type_name -> offhook.control.v1.Members
+	15, // 29: offhook.control.v1.GetOptionsRequest.target:type_name -> offhook.control.v1.Target
+	18, // 30: offhook.control.v1.GetOptionsResponse.entry:type_name -> offhook.control.v1.OptionsEntry
+	15, // 31: offhook.control.v1.PutOptionsRequest.target:type_name -> offhook.control.v1.Target
+	14, // 32: offhook.control.v1.PutOptionsRequest.options:type_name -> offhook.control.v1.Options
+	18, // 33: offhook.control.v1.PutOptionsResponse.entry:type_name -> offhook.control.v1.OptionsEntry
+	15, // 34: offhook.control.v1.DeleteOptionsRequest.target:type_name -> offhook.control.v1.Target
+	18, // 35: offhook.control.v1.DeleteOptionsResponse.entry:type_name -> offhook.control.v1.OptionsEntry
+	36, // 36: offhook.control.v1.PutChoiceRequest.until:type_name -> google.protobuf.Timestamp
+	18, // 37: offhook.control.v1.PutChoiceResponse.entry:type_name -> offhook.control.v1.OptionsEntry
+	18, // 38: offhook.control.v1.DeleteChoiceResponse.entry:type_name -> offhook.control.v1.OptionsEntry
+	36, // 39: offhook.control.v1.PutPauseRequest.until:type_name -> google.protobuf.Timestamp
+	18, // 40: offhook.control.v1.PutPauseResponse.entry:type_name -> offhook.control.v1.OptionsEntry
+	18, // 41: offhook.control.v1.DeletePauseResponse.entry:type_name -> offhook.control.v1.OptionsEntry
+	0,  // 42: offhook.control.v1.ControlService.ListStatus:input_type -> offhook.control.v1.ListStatusRequest
+	6,  // 43: offhook.control.v1.ControlService.Explain:input_type -> offhook.control.v1.ExplainRequest
+	10, // 44: offhook.control.v1.ControlService.Watch:input_type -> offhook.control.v1.WatchRequest
+	19, // 45: offhook.control.v1.ControlService.GetOptions:input_type -> offhook.control.v1.GetOptionsRequest
+	21, // 46: offhook.control.v1.ControlService.PutOptions:input_type -> offhook.control.v1.PutOptionsRequest
+	23, // 47: offhook.control.v1.ControlService.DeleteOptions:input_type -> offhook.control.v1.DeleteOptionsRequest
+	25, // 48: offhook.control.v1.ControlService.PutChoice:input_type -> offhook.control.v1.PutChoiceRequest
+	27, // 49: offhook.control.v1.ControlService.DeleteChoice:input_type -> offhook.control.v1.DeleteChoiceRequest
+	29, // 50: offhook.control.v1.ControlService.PutPause:input_type -> offhook.control.v1.PutPauseRequest
+	31, // 51: offhook.control.v1.ControlService.DeletePause:input_type -> offhook.control.v1.DeletePauseRequest
+	1,  // 52: offhook.control.v1.ControlService.ListStatus:output_type -> offhook.control.v1.ListStatusResponse
+	9,  // 53: offhook.control.v1.ControlService.Explain:output_type -> offhook.control.v1.ExplainResponse
+	11, // 54: offhook.control.v1.ControlService.Watch:output_type -> offhook.control.v1.WatchResponse
+	20, // 55: offhook.control.v1.ControlService.GetOptions:output_type -> offhook.control.v1.GetOptionsResponse
+	22, // 56: offhook.control.v1.ControlService.PutOptions:output_type -> offhook.control.v1.PutOptionsResponse
+	24, // 57: offhook.control.v1.ControlService.DeleteOptions:output_type -> offhook.control.v1.DeleteOptionsResponse
+	26, // 58: offhook.control.v1.ControlService.PutChoice:output_type -> offhook.control.v1.PutChoiceResponse
+	28, // 59: offhook.control.v1.ControlService.DeleteChoice:output_type -> offhook.control.v1.DeleteChoiceResponse
+	30, // 60: offhook.control.v1.ControlService.PutPause:output_type -> offhook.control.v1.PutPauseResponse
+	32, // 61: offhook.control.v1.ControlService.DeletePause:output_type -> offhook.control.v1.DeletePauseResponse
+	52, // [52:62] is the sub-list for method output_type
+	42, // [42:52] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_offhook_control_v1_control_proto_init() }
@@ -2551,16 +2643,16 @@ func file_offhook_control_v1_control_proto_init() {
 	if File_offhook_control_v1_control_proto != nil {
 		return
 	}
-	file_offhook_control_v1_control_proto_msgTypes[17].OneofWrappers = []any{}
-	file_offhook_control_v1_control_proto_msgTypes[20].OneofWrappers = []any{}
-	file_offhook_control_v1_control_proto_msgTypes[22].OneofWrappers = []any{}
+	file_offhook_control_v1_control_proto_msgTypes[18].OneofWrappers = []any{}
+	file_offhook_control_v1_control_proto_msgTypes[21].OneofWrappers = []any{}
+	file_offhook_control_v1_control_proto_msgTypes[23].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_offhook_control_v1_control_proto_rawDesc), len(file_offhook_control_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   35,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -662,6 +662,96 @@ func (x *UserFact) GetSeenAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// GroupFact is on m365.fact.group.<tenant>.<group>: who is in a group, all of them.
+type GroupFact struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Group  string                 `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
+	// As people call it.
+	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// Object ids of the users in it, also of those in groups in it: 16 bytes each, in
+	// order.
+	Members []byte `protobuf:"bytes,4,opt,name=members,proto3" json:"members,omitempty"`
+	// Why these may not be the members of now ("gone", "denied", "too-large"); empty where they are.
+	Problem string `protobuf:"bytes,5,opt,name=problem,proto3" json:"problem,omitempty"`
+	// When Graph was asked, broker time.
+	SeenAt        *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupFact) Reset() {
+	*x = GroupFact{}
+	mi := &file_offhook_event_v1_event_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupFact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupFact) ProtoMessage() {}
+
+func (x *GroupFact) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_event_v1_event_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupFact.ProtoReflect.Descriptor instead.
+func (*GroupFact) Descriptor() ([]byte, []int) {
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *GroupFact) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *GroupFact) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *GroupFact) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *GroupFact) GetMembers() []byte {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *GroupFact) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *GroupFact) GetSeenAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SeenAt
+	}
+	return nil
+}
+
 // Interval is a stretch of time of one class, half-open.
 type Interval struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -674,7 +764,7 @@ type Interval struct {
 
 func (x *Interval) Reset() {
 	*x = Interval{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[4]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -686,7 +776,7 @@ func (x *Interval) String() string {
 func (*Interval) ProtoMessage() {}
 
 func (x *Interval) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[4]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -699,7 +789,7 @@ func (x *Interval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Interval.ProtoReflect.Descriptor instead.
 func (*Interval) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{4}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Interval) GetClass() string {
@@ -742,7 +832,7 @@ type CalendarFact struct {
 
 func (x *CalendarFact) Reset() {
 	*x = CalendarFact{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[5]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -754,7 +844,7 @@ func (x *CalendarFact) String() string {
 func (*CalendarFact) ProtoMessage() {}
 
 func (x *CalendarFact) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[5]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -767,7 +857,7 @@ func (x *CalendarFact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CalendarFact.ProtoReflect.Descriptor instead.
 func (*CalendarFact) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{5}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CalendarFact) GetTenant() string {
@@ -835,7 +925,7 @@ type CallFact struct {
 
 func (x *CallFact) Reset() {
 	*x = CallFact{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[6]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -847,7 +937,7 @@ func (x *CallFact) String() string {
 func (*CallFact) ProtoMessage() {}
 
 func (x *CallFact) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[6]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -860,7 +950,7 @@ func (x *CallFact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallFact.ProtoReflect.Descriptor instead.
 func (*CallFact) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{6}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CallFact) GetSystem() string {
@@ -911,7 +1001,7 @@ type Hint struct {
 
 func (x *Hint) Reset() {
 	*x = Hint{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[7]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -923,7 +1013,7 @@ func (x *Hint) String() string {
 func (*Hint) ProtoMessage() {}
 
 func (x *Hint) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[7]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -936,7 +1026,7 @@ func (x *Hint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hint.ProtoReflect.Descriptor instead.
 func (*Hint) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Hint) GetTenant() string {
@@ -979,7 +1069,7 @@ type Choice struct {
 
 func (x *Choice) Reset() {
 	*x = Choice{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[8]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -991,7 +1081,7 @@ func (x *Choice) String() string {
 func (*Choice) ProtoMessage() {}
 
 func (x *Choice) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[8]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1004,7 +1094,7 @@ func (x *Choice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Choice.ProtoReflect.Descriptor instead.
 func (*Choice) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Choice) GetStatus() Status {
@@ -1046,7 +1136,7 @@ type StatusFact struct {
 
 func (x *StatusFact) Reset() {
 	*x = StatusFact{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[9]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1058,7 +1148,7 @@ func (x *StatusFact) String() string {
 func (*StatusFact) ProtoMessage() {}
 
 func (x *StatusFact) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[9]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1071,7 +1161,7 @@ func (x *StatusFact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusFact.ProtoReflect.Descriptor instead.
 func (*StatusFact) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StatusFact) GetSystem() string {
@@ -1144,7 +1234,7 @@ type InventoryFact struct {
 
 func (x *InventoryFact) Reset() {
 	*x = InventoryFact{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[10]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1156,7 +1246,7 @@ func (x *InventoryFact) String() string {
 func (*InventoryFact) ProtoMessage() {}
 
 func (x *InventoryFact) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[10]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1169,7 +1259,7 @@ func (x *InventoryFact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InventoryFact.ProtoReflect.Descriptor instead.
 func (*InventoryFact) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *InventoryFact) GetSystem() string {
@@ -1260,7 +1350,7 @@ type Revision struct {
 
 func (x *Revision) Reset() {
 	*x = Revision{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[11]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1272,7 +1362,7 @@ func (x *Revision) String() string {
 func (*Revision) ProtoMessage() {}
 
 func (x *Revision) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[11]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1285,7 +1375,7 @@ func (x *Revision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Revision.ProtoReflect.Descriptor instead.
 func (*Revision) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Revision) GetEpoch() uint64 {
@@ -1328,7 +1418,7 @@ type StatusWant struct {
 
 func (x *StatusWant) Reset() {
 	*x = StatusWant{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[12]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1340,7 +1430,7 @@ func (x *StatusWant) String() string {
 func (*StatusWant) ProtoMessage() {}
 
 func (x *StatusWant) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[12]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1353,7 +1443,7 @@ func (x *StatusWant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusWant.ProtoReflect.Descriptor instead.
 func (*StatusWant) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *StatusWant) GetTenant() string {
@@ -1481,7 +1571,7 @@ type PresenceWant struct {
 
 func (x *PresenceWant) Reset() {
 	*x = PresenceWant{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[13]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1493,7 +1583,7 @@ func (x *PresenceWant) String() string {
 func (*PresenceWant) ProtoMessage() {}
 
 func (x *PresenceWant) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[13]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1506,7 +1596,7 @@ func (x *PresenceWant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PresenceWant.ProtoReflect.Descriptor instead.
 func (*PresenceWant) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PresenceWant) GetTenant() string {
@@ -1614,7 +1704,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[14]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1626,7 +1716,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[14]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1639,7 +1729,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Claim) GetSource() string {
@@ -1691,7 +1781,7 @@ type Evidence struct {
 
 func (x *Evidence) Reset() {
 	*x = Evidence{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[15]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1703,7 +1793,7 @@ func (x *Evidence) String() string {
 func (*Evidence) ProtoMessage() {}
 
 func (x *Evidence) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[15]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1716,7 +1806,7 @@ func (x *Evidence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evidence.ProtoReflect.Descriptor instead.
 func (*Evidence) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Evidence) GetKind() string {
@@ -1776,7 +1866,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[16]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1788,7 +1878,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[16]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1801,7 +1891,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Decision) GetId() string {
@@ -1914,7 +2004,7 @@ type PresenceOutcome struct {
 
 func (x *PresenceOutcome) Reset() {
 	*x = PresenceOutcome{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[17]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1926,7 +2016,7 @@ func (x *PresenceOutcome) String() string {
 func (*PresenceOutcome) ProtoMessage() {}
 
 func (x *PresenceOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[17]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1939,7 +2029,7 @@ func (x *PresenceOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PresenceOutcome.ProtoReflect.Descriptor instead.
 func (*PresenceOutcome) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PresenceOutcome) GetId() string {
@@ -2087,7 +2177,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[18]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2099,7 +2189,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[18]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2112,7 +2202,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Outcome) GetId() string {
@@ -2275,7 +2365,14 @@ const file_offhook_event_v1_event_proto_rawDesc = "" +
 	"\tuser_type\x18\t \x01(\tR\buserType\x12\x12\n" +
 	"\x04gone\x18\n" +
 	" \x01(\bR\x04gone\x123\n" +
-	"\aseen_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\"|\n" +
+	"\aseen_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\"\xb6\x01\n" +
+	"\tGroupFact\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n" +
+	"\x05group\x18\x02 \x01(\tR\x05group\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x18\n" +
+	"\amembers\x18\x04 \x01(\fR\amembers\x12\x18\n" +
+	"\aproblem\x18\x05 \x01(\tR\aproblem\x123\n" +
+	"\aseen_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\"|\n" +
 	"\bInterval\x12\x14\n" +
 	"\x05class\x18\x01 \x01(\tR\x05class\x12.\n" +
 	"\x04from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
@@ -2472,7 +2569,7 @@ func file_offhook_event_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_offhook_event_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_offhook_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_offhook_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_offhook_event_v1_event_proto_goTypes = []any{
 	(Status)(0),                   // 0: offhook.event.v1.Status
 	(Source)(0),                   // 1: offhook.event.v1.Source
@@ -2482,87 +2579,89 @@ var file_offhook_event_v1_event_proto_goTypes = []any{
 	(*PresenceFact)(nil),          // 5: offhook.event.v1.PresenceFact
 	(*SweepFact)(nil),             // 6: offhook.event.v1.SweepFact
 	(*UserFact)(nil),              // 7: offhook.event.v1.UserFact
-	(*Interval)(nil),              // 8: offhook.event.v1.Interval
-	(*CalendarFact)(nil),          // 9: offhook.event.v1.CalendarFact
-	(*CallFact)(nil),              // 10: offhook.event.v1.CallFact
-	(*Hint)(nil),                  // 11: offhook.event.v1.Hint
-	(*Choice)(nil),                // 12: offhook.event.v1.Choice
-	(*StatusFact)(nil),            // 13: offhook.event.v1.StatusFact
-	(*InventoryFact)(nil),         // 14: offhook.event.v1.InventoryFact
-	(*Revision)(nil),              // 15: offhook.event.v1.Revision
-	(*StatusWant)(nil),            // 16: offhook.event.v1.StatusWant
-	(*PresenceWant)(nil),          // 17: offhook.event.v1.PresenceWant
-	(*Claim)(nil),                 // 18: offhook.event.v1.Claim
-	(*Evidence)(nil),              // 19: offhook.event.v1.Evidence
-	(*Decision)(nil),              // 20: offhook.event.v1.Decision
-	(*PresenceOutcome)(nil),       // 21: offhook.event.v1.PresenceOutcome
-	(*Outcome)(nil),               // 22: offhook.event.v1.Outcome
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
+	(*GroupFact)(nil),             // 8: offhook.event.v1.GroupFact
+	(*Interval)(nil),              // 9: offhook.event.v1.Interval
+	(*CalendarFact)(nil),          // 10: offhook.event.v1.CalendarFact
+	(*CallFact)(nil),              // 11: offhook.event.v1.CallFact
+	(*Hint)(nil),                  // 12: offhook.event.v1.Hint
+	(*Choice)(nil),                // 13: offhook.event.v1.Choice
+	(*StatusFact)(nil),            // 14: offhook.event.v1.StatusFact
+	(*InventoryFact)(nil),         // 15: offhook.event.v1.InventoryFact
+	(*Revision)(nil),              // 16: offhook.event.v1.Revision
+	(*StatusWant)(nil),            // 17: offhook.event.v1.StatusWant
+	(*PresenceWant)(nil),          // 18: offhook.event.v1.PresenceWant
+	(*Claim)(nil),                 // 19: offhook.event.v1.Claim
+	(*Evidence)(nil),              // 20: offhook.event.v1.Evidence
+	(*Decision)(nil),              // 21: offhook.event.v1.Decision
+	(*PresenceOutcome)(nil),       // 22: offhook.event.v1.PresenceOutcome
+	(*Outcome)(nil),               // 23: offhook.event.v1.Outcome
+	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
 }
 var file_offhook_event_v1_event_proto_depIdxs = []int32{
 	1,  // 0: offhook.event.v1.PresenceFact.source:type_name -> offhook.event.v1.Source
-	23, // 1: offhook.event.v1.PresenceFact.seen_at:type_name -> google.protobuf.Timestamp
-	23, // 2: offhook.event.v1.SweepFact.began:type_name -> google.protobuf.Timestamp
-	23, // 3: offhook.event.v1.SweepFact.ended:type_name -> google.protobuf.Timestamp
-	23, // 4: offhook.event.v1.UserFact.seen_at:type_name -> google.protobuf.Timestamp
-	23, // 5: offhook.event.v1.Interval.from:type_name -> google.protobuf.Timestamp
-	23, // 6: offhook.event.v1.Interval.to:type_name -> google.protobuf.Timestamp
-	23, // 7: offhook.event.v1.CalendarFact.from:type_name -> google.protobuf.Timestamp
-	23, // 8: offhook.event.v1.CalendarFact.to:type_name -> google.protobuf.Timestamp
-	8,  // 9: offhook.event.v1.CalendarFact.intervals:type_name -> offhook.event.v1.Interval
-	23, // 10: offhook.event.v1.CalendarFact.seen_at:type_name -> google.protobuf.Timestamp
-	23, // 11: offhook.event.v1.CallFact.since:type_name -> google.protobuf.Timestamp
-	23, // 12: offhook.event.v1.CallFact.seen_at:type_name -> google.protobuf.Timestamp
-	23, // 13: offhook.event.v1.Hint.seen_at:type_name -> google.protobuf.Timestamp
-	0,  // 14: offhook.event.v1.Choice.status:type_name -> offhook.event.v1.Status
-	23, // 15: offhook.event.v1.Choice.at:type_name -> google.protobuf.Timestamp
-	0,  // 16: offhook.event.v1.StatusFact.status:type_name -> offhook.event.v1.Status
-	2,  // 17: offhook.event.v1.StatusFact.origin:type_name -> offhook.event.v1.Origin
-	23, // 18: offhook.event.v1.StatusFact.seen_at:type_name -> google.protobuf.Timestamp
-	12, // 19: offhook.event.v1.StatusFact.last_person:type_name -> offhook.event.v1.Choice
-	23, // 20: offhook.event.v1.InventoryFact.seen_at:type_name -> google.protobuf.Timestamp
-	0,  // 21: offhook.event.v1.StatusWant.status:type_name -> offhook.event.v1.Status
-	0,  // 22: offhook.event.v1.StatusWant.projected_from:type_name -> offhook.event.v1.Status
-	15, // 23: offhook.event.v1.StatusWant.revision:type_name -> offhook.event.v1.Revision
-	23, // 24: offhook.event.v1.StatusWant.seen_at:type_name -> google.protobuf.Timestamp
-	23, // 25: offhook.event.v1.StatusWant.decided_at:type_name -> google.protobuf.Timestamp
-	23, // 26: offhook.event.v1.PresenceWant.session_until:type_name -> google.protobuf.Timestamp
-	23, // 27: offhook.event.v1.PresenceWant.preferred_until:type_name -> google.protobuf.Timestamp
-	15, // 28: offhook.event.v1.PresenceWant.revision:type_name -> offhook.event.v1.Revision
-	23, // 29: offhook.event.v1.PresenceWant.seen_at:type_name -> google.protobuf.Timestamp
-	23, // 30: offhook.event.v1.PresenceWant.decided_at:type_name -> google.protobuf.Timestamp
-	0,  // 31: offhook.event.v1.Claim.status:type_name -> offhook.event.v1.Status
-	23, // 32: offhook.event.v1.Claim.since:type_name -> google.protobuf.Timestamp
-	23, // 33: offhook.event.v1.Claim.until:type_name -> google.protobuf.Timestamp
-	23, // 34: offhook.event.v1.Evidence.seen_at:type_name -> google.protobuf.Timestamp
-	23, // 35: offhook.event.v1.Decision.at:type_name -> google.protobuf.Timestamp
-	15, // 36: offhook.event.v1.Decision.revision:type_name -> offhook.event.v1.Revision
-	18, // 37: offhook.event.v1.Decision.claims:type_name -> offhook.event.v1.Claim
-	19, // 38: offhook.event.v1.Decision.evidence:type_name -> offhook.event.v1.Evidence
-	16, // 39: offhook.event.v1.Decision.wants:type_name -> offhook.event.v1.StatusWant
-	23, // 40: offhook.event.v1.Decision.wake:type_name -> google.protobuf.Timestamp
-	17, // 41: offhook.event.v1.Decision.teams:type_name -> offhook.event.v1.PresenceWant
-	3,  // 42: offhook.event.v1.PresenceOutcome.result:type_name -> offhook.event.v1.Result
-	23, // 43: offhook.event.v1.PresenceOutcome.session_until:type_name -> google.protobuf.Timestamp
-	23, // 44: offhook.event.v1.PresenceOutcome.preferred_until:type_name -> google.protobuf.Timestamp
-	15, // 45: offhook.event.v1.PresenceOutcome.revision:type_name -> offhook.event.v1.Revision
-	23, // 46: offhook.event.v1.PresenceOutcome.seen_at:type_name -> google.protobuf.Timestamp
-	23, // 47: offhook.event.v1.PresenceOutcome.received_at:type_name -> google.protobuf.Timestamp
-	23, // 48: offhook.event.v1.PresenceOutcome.began_at:type_name -> google.protobuf.Timestamp
-	23, // 49: offhook.event.v1.PresenceOutcome.ended_at:type_name -> google.protobuf.Timestamp
-	3,  // 50: offhook.event.v1.Outcome.result:type_name -> offhook.event.v1.Result
-	0,  // 51: offhook.event.v1.Outcome.status:type_name -> offhook.event.v1.Status
-	0,  // 52: offhook.event.v1.Outcome.before:type_name -> offhook.event.v1.Status
-	15, // 53: offhook.event.v1.Outcome.revision:type_name -> offhook.event.v1.Revision
-	23, // 54: offhook.event.v1.Outcome.seen_at:type_name -> google.protobuf.Timestamp
-	23, // 55: offhook.event.v1.Outcome.received_at:type_name -> google.protobuf.Timestamp
-	23, // 56: offhook.event.v1.Outcome.began_at:type_name -> google.protobuf.Timestamp
-	23, // 57: offhook.event.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
-	58, // [58:58] is the sub-list for method output_type
-	58, // [58:58] is the sub-list for method input_type
-	58, // [58:58] is the sub-list for extension type_name
-	58, // [58:58] is the sub-list for extension extendee
-	0,  // [0:58] is the sub-list for field type_name
+	24, // 1: offhook.event.v1.PresenceFact.seen_at:type_name -> google.protobuf.Timestamp
+	24, // 2: offhook.event.v1.SweepFact.began:type_name -> google.protobuf.Timestamp
+	24, // 3: offhook.event.v1.SweepFact.ended:type_name -> google.protobuf.Timestamp
+	24, // 4: offhook.event.v1.UserFact.seen_at:type_name -> google.protobuf.Timestamp
+	24, // 5: offhook.event.v1.GroupFact.seen_at:type_name -> google.protobuf.Timestamp
+	24, // 6: offhook.event.v1.Interval.from:type_name -> google.protobuf.Timestamp
+	24, // 7: offhook.event.v1.Interval.to:type_name -> google.protobuf.Timestamp
+	24, // 8: offhook.event.v1.CalendarFact.from:type_name -> google.protobuf.Timestamp
+	24, // 9: offhook.event.v1.CalendarFact.to:type_name -> google.protobuf.Timestamp
+	9,  // 10: offhook.event.v1.CalendarFact.intervals:type_name -> offhook.event.v1.Interval
+	24, // 11: offhook.event.v1.CalendarFact.seen_at:type_name -> google.protobuf.Timestamp
+	24, // 12: offhook.event.v1.CallFact.since:type_name -> google.protobuf.Timestamp
+	24, // 13: offhook.event.v1.CallFact.seen_at:type_name -> google.protobuf.Timestamp
+	24, // 14: offhook.event.v1.Hint.seen_at:type_name -> google.protobuf.Timestamp
+	0,  // 15: offhook.event.v1.Choice.status:type_name -> offhook.event.v1.Status
+	24, // 16: offhook.event.v1.Choice.at:type_name -> google.protobuf.Timestamp
+	0,  // 17: offhook.event.v1.StatusFact.status:type_name -> offhook.event.v1.Status
+	2,  // 18: offhook.event.v1.StatusFact.origin:type_name -> offhook.event.v1.Origin
+	24, // 19: offhook.event.v1.StatusFact.seen_at:type_name -> google.protobuf.Timestamp
+	13, // 20: offhook.event.v1.StatusFact.last_person:type_name -> offhook.event.v1.Choice
+	24, // 21: offhook.event.v1.InventoryFact.seen_at:type_name -> google.protobuf.Timestamp
+	0,  // 22: offhook.event.v1.StatusWant.status:type_name -> offhook.event.v1.Status
+	0,  // 23: offhook.event.v1.StatusWant.projected_from:type_name -> offhook.event.v1.Status
+	16, // 24: offhook.event.v1.StatusWant.revision:type_name -> offhook.event.v1.Revision
+	24, // 25: offhook.event.v1.StatusWant.seen_at:type_name -> google.protobuf.Timestamp
+	24, // 26: offhook.event.v1.StatusWant.decided_at:type_name -> google.protobuf.Timestamp
+	24, // 27: offhook.event.v1.PresenceWant.session_until:type_name -> google.protobuf.Timestamp
+	24, // 28: offhook.event.v1.PresenceWant.preferred_until:type_name -> google.protobuf.Timestamp
+	16, // 29: offhook.event.v1.PresenceWant.revision:type_name -> offhook.event.v1.Revision
+	24, // 30: offhook.event.v1.PresenceWant.seen_at:type_name -> google.protobuf.Timestamp
+	24, // 31: offhook.event.v1.PresenceWant.decided_at:type_name -> google.protobuf.Timestamp
+	0,  // 32: offhook.event.v1.Claim.status:type_name -> offhook.event.v1.Status
+	24, // 33: offhook.event.v1.Claim.since:type_name -> google.protobuf.Timestamp
+	24, // 34: offhook.event.v1.Claim.until:type_name -> google.protobuf.Timestamp
+	24, // 35: offhook.event.v1.Evidence.seen_at:type_name -> google.protobuf.Timestamp
+	24, // 36: offhook.event.v1.Decision.at:type_name -> google.protobuf.Timestamp
+	16, // 37: offhook.event.v1.Decision.revision:type_name -> offhook.event.v1.Revision
+	19, // 38: offhook.event.v1.Decision.claims:type_name -> offhook.event.v1.Claim
+	20, // 39: offhook.event.v1.Decision.evidence:type_name -> offhook.event.v1.Evidence
+	17, // 40: offhook.event.v1.Decision.wants:type_name -> offhook.event.v1.StatusWant
+	24, // 41: offhook.event.v1.Decision.wake:type_name -> google.protobuf.Timestamp
+	18, // 42: offhook.event.v1.Decision.teams:type_name -> offhook.event.v1.PresenceWant
+	3,  // 43: offhook.event.v1.PresenceOutcome.result:type_name -> offhook.event.v1.Result
+	24, // 44: offhook.event.v1.PresenceOutcome.session_until:type_name -> google.protobuf.Timestamp
+	24, // 45: offhook.event.v1.PresenceOutcome.preferred_until:type_name -> google.protobuf.Timestamp
+	16, // 46: offhook.event.v1.PresenceOutcome.revision:type_name -> offhook.event.v1.Revision
+	24, // 47: offhook.event.v1.PresenceOutcome.seen_at:type_name -> google.protobuf.Timestamp
+	24, // 48: offhook.event.v1.PresenceOutcome.received_at:type_name -> google.protobuf.Timestamp
+	24, // 49: offhook.event.v1.PresenceOutcome.began_at:type_name -> google.protobuf.Timestamp
+	24, // 50: offhook.event.v1.PresenceOutcome.ended_at:type_name -> google.protobuf.Timestamp
+	3,  // 51: offhook.event.v1.Outcome.result:type_name -> offhook.event.v1.Result
+	0,  // 52: offhook.event.v1.Outcome.status:type_name -> offhook.event.v1.Status
+	0,  // 53: offhook.event.v1.Outcome.before:type_name -> offhook.event.v1.Status
+	16, // 54: offhook.event.v1.Outcome.revision:type_name -> offhook.event.v1.Revision
+	24, // 55: offhook.event.v1.Outcome.seen_at:type_name -> google.protobuf.Timestamp
+	24, // 56: offhook.event.v1.Outcome.received_at:type_name -> google.protobuf.Timestamp
+	24, // 57: offhook.event.v1.Outcome.began_at:type_name -> google.protobuf.Timestamp
+	24, // 58: offhook.event.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
+	59, // [59:59] is the sub-list for method output_type
+	59, // [59:59] is the sub-list for method input_type
+	59, // [59:59] is the sub-list for extension type_name
+	59, // [59:59] is the sub-list for extension extendee
+	0,  // [0:59] is the sub-list for field type_name
 }
 
 func init() { file_offhook_event_v1_event_proto_init() }
@@ -2576,7 +2675,7 @@ func file_offhook_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_offhook_event_v1_event_proto_rawDesc), len(file_offhook_event_v1_event_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
