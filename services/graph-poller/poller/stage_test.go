@@ -74,7 +74,14 @@ func newStage(t testing.TB, users int, change func(*graphsim.Config)) *stage {
 	}
 	server, err := graphsim.Start(t.Context(), c)
 	must(t, err)
-	t.Cleanup(func() { _ = server.Close() })
+	t.Cleanup(func() {
+		for _, tenant := range server.Tenants() {
+			if v := tenant.Violations(); len(v) > 0 {
+				t.Errorf("%s: %d things that Graph's clients must not do, the first: %+v", tenant.Domain(), len(v), v[0])
+			}
+		}
+		_ = server.Close()
+	})
 	s := &stage{t: t, broker: bustest.Broker(t), graph: server}
 	s.bus = s.connect("test")
 	return s
