@@ -74,7 +74,9 @@ func TestASubscriptionThatIsRefusedIsMadeAsSoonAsItMay(t *testing.T) {
 		}, func(s *stage) { must(t, s.tenant().SetLicensed("anna", true)) }},
 		{"another app gives up a place in the quota of Teams", func(s *stage) {
 			must(t, s.tenant().Switch(func(w *graphsim.Switches) { w.PresenceInTeamsQuota, w.TeamsSubscriptions = true, 10_000 }))
-		}, func(s *stage) { must(t, s.tenant().Switch(func(w *graphsim.Switches) { w.TeamsSubscriptions = 9_999 })) }},
+		}, func(s *stage) {
+			must(t, s.tenant().Switch(func(w *graphsim.Switches) { w.TeamsSubscriptions = 9_999 }))
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStage(t, 3, nil)
