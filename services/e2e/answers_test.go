@@ -134,14 +134,7 @@ func (f four) calendarDay(t *testing.T, w *world.World) {
 	busy, out := f.user(w, 2), f.user(w, 3)
 	for _, user := range []string{busy, out} {
 		w.Set(user, "Offline", "Offline")
-		w.Eventually(answerPatience, func() string {
-			for _, s := range w.Tenant.Subscriptions() {
-				if strings.Contains(s.Resource, user+"/events") {
-					return ""
-				}
-			}
-			return "no subscription to the events of " + user
-		})
+		hearsOf(w, user)
 	}
 	now := time.Now()
 	held := meeting(t, w, busy, now.Add(-time.Minute), now.Add(time.Hour))
@@ -161,6 +154,18 @@ func (f four) calendarDay(t *testing.T, w *world.World) {
 	f.shows(w, 3, presence.Available)
 	w.Set(busy, "Available", "Available")
 	w.Set(out, "Available", "Available")
+}
+
+// hearsOf waits until Graph tells of the calendar of a user, given by id.
+func hearsOf(w *world.World, user string) {
+	w.Eventually(answerPatience, func() string {
+		for _, s := range w.Tenant.Subscriptions() {
+			if strings.Contains(s.Resource, user+"/events") {
+				return ""
+			}
+		}
+		return "no subscription to the events of " + user
+	})
 }
 
 // renewed has Graph ask for a renewal, and waits for it.
