@@ -61,6 +61,8 @@ type Options struct {
 	Synced    bool          // fsync before acks, as in production
 	Mode      presence.Mode // "": teams-to-pbx
 	LogTo     io.Writer     // of everything that is logged; nil: the test's output, from warnings on
+	Redis     string        // URL of a Redis; "": hot state stays in the process
+	SpansTo   string        // URL of a collector of spans; "": they go nowhere
 	// Systems are phone systems beside hq, which serve the tenant too.
 	Systems []System
 }
@@ -175,8 +177,9 @@ func (w *World) configure(o Options, app secret.KeyPair) {
 	w.write("offhook.yaml", []byte(fmt.Sprintf(strings.TrimLeft(`
 data_dir: %[1]s
 nats: {url: "%[2]s"}
+redis: {url: "%[17]s"}
 webhook: {listen: "%[3]s", public_url: "%[4]s", tls: {cert_file: %[1]s/webhook.crt, key_file: %[1]s/webhook.key}}
-telemetry: {metrics_listen: "127.0.0.1:0", log_level: %[16]s}
+telemetry: {metrics_listen: "127.0.0.1:0", log_level: %[16]s, otlp_endpoint: "%[18]s"}
 tenants:
   - id: contoso
     microsoft365:
@@ -196,7 +199,7 @@ systems:
     ca_file: %[1]s/ca.pem
     tenants: [contoso]
 %[14]s`, "\n"), w.Dir, w.Broker.ClientURL(), w.webhook, public, w.Graph.GraphURL(), accounts, o.Damping, o.Sweep, w.PBX.URL(), client, max(15*time.Minute, 4*o.Sweep),
-		names, links, systems, cmp.Or(o.Mode, presence.TeamsToPBX), level)))
+		names, links, systems, cmp.Or(o.Mode, presence.TeamsToPBX), level, o.Redis, o.SpansTo)))
 	w.File = w.path("offhook.yaml")
 	w.Config, err = config.Load(w.File, nil, nil)
 	must(w.t, err)
