@@ -130,8 +130,13 @@ func New(t testing.TB, o Options) *World {
 	}
 	w.Graph, err = graphsim.Start(t.Context(), graphsim.Config{Authority: w.Authority, Tenants: []graphsim.TenantConfig{tenant}, Seed: 1, Delivery: o.Delivery, TimeScale: o.TimeScale})
 	must(t, err)
-	t.Cleanup(func() { _ = w.Graph.Close() })
 	w.Tenant = w.Graph.Tenant("contoso")
+	t.Cleanup(func() {
+		if v := w.Tenant.Violations(); len(v) > 0 {
+			t.Errorf("%d things that Graph's clients must not do, the first: %+v", len(v), v[0])
+		}
+		_ = w.Graph.Close()
+	})
 	var people []pbxsim.Person
 	for i, u := range w.Tenant.Users("", o.Users) {
 		people = append(people, pbxsim.Person{FirstName: u.GivenName, LastName: u.Surname, Mail: u.Mail, Number: identity.Extension(fmt.Sprint(100 + i))})
@@ -254,6 +259,13 @@ func (w *World) Stop(name string) {
 	if err := <-p.done; err != nil {
 		w.t.Errorf("%s: %v", name, err)
 	}
+}
+
+// In is the same installation, for a part of the test: what goes wrong is told there.
+func (w *World) In(t testing.TB) *World {
+	part := *w
+	part.t = t
+	return &part
 }
 
 // Extension returns the extension of the i-th user.
