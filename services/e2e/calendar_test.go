@@ -1,19 +1,10 @@
 package e2e
 
 import (
-	"bytes"
-	"context"
-	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
-	"offhook.dev/libs/bus"
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/graph/graphsim"
 	"offhook.dev/services/e2e/world"
@@ -85,92 +76,4 @@ func TestWhereTeamsMayNotBeReadTheCalendarDecides(t *testing.T) {
 	meeting(t, w, "anna", now.Add(-time.Minute), now.Add(time.Hour))
 	w.Start()
 	w.Shows(world.Extension(0), presence.DND, 60*time.Second)
-}
-
-// Offhook keeps nothing of what meetings are about, where they are and with whom:
-// not on the bus, not in a bucket, not in a log, not in a trace, not on disk.
-func TestNothingOfAMeetingIsKept(t *testing.T) {
-	log := &journal{}
-	w := world.New(t, world.Options{Webhook: true, LogTo: log})
-	w.Set("anna", "Offline", "Offline")
-	w.Start()
-	w.Settled(1)
-	now := time.Now()
-	meeting(t, w, "anna", now.Add(-time.Minute), now.Add(time.Hour))
-	w.Shows(world.Extension(0), presence.DND, 30*time.Second)
-	if n := search(t, w, graphsim.Marker, log); n != 0 {
-		t.Errorf("found in %d places", n)
-	}
-	// What is searched for is found where it is.
-	if n := search(t, w, "graph-poller", log); n == 0 {
-		t.Error("the search does not find what is there")
-	}
-}
-
-// journal is a log that may be read while it is written.
-type journal struct {
-	mu  sync.Mutex // guards all
-	all bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.all.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.all.String()
-}
-
-// search counts the messages of all streams, buckets included, the lines of the log
-// and the files of the installation that hold a text. Spans leave a process only to a
-// collector, and none is configured; their attributes are those of the log.
-func search(t *testing.T, w *world.World, text string, log *journal) (found int) {
-	t.Helper()
-	b, err := bus.Connect(t.Context(), bus.Options{InProcess: w.Broker, Service: "test", Instance: "search"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	for name := range b.JetStream().StreamNames(t.Context()).Name() {
-		found += messagesWith(t, b.JetStream(), name, text)
-	}
-	found += strings.Count(log.String(), text)
-	err = filepath.WalkDir(w.Dir, func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return nil // streams are rewritten while we look
-		}
-		if data, err := os.ReadFile(path); err == nil && bytes.Contains(data, []byte(text)) {
-			found++
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return found
-}
-
-func messagesWith(t *testing.T, js jetstream.JetStream, stream, text string) (found int) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	s, err := js.Stream(ctx, stream)
-	if err != nil {
-		t.Fatal(err)
-	}
-	state := s.CachedInfo().State
-	for sequence := state.FirstSeq; sequence <= state.LastSeq; sequence++ {
-		m, err := s.GetMsg(ctx, sequence)
-		if err != nil {
-			continue // replaced since
-		}
-		if strings.Contains(fmt.Sprint(m.Subject, m.Header, string(m.Data)), text) {
-			found++
-		}
-	}
-	return found
 }

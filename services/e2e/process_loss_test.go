@@ -48,6 +48,11 @@ func everyNotificationIsAccountedFor(t *testing.T, binaries procs.Binaries) {
 	if sent.Refused == 0 || sent.Accepted == 0 {
 		t.Error("nothing was refused or nothing was stored: nothing was tried")
 	}
+	broken, err := s.Simulator.Violations(t.Context())
+	must(t, err)
+	if len(broken) > 0 {
+		t.Errorf("Graph's rules were broken %d times, first %+v", len(broken), broken[0])
+	}
 }
 
 // unaccounted lists the sums that do not come out. Attempts that Graph had no answer

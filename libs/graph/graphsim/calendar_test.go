@@ -257,13 +257,17 @@ func TestAMeetingThatCannotBe(t *testing.T) {
 	s := start(t, nil)
 	good := graphsim.Meeting{Start: monday, End: monday.Add(time.Hour)}
 	for says, spoil := range map[string]func(*graphsim.Meeting){
-		"before it begins":  func(m *graphsim.Meeting) { m.End = monday.Add(-time.Minute) },
-		"no known name":     func(m *graphsim.Meeting) { m.Zone = "Mars Standard Time" },
-		"on a later date":   func(m *graphsim.Meeting) { m.AllDay = true },
-		"is none of":        func(m *graphsim.Meeting) { m.ShowAs = "asleep" },
-		"sensitivity":       func(m *graphsim.Meeting) { m.Sensitivity = "secret" },
-		"response":          func(m *graphsim.Meeting) { m.Response = "maybe" },
-		"only day and week": func(m *graphsim.Meeting) { m.Repeat = &graphsim.Recurrence{Every: "month"} },
+		"before it begins":      func(m *graphsim.Meeting) { m.End = monday.Add(-time.Minute) },
+		"no known name":         func(m *graphsim.Meeting) { m.Zone = "Mars Standard Time" },
+		"on a later date":       func(m *graphsim.Meeting) { m.AllDay = true },
+		"is none of":            func(m *graphsim.Meeting) { m.ShowAs = "asleep" },
+		"sensitivity":           func(m *graphsim.Meeting) { m.Sensitivity = "secret" },
+		"response":              func(m *graphsim.Meeting) { m.Response = "maybe" },
+		"only day, week":        func(m *graphsim.Meeting) { m.Repeat = &graphsim.Recurrence{Every: "year"} },
+		"belong to every month": func(m *graphsim.Meeting) { m.Repeat = &graphsim.Recurrence{Every: "week", Day: 3} },
+		"is not 1 to 31":        func(m *graphsim.Meeting) { m.Repeat = &graphsim.Recurrence{Every: "month", Day: 32} },
+		"day or index":          func(m *graphsim.Meeting) { m.Repeat = &graphsim.Recurrence{Every: "month", Day: 3, Index: "first"} },
+		"index \"fifth\"":       func(m *graphsim.Meeting) { m.Repeat = &graphsim.Recurrence{Every: "month", Index: "fifth"} },
 		"until or count": func(m *graphsim.Meeting) {
 			m.Repeat = &graphsim.Recurrence{Every: "day", Count: 2, Until: "2026-12-01"}
 		},

@@ -41,6 +41,8 @@ func TestCalendarsKeepTheContract(t *testing.T) {
 			m.Repeat = &graphsim.Recurrence{Every: "week", Days: []time.Weekday{1, 3}, Count: 9}
 		})
 		daily := g.meet("anna", 60, 90, func(m *graphsim.Meeting) { m.Repeat = &graphsim.Recurrence{Every: "day", Until: "2026-12-24"} })
+		g.meet("anna", 60, 90, func(m *graphsim.Meeting) { m.Repeat = &graphsim.Recurrence{Every: "month"} })
+		g.meet("anna", 60, 90, func(m *graphsim.Meeting) { m.Repeat = &graphsim.Recurrence{Every: "month", Index: "last"} })
 		check(t, g.contoso().CancelMeeting("anna", weekly))
 		check(t, g.contoso().MoveMeeting("anna", "15@2026-11-25", monday, monday.Add(time.Hour)))
 
@@ -58,6 +60,7 @@ func TestCalendarsKeepTheContract(t *testing.T) {
 		for _, id := range []string{weekly, daily} {
 			g.ask("GET", "/users/"+anna+"/events/"+id, token, nil, http.StatusOK)
 		}
+		g.ask("GET", "/users/"+anna+"/events?$top=100", token, nil, http.StatusOK)
 		g.ask("GET", "/users/"+anna+"/events/none", token, nil, http.StatusNotFound)
 		delta := view[:len("/users/")+36] + strings.Replace(view[len("/users/")+36:], "calendarView", "calendarView/delta", 1)
 		link := ""
@@ -78,7 +81,7 @@ func TestCalendarsKeepTheContract(t *testing.T) {
 		check(t, g.contoso().EditMailbox("anna", func(m *graphsim.Mailbox) { m.Denied = true }))
 		g.ask("GET", "/users/"+anna+"/mailboxSettings", token, nil, http.StatusForbidden)
 		g.gate.Verdict(t, "GET /users/{user-id}/calendarView 200", "GET /users/{user-id}/calendarView 400", "GET /users/{user-id}/calendarView 404",
-			"GET /users/{user-id}/events/{event-id} 200", "GET /users/{user-id}/events/{event-id} 404",
+			"GET /users/{user-id}/events 200", "GET /users/{user-id}/events/{event-id} 200", "GET /users/{user-id}/events/{event-id} 404",
 			"GET /users/{user-id}/calendarView/delta 200", "GET /users/{user-id}/calendarView/delta 410",
 			"GET /users/{user-id}/mailboxSettings 200", "GET /users/{user-id}/mailboxSettings 403")
 	}

@@ -32,6 +32,8 @@ func (s *Server) Control() http.Handler {
 		"PUT users/{user}/presence":               controlSetPresence,
 		"PUT users/{user}/preferred":              controlPrefer,
 		"DELETE users/{user}/preferred":           controlUnprefer,
+		"PUT users/{user}/licence":                controlLicence(true),
+		"DELETE users/{user}/licence":             controlLicence(false),
 		"GET writes":                              func(t *Tenant, _ *http.Request) (any, error) { return t.PresenceWrites(), nil },
 		"GET violations":                          func(t *Tenant, _ *http.Request) (any, error) { return t.Violations(), nil },
 		"GET truth":                               func(t *Tenant, _ *http.Request) (any, error) { return t.Truth(), nil },
@@ -173,6 +175,12 @@ func controlAddUser(t *Tenant, r *http.Request) (any, error) {
 
 func controlDeleteUser(t *Tenant, r *http.Request) (any, error) {
 	return nil, t.DeleteUser(r.PathValue("user"), r.FormValue("soft") != "true")
+}
+
+func controlLicence(licensed bool) controlOperation {
+	return func(t *Tenant, r *http.Request) (any, error) {
+		return nil, t.SetLicensed(r.PathValue("user"), licensed)
+	}
 }
 
 func controlPresence(t *Tenant, r *http.Request) (any, error) { return t.Presence(r.PathValue("user")) }

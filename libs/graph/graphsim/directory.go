@@ -123,6 +123,25 @@ func (t *Tenant) DeleteUser(ref string, forGood bool) error {
 	return nil
 }
 
+// SetLicensed gives a user a licence for Teams or takes it away; at first everybody
+// has one. What an account without one may do says Switches.LicenceRequired.
+func (t *Tenant) SetLicensed(ref string, licensed bool) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.lookup(ref)
+	if p == nil {
+		return t.noUser(ref)
+	}
+	p.unlicensed = !licensed
+	return nil
+}
+
+// unlicensed says whether the user with an id has no licence for Teams. t.mu is held.
+func (t *Tenant) unlicensed(id string) bool {
+	p := t.byID[id]
+	return p != nil && p.unlicensed
+}
+
 // Presence returns the truth about one user.
 func (t *Tenant) Presence(ref string) (Presence, error) {
 	t.agePresences(time.Time{})

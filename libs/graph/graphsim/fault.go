@@ -197,7 +197,8 @@ func (t *Tenant) pass(r *http.Request) (status *Fault, alive bool) {
 
 // passGraph lets a request through faults and quotas, or answers it. over is the
 // refusal of its mailbox, or nil.
-func (t *Tenant) passGraph(w http.ResponseWriter, c *call, over *Fault) bool {
+func (t *Tenant) passGraph(w http.ResponseWriter, c *call, scope string, over *Fault) bool {
+	t.checkRespite(c, scope)
 	f, alive := t.pass(c.Request)
 	if !alive {
 		return false
@@ -210,6 +211,7 @@ func (t *Tenant) passGraph(w http.ResponseWriter, c *call, over *Fault) bool {
 			return true
 		}
 	}
+	t.rest(c, scope, *f)
 	t.server.writeGraphError(w, statusError(*f))
 	return false
 }

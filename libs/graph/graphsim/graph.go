@@ -82,7 +82,7 @@ func (s *Server) graph(need permissions, serve operation) http.HandlerFunc {
 			leave, over = c.enterMailbox()
 			defer leave()
 		}
-		if !c.tenant.passGraph(w, c, over) {
+		if !c.tenant.passGraph(w, c, c.scope(need), over) {
 			return
 		}
 		if failure := c.require(need); failure != nil {

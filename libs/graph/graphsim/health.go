@@ -2,7 +2,7 @@ package graphsim
 
 import "time"
 
-// EndpointState is how the service treats a host.
+// EndpointState is how the service treats an endpoint.
 type EndpointState string
 
 // The states of learn.microsoft.com/graph/change-notifications-delivery-webhooks.
@@ -20,7 +20,7 @@ const (
 	fewestAnswers = 10
 )
 
-// health judges a host over a sliding window.
+// health judges an endpoint over a sliding window.
 type health struct {
 	window     time.Duration
 	answers    []timing // of the window, oldest first

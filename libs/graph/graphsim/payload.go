@@ -157,17 +157,34 @@ func (t *Tenant) validationToken(a *app) string {
 	}
 	claims := jwt.MapClaims{"aud": a.ClientID, "tid": t.id, "oid": guidOf("change tracking " + t.id), "sub": guidOf("change tracking " + t.id),
 		"iat": now.Unix(), "nbf": now.Add(-clockSkew).Unix(), "exp": now.Add(t.server.config.TokenLife).Unix(), "uti": rand.Text()}
+	version := "2.0"
 	switch t.switches.ValidationTokens {
 	case "null":
 		return ""
 	case "v1":
-		claims["ver"], claims["appid"], claims["iss"] = "1.0", changeTracking, t.server.issuer("1.0", t.id)
+		version = "1.0"
+		claims["appid"] = changeTracking
 	default:
-		claims["ver"], claims["azp"], claims["iss"] = "2.0", changeTracking, t.server.issuer("2.0", t.id)
+		claims["azp"] = changeTracking
 	}
+	claims["ver"], claims["iss"] = version, t.validationIssuer(version)
 	signed := t.server.keys.sign(claims)
 	t.validation[a.ClientID] = cachedToken{signed, now}
 	return signed
+}
+
+// validationIssuer is what a validation token of a version names as its issuer. Those
+// of the national clouds are a guess. t.mu is held.
+func (t *Tenant) validationIssuer(version string) string {
+	switch {
+	case t.switches.ValidationIssuer == "v1":
+		return t.server.issuer("1.0", t.id)
+	case t.switches.ValidationIssuer == "national" && version == "1.0":
+		return "https://sts.chinacloudapi.cn/" + t.id + "/"
+	case t.switches.ValidationIssuer == "national":
+		return "https://login.partner.microsoftonline.cn/" + t.id + "/v2.0"
+	}
+	return t.server.issuer(version, t.id)
 }
 
 func hasWord(list, word string) bool { return slices.Contains(strings.Split(list, ","), word) }

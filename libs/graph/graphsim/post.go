@@ -127,7 +127,7 @@ func (s *Server) pause(p *parcel) *parcel {
 			rest = append(rest, n)
 			continue
 		}
-		waiting := &parcel{url: p.url, notices: []*notice{n}, attempts: p.attempts, first: p.first}
+		waiting := &parcel{url: p.url, endpoint: p.endpoint, notices: []*notice{n}, attempts: p.attempts, first: p.first}
 		if waiting.first.IsZero() {
 			waiting.first = time.Now()
 		}

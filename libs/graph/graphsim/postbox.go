@@ -17,13 +17,13 @@ type postbox struct {
 	last   uint64     // number of the newest notice
 	closed bool
 	timers map[*time.Timer]bool
-	hosts  map[string]*endpoint
+	hosts  map[string]*endpoint // by endpointName
 }
 
-// endpoint is one host that receives notifications. Whether the slow and drop
-// states go by host or by URL is not documented; by host is the harder case.
+// endpoint is one host that receives notifications, or one URL: Switches.Endpoint
+// says which, for it is not documented.
 type endpoint struct {
-	host    string
+	name    string
 	queue   []*parcel
 	held    []*parcel // by FaultReorder, until the next one
 	workers int
@@ -33,6 +33,7 @@ type endpoint struct {
 // parcel is one POST: notices to one URL, repeated as a whole.
 type parcel struct {
 	url      string
+	endpoint string // name of the endpoint that url belongs to
 	notices  []*notice
 	attempts int
 	first    time.Time // of the first attempt; the clock of retries
@@ -88,9 +89,9 @@ func (b *postbox) close() {
 // accept takes a new notice; what becomes of it depends on the state of the host:
 // new ones are dropped in the drop state and late in the slow one. Tenant.mu is held.
 func (b *postbox) accept(n *notice, r route) {
-	p := &parcel{url: n.sub.url, notices: []*notice{n}}
+	p := &parcel{url: n.sub.url, endpoint: endpointName(n.sub.url, n.tenant.switches.Endpoint), notices: []*notice{n}}
 	b.mu.Lock()
-	state := b.endpoint(p.url).health.state(time.Now())
+	state := b.endpoint(p.endpoint).health.state(time.Now())
 	b.mu.Unlock()
 	switch state {
 	case StateDrop:
@@ -114,7 +115,7 @@ func (b *postbox) enqueue(p *parcel, hold time.Duration) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	e := b.endpoint(p.url)
+	e := b.endpoint(p.endpoint)
 	if hold > 0 {
 		e.held = append(e.held, p)
 		return
@@ -128,7 +129,7 @@ func (b *postbox) enqueue(p *parcel, hold time.Duration) {
 func (b *postbox) release(p *parcel) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	e := b.endpoint(p.url)
+	e := b.endpoint(p.endpoint)
 	if i := slices.Index(e.held, p); i >= 0 {
 		e.held = slices.Delete(e.held, i, i+1)
 		e.queue = append(e.queue, p)
@@ -175,34 +176,43 @@ func (b *postbox) next(e *endpoint) *parcel {
 	return p
 }
 
-// endpoint returns the host of a URL. b.mu is held.
-func (b *postbox) endpoint(target string) *endpoint {
-	host := target
-	if u, err := url.Parse(target); err == nil {
-		host = u.Host
+// endpointName is what the states of a notification URL are kept under: its host, or
+// with the path where the switch says "url".
+func endpointName(target, by string) string {
+	u, err := url.Parse(target)
+	switch {
+	case err != nil:
+		return target
+	case by == "url":
+		return u.Host + u.Path
 	}
-	e := b.hosts[host]
+	return u.Host
+}
+
+// endpoint returns an endpoint by its name. b.mu is held.
+func (b *postbox) endpoint(name string) *endpoint {
+	e := b.hosts[name]
 	if e == nil {
-		e = &endpoint{host: host, health: health{window: b.server.config.scaled(b.server.config.Delivery.Window)}}
-		b.hosts[host] = e
+		e = &endpoint{name: name, health: health{window: b.server.config.scaled(b.server.config.Delivery.Window)}}
+		b.hosts[name] = e
 	}
 	return e
 }
 
-// Endpoint is what the service thinks of a host that receives notifications.
+// Endpoint is what the service thinks of an endpoint that receives notifications.
 type Endpoint struct {
-	Host   string        `json:"host"`
+	Host   string        `json:"host"` // with a path where Switches.Endpoint is "url"
 	State  EndpointState `json:"state"`
 	Queued int           `json:"queued"`
 }
 
-// Endpoints lists the hosts that were sent notifications, sorted by name.
+// Endpoints lists the endpoints that were sent notifications, sorted by name.
 func (s *Server) Endpoints() []Endpoint {
 	s.posts.mu.Lock()
 	defer s.posts.mu.Unlock()
 	list := make([]Endpoint, 0, len(s.posts.hosts))
 	for _, e := range s.posts.hosts {
-		list = append(list, Endpoint{e.host, e.health.state(time.Now()), len(e.queue) + len(e.held)})
+		list = append(list, Endpoint{e.name, e.health.state(time.Now()), len(e.queue) + len(e.held)})
 	}
 	slices.SortFunc(list, func(a, b Endpoint) int { return strings.Compare(a.Host, b.Host) })
 	return list

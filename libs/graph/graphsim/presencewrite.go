@@ -134,14 +134,22 @@ func (r presenceRequest) session(c *call) (string, *graphError) {
 	return c.app.ClientID, nil
 }
 
-// pair returns the availability and activity, or 400 where they are none of pairs.
-// The status is a guess: the documents only say that nothing else is supported.
-func (r presenceRequest) pair(pairs []presencePair) (presencePair, *graphError) {
-	pair := presencePair{r.Availability, r.Activity}
-	if !pair.in(pairs) {
-		return pair, badRequest("The combination of availability '%s' and activity '%s' is not supported.", r.Availability, r.Activity)
+// pair returns the availability and activity if they are one of pairs. What else
+// happens is a switch: the documents only say that nothing else is supported.
+func (r presenceRequest) pair(c *call, pairs []presencePair) (pair presencePair, ok bool, failure *graphError) {
+	pair = presencePair{r.Availability, r.Activity}
+	if pair.in(pairs) {
+		return pair, true, nil
 	}
-	return pair, nil
+	answer := c.tenant.switches.BadPair
+	status := http.StatusBadRequest
+	switch answer {
+	case "ignore":
+		return pair, false, nil
+	case "Forbidden":
+		status = http.StatusForbidden
+	}
+	return pair, false, graphErr(status, answer, "The combination of availability '%s' and activity '%s' is not supported.", r.Availability, r.Activity)
 }
 
 // setPresence is POST /users/{id}/presence/setPresence.
@@ -150,8 +158,8 @@ func setPresence(c *call, p *person, body presenceRequest, life time.Duration) (
 	if failure != nil {
 		return false, failure
 	}
-	pair, failure := body.pair(sessionPairs)
-	if failure != nil {
+	pair, ok, failure := body.pair(c, sessionPairs)
+	if !ok {
 		return false, failure
 	}
 	set(&life, shortestSession)
@@ -186,8 +194,8 @@ func noSession(id string) *graphError {
 
 // setPreferredPresence is POST /users/{id}/presence/setUserPreferredPresence.
 func setPreferredPresence(c *call, p *person, body presenceRequest, life time.Duration) (bool, *graphError) {
-	pair, failure := body.pair(preferredPairs)
-	if failure != nil {
+	pair, ok, failure := body.pair(c, preferredPairs)
+	if !ok {
 		return false, failure
 	}
 	return c.tenant.prefer(p, pair, life), nil

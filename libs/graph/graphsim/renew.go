@@ -60,10 +60,13 @@ func renewSubscription(c *call) (answer, *graphError) {
 		return answer{}, failure
 	}
 	t := c.tenant
-	t.mu.RLock()
+	t.mu.Lock()
 	next, failure := c.renewed(current, body)
 	greet := next.url != current.url || t.switches.HandshakeOnRenewal
-	t.mu.RUnlock()
+	t.mu.Unlock()
+	if failure == nil { // the resource may be another one
+		failure = c.allow(next.resource)
+	}
 	if failure != nil {
 		return answer{}, failure
 	}
@@ -80,7 +83,9 @@ func renewSubscription(c *call) (answer, *graphError) {
 	}
 	if _, stuck := t.strike(FaultStuckExpiry, func(f Fault) bool { return f.Subscription == "" || f.Subscription == sub.id }); !stuck {
 		next.reauthorized = sub.reauthorized
+		t.unwatch(sub)
 		*sub = next
+		t.watch(sub)
 		t.soonest = time.Time{}
 		t.warnLater(sub)
 	}
@@ -102,7 +107,12 @@ func (c *call) snapshot() (subscription, *graphError) {
 
 // renewed returns what a PATCH makes of a subscription. t.mu is held.
 func (c *call) renewed(sub subscription, body subscriptionBody) (subscription, *graphError) {
-	if body.Resource != "" || body.ChangeType != "" || body.LifecycleURL != nil {
+	if body.Resource != "" {
+		if failure := c.rename(&sub, body.Resource); failure != nil {
+			return sub, failure
+		}
+	}
+	if body.ChangeType != "" || body.LifecycleURL != nil {
 		return sub, badRequest("Only expirationDateTime, notificationUrl and the encryption certificate can be updated.")
 	}
 	if body.Expiration != nil {
@@ -125,6 +135,31 @@ func (c *call) renewed(sub subscription, body subscriptionBody) (subscription, *
 	}
 	sub.tokenExpires = c.expires
 	return sub, nil
+}
+
+// rename gives a subscription another resource of the same kind, as far as the
+// service may do that at all. t.mu is held.
+func (c *call) rename(sub *subscription, text string) *graphError {
+	switch c.tenant.switches.PatchResource {
+	case "ignore":
+		return nil
+	case "reject":
+		return badRequest("Only expirationDateTime, notificationUrl and the encryption certificate can be updated.")
+	}
+	next, failure := parseResource(text, c.user)
+	if failure != nil {
+		return failure
+	}
+	if next.kind != sub.resource.kind {
+		return badRequest("A subscription to %s cannot become one to %s.", sub.resource.kind.name, next.kind.name)
+	}
+	renamed := *sub
+	renamed.resource, renamed.resourceText = next, text
+	if failure := c.watchable(&renamed); failure != nil {
+		return failure
+	}
+	*sub = renamed
+	return nil
 }
 
 func deleteSubscription(c *call) (answer, *graphError) {

@@ -198,6 +198,7 @@ func (s *Server) graphRoutes() http.Handler {
 	graph("GET /v1.0/users/{user}/calendarView", calendar, calendarView)
 	graph("GET /v1.0/users/{user}/calendarView/delta", calendar, calendarViewDelta)
 	graph("GET /v1.0/users/{user}/calendarView/delta()", calendar, calendarViewDelta)
+	graph("GET /v1.0/users/{user}/events", calendar, listEvents)
 	graph("GET /v1.0/users/{user}/events/{event}", calendar, getEvent)
 	graph("GET /v1.0/users/{user}/mailboxSettings", settings, getMailboxSettings)
 	graph("GET /v1.0/users/{user}/mailboxSettings/{setting}", settings, getMailboxSettings)

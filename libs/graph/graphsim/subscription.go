@@ -120,9 +120,10 @@ func (c *call) newSubscription(body subscriptionBody) (*subscription, *graphErro
 		}
 	}
 	if body.ClientState != nil {
-		if sub.clientState = *body.ClientState; len(sub.clientState) > 128 {
-			return nil, badRequest("clientState is longer than 128 characters.")
-		}
+		sub.clientState = *body.ClientState
+	}
+	if failure := c.tenant.Switches().checkState(sub.clientState); failure != nil {
+		return nil, failure
 	}
 	if body.LifecycleURL != nil {
 		sub.lifecycleURL = *body.LifecycleURL
@@ -140,6 +141,17 @@ func (c *call) newSubscription(body subscriptionBody) (*subscription, *graphErro
 	}
 	sub.rich = true
 	return sub, sub.setCertificate(body)
+}
+
+// checkState refuses a clientState that is too long, or missing where it must not be.
+func (s Switches) checkState(state string) *graphError {
+	switch {
+	case len(state) > s.ClientStateLimit:
+		return badRequest("clientState is longer than %d characters.", s.ClientStateLimit)
+	case state == "" && s.ClientStateRequired:
+		return badRequest("The required property 'clientState' is missing.")
+	}
+	return nil
 }
 
 func isHTTPS(text string) bool {
@@ -197,12 +209,34 @@ func (t *Tenant) duplicate(sub *subscription) *graphError {
 			return graphErr(http.StatusConflict, "Conflict", "Subscription Id %s already exists for the requested combination", other.id)
 		}
 	}
-	if sub.resource.kind == eventKind && len(t.watchersOf[sub.resource.users[0]]) >= maxMailboxSubscriptions {
+	if t.overCount(sub) {
 		// Seen with this code and text: microsoft-graph-docs#21403.
 		return graphErr(http.StatusForbidden, "ExtensionError", "Operation: Create; Exception: [Status Code: Forbidden; Reason: Maximum number of subscriptions has been reached]")
 	}
 	return nil
 }
+
+// overCount says whether a subscription would be one too many. t.mu is held.
+func (t *Tenant) overCount(sub *subscription) bool {
+	switch sub.resource.kind {
+	case eventKind:
+		return len(t.watchersOf[sub.resource.users[0]]) >= maxMailboxSubscriptions
+	case presenceKind:
+		count := t.switches.TeamsSubscriptions
+		for _, other := range t.subscriptions {
+			if other.resource.kind == presenceKind {
+				count++
+			}
+		}
+		return t.switches.PresenceInTeamsQuota && count >= maxTeamsSubscriptions
+	}
+	return false
+}
+
+// maxTeamsSubscriptions is how many subscriptions to Teams resources an organization
+// may have, of all applications together
+// (learn.microsoft.com/graph/teams-changenotifications-overview).
+const maxTeamsSubscriptions = 10_000
 
 // maxMailboxSubscriptions is how many subscriptions to a mailbox there may be, of
 // all applications together
@@ -215,6 +249,9 @@ func (c *call) watchable(sub *subscription) *graphError {
 	switch kind := sub.resource.kind; {
 	case kind == presenceKind && c.tenant.switches.Cloud != "global":
 		return badRequest("Resource '%s' is not supported for subscriptions in this cloud.", sub.resourceText)
+	case kind == presenceKind && c.tenant.switches.LicenceRequired && c.tenant.unlicensed(sub.creator):
+		// Status, code and text are a guess.
+		return graphErr(http.StatusForbidden, "ExtensionError", "Operation: Create; Exception: [Status Code: Forbidden; Reason: The user is not licensed for Teams]")
 	case kind == eventKind:
 		p, failure := c.mailboxOf(sub.resource.users[0])
 		if failure != nil {
@@ -265,6 +302,11 @@ func (t *Tenant) watch(sub *subscription) {
 
 func (t *Tenant) drop(sub *subscription) {
 	delete(t.subscriptions, sub.id)
+	t.unwatch(sub)
+}
+
+// unwatch is the opposite of watch. t.mu is held.
+func (t *Tenant) unwatch(sub *subscription) {
 	index := t.index(sub.resource.kind)
 	if index == nil {
 		return

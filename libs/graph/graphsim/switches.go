@@ -20,6 +20,11 @@ type Switches struct {
 	// ValidationTokens of rich notifications: "v2" (default: azp), "v1" (appid) or
 	// "null" (an app that requires assignment).
 	ValidationTokens string `json:"validationTokens,omitempty"`
+	// ValidationIssuer of those tokens: "version" (default: Config.Issuers, the one of
+	// the token's version), "v1" (that of version 1.0 whatever the version, which is
+	// the only one that Microsoft's samples accept) or "national" (the hosts of
+	// another cloud, of which no page tells).
+	ValidationIssuer string `json:"validationIssuer,omitempty"`
 	// PageSize of lists and deltas when the request does not say; 0 is 100.
 	PageSize int `json:"pageSize,omitempty"`
 	// EmptyPages puts an empty page with a nextLink before every page of a delta.
@@ -42,6 +47,32 @@ type Switches struct {
 	BatchThrottled string `json:"batchThrottled,omitempty"`
 	// HandshakeOnRenewal validates the notification URL again on every PATCH.
 	HandshakeOnRenewal bool `json:"handshakeOnRenewal,omitempty"`
+	// ClientStateLimit is how many characters a clientState may have: 0 is 128 (the
+	// pages of the subscription), and 255 is what that of the notification says.
+	ClientStateLimit int `json:"clientStateLimit,omitempty"`
+	// ClientStateRequired refuses a subscription without one: the page of the call
+	// says so, that of the resource says that it is optional (default).
+	ClientStateRequired bool `json:"clientStateRequired,omitempty"`
+	// Endpoint is what the slow and drop states are about: "host" (default, the harder
+	// case) or "url" (without its query).
+	Endpoint string `json:"endpoint,omitempty"`
+	// PatchResource is what a PATCH of a subscription's resource does: "reject"
+	// (default: it is not among what is documented), "accept" or "ignore" (200, and
+	// nothing of it has happened).
+	PatchResource string `json:"patchResource,omitempty"`
+	// LicenceRequired refuses the presence subscriptions of accounts without a Teams
+	// licence (SetLicensed); by default they have them all the same.
+	LicenceRequired bool `json:"licenceRequired,omitempty"`
+	// PresenceInTeamsQuota counts presence subscriptions among the 10,000 that the
+	// Teams resources of an organization share, beside those of other apps in
+	// TeamsSubscriptions. By default they do not count.
+	PresenceInTeamsQuota bool `json:"presenceInTeamsQuota,omitempty"`
+	// TeamsSubscriptions is how many subscriptions to Teams resources other apps have.
+	TeamsSubscriptions int `json:"teamsSubscriptions,omitempty"`
+	// BadPair is the answer to an availability and activity that a call does not know:
+	// "BadRequest" (default: 400), "InvalidArgument" (400), "Forbidden" (403) or
+	// "ignore" (200, without an effect).
+	BadPair string `json:"badPair,omitempty"`
 }
 
 func (s Switches) withDefaults() Switches {
@@ -49,11 +80,16 @@ func (s Switches) withDefaults() Switches {
 	set(&s.Casing, "pascal")
 	set(&s.Overlong, "reject")
 	set(&s.ValidationTokens, "v2")
+	set(&s.ValidationIssuer, "version")
 	set(&s.Cloud, "global")
 	set(&s.AllDay, "dates")
 	set(&s.BatchThrottled, "inner")
+	set(&s.Endpoint, "host")
+	set(&s.PatchResource, "reject")
+	set(&s.BadPair, "BadRequest")
 	set(&s.PageSize, 100)
 	set(&s.PresenceQuota, 1500)
+	set(&s.ClientStateLimit, 128)
 	return s
 }
 
@@ -67,20 +103,28 @@ func (s Switches) validate() error {
 		{"casing", s.Casing, []string{"pascal", "camel"}},
 		{"overlong", s.Overlong, []string{"reject", "clamp"}},
 		{"validationTokens", s.ValidationTokens, []string{"v1", "v2", "null"}},
+		{"validationIssuer", s.ValidationIssuer, []string{"version", "v1", "national"}},
 		{"cloud", s.Cloud, []string{"global", "usgov", "dod", "china"}},
 		{"allDay", s.AllDay, []string{"dates", "instants"}},
 		{"batchThrottled", s.BatchThrottled, []string{"inner", "outer"}},
+		{"endpoint", s.Endpoint, []string{"host", "url"}},
+		{"patchResource", s.PatchResource, []string{"reject", "accept", "ignore"}},
+		{"badPair", s.BadPair, []string{"BadRequest", "InvalidArgument", "Forbidden", "ignore"}},
 	}
 	for _, c := range choices {
 		if !slices.Contains(c.allowed, c.value) {
 			return fmt.Errorf("switch %s: %q is none of %v", c.name, c.value, c.allowed)
 		}
 	}
-	if s.PageSize < 1 || s.PageSize > 999 {
+	switch {
+	case s.PageSize < 1 || s.PageSize > 999:
 		return fmt.Errorf("switch pageSize: %d is not 1 to 999", s.PageSize)
-	}
-	if s.PresenceQuota < 0 {
+	case s.PresenceQuota < 0:
 		return fmt.Errorf("switch presenceQuota: %d is negative", s.PresenceQuota)
+	case s.ClientStateLimit < 1 || s.ClientStateLimit > 255:
+		return fmt.Errorf("switch clientStateLimit: %d is not 1 to 255", s.ClientStateLimit)
+	case s.TeamsSubscriptions < 0:
+		return fmt.Errorf("switch teamsSubscriptions: %d is negative", s.TeamsSubscriptions)
 	}
 	return nil
 }

@@ -48,6 +48,7 @@ type Tenant struct {
 	nextFault     int
 	random        *rand.Rand // the dice of faults
 	quotas        map[string][]time.Time
+	respites      map[string]respite     // by call.scope
 	validation    map[string]cachedToken // validation tokens by app
 }
 
@@ -84,7 +85,8 @@ func newTenant(s *Server, c TenantConfig) (*Tenant, error) {
 		people: make([]*person, 0, c.Users), byID: make(map[string]*person, c.Users),
 		byLocal: make(map[string]*person, c.Users), groups: make(map[string]*group), subscriptions: make(map[string]*subscription),
 		watchers: make(map[string][]*subscription), watchersOf: make(map[string][]*subscription), ledger: newLedger(), quotas: make(map[string][]time.Time),
-		ageing: make(map[*person]time.Time), writes: PresenceWrites{Users: make(map[string]PresenceTally)},
+		respites: make(map[string]respite),
+		ageing:   make(map[*person]time.Time), writes: PresenceWrites{Users: make(map[string]PresenceTally)},
 		validation: make(map[string]cachedToken), random: rand.New(rand.NewPCG(s.config.Seed, 0)),
 	}
 	set(&t.name, firstLabel(c.Domain))

@@ -49,6 +49,7 @@ type person struct {
 	sequence               uint64
 	showing                *showing // or nil: the Teams client alone
 	mailbox                *mailbox // or nil: nobody has touched it
+	unlicensed             bool     // has no licence for Teams
 }
 
 func userID(tenant string, index int) string {

@@ -32,6 +32,7 @@ type Config struct {
 
 	Roots  *x509.CertPool // who vouches for the hosts; nil is the system
 	Budget graph.Budget   // nil is graph.Unlimited
+	Pauses graph.Pauses   // what Graph asked other clients of this app for; nil is nothing
 	// Observe is told of every try with its HTTP status, 0 when there was no answer,
 	// and of every answer inside a batch.
 	// It may be called at the same time by several goroutines. nil: nobody counts.

@@ -140,6 +140,50 @@ func TestALongRetryAfterIsTheCallersAndIsRemembered(t *testing.T) {
 	}
 }
 
+// common is a memory that clients have in common.
+type common struct{ notes sync.Map }
+
+func (c *common) Get(_ context.Context, key string) ([]byte, bool, error) {
+	value, ok := c.notes.Load(key)
+	bytes, _ := value.([]byte)
+	return bytes, ok, nil
+}
+
+func (c *common) Set(_ context.Context, key string, value []byte, _ time.Duration) error {
+	c.notes.Store(key, value)
+	return nil
+}
+
+// A Retry-After is for the app in its tenant: a delegated account's client, and one of
+// another process, hears of it before it is refused by itself.
+func TestARetryAfterHoldsForOtherClientsOfTheApp(t *testing.T) {
+	host := newStage(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
+		refuse(w, http.StatusTooManyRequests, "300", "TooManyRequests")
+	})
+	memory := &common{}
+	sharing := func(c *msgraph.Config) { c.Pauses = graph.SharePauses(memory) }
+	for name, c := range map[string]struct {
+		change func(*msgraph.Config)
+		asks   int // requests that leave until both were told
+	}{
+		"the same tenant":    {sharing, 1},
+		"another tenant":     {func(c *msgraph.Config) { sharing(c); c.Tenant = "fabrikam" }, 2},
+		"control: no memory": {nil, 2},
+	} {
+		memory.notes.Clear()
+		before := len(host.seen())
+		for _, client := range []*msgraph.Client{host.client(t, sharing), host.client(t, c.change)} {
+			_, _, err := client.Presences(t.Context(), []identity.User{anna})
+			if fault.KindOf(err) != fault.Throttled || fault.RetryAfter(err) < 200*time.Second {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if n := len(host.seen()) - before; n != c.asks {
+			t.Errorf("%s: %d requests left, want %d", name, n, c.asks)
+		}
+	}
+}
+
 func TestAShortRetryAfterHoldsEveryCallOfItsQuota(t *testing.T) {
 	const pause = 400 * time.Millisecond
 	host := newStage(t, func(n int, w http.ResponseWriter, _ *http.Request) {

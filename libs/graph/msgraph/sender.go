@@ -37,7 +37,7 @@ type sender struct {
 }
 
 func newSender(c Config, wire http.RoundTripper, tokens graph.TokenSource) *sender {
-	return &sender{c.Tenant, c.Cloud, wire, tokens, c.Budget, newThrottle(), tryTimeout, c.Observe}
+	return &sender{c.Tenant, c.Cloud, wire, tokens, c.Budget, newThrottle(c.Tenant, c.Pauses), tryTimeout, c.Observe}
 }
 
 // RoundTrip sends a request, again where that is safe and soon, and returns the
@@ -61,7 +61,7 @@ func (s *sender) RoundTrip(req *http.Request) (*http.Response, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		delay, again := s.again(resp, err, try, once, api)
+		delay, again := s.again(ctx, resp, err, try, once, api)
 		if !again || !fits(ctx, delay) {
 			return resp, err
 		}
@@ -86,7 +86,7 @@ func (s *sender) tell(ctx context.Context, api graph.API, resp *http.Response) {
 // each of the requests that it carries.
 func (s *sender) admit(ctx context.Context, api graph.API, price int) error {
 	for {
-		closed := s.throttle.remaining(api)
+		closed := s.throttle.remaining(ctx, api)
 		if closed <= 0 {
 			break
 		}
@@ -97,11 +97,11 @@ func (s *sender) admit(ctx context.Context, api graph.API, price int) error {
 			return err
 		}
 	}
-	return s.budget.Take(ctx, string(s.tenant)+"/"+string(api), price)
+	return s.budget.Take(ctx, quotaKey(s.tenant, api), price)
 }
 
 // again says whether and when to try again, and remembers what Graph asked for.
-func (s *sender) again(resp *http.Response, err error, try int, once bool, api graph.API) (time.Duration, bool) {
+func (s *sender) again(ctx context.Context, resp *http.Response, err error, try int, once bool, api graph.API) (time.Duration, bool) {
 	if err != nil {
 		var untrusted *tls.CertificateVerificationError
 		if errors.As(err, &untrusted) {
@@ -121,7 +121,7 @@ func (s *sender) again(resp *http.Response, err error, try int, once bool, api g
 			delay = backoff(try)
 		}
 		if asked || resp.StatusCode == http.StatusTooManyRequests {
-			s.throttle.closeFor(api, delay)
+			s.throttle.closeFor(ctx, api, delay)
 		}
 		return delay, try < maxTries && delay <= MaxWait
 	case http.StatusBadGateway, http.StatusGatewayTimeout:

@@ -57,16 +57,16 @@ func TestABackoffGrowsAndStaysBelowWhatACallWaits(t *testing.T) {
 }
 
 func TestTheLongerPauseCounts(t *testing.T) {
-	pauses := newThrottle()
-	if left := pauses.remaining(graph.APIPresence); left != 0 {
+	pauses := newThrottle("contoso", nil)
+	if left := pauses.remaining(t.Context(), graph.APIPresence); left != 0 {
 		t.Errorf("%v before any pause", left)
 	}
-	pauses.closeFor(graph.APIPresence, time.Hour)
-	pauses.closeFor(graph.APIPresence, time.Second)
-	if left := pauses.remaining(graph.APIPresence); left < 59*time.Minute {
+	pauses.closeFor(t.Context(), graph.APIPresence, time.Hour)
+	pauses.closeFor(t.Context(), graph.APIPresence, time.Second)
+	if left := pauses.remaining(t.Context(), graph.APIPresence); left < 59*time.Minute {
 		t.Errorf("%v are left of an hour", left)
 	}
-	if left := pauses.remaining(graph.APIDirectory); left != 0 {
+	if left := pauses.remaining(t.Context(), graph.APIDirectory); left != 0 {
 		t.Errorf("another quota is closed for %v", left)
 	}
 }

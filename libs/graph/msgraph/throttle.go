@@ -1,6 +1,7 @@
 package msgraph
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/graph"
 )
 
@@ -49,28 +51,47 @@ func backoff(try int) time.Duration {
 
 // throttle remembers until when each quota is closed.
 type throttle struct {
+	tenant identity.Tenant
+	shared graph.Pauses // or nil
+
 	mu    sync.Mutex
 	until map[graph.API]time.Time
 }
 
-func newThrottle() *throttle { return &throttle{until: map[graph.API]time.Time{}} }
+func newThrottle(tenant identity.Tenant, shared graph.Pauses) *throttle {
+	return &throttle{tenant: tenant, shared: shared, until: map[graph.API]time.Time{}}
+}
 
 // closeFor keeps the later of two ends: an early request only prolongs a throttle.
-func (t *throttle) closeFor(api graph.API, delay time.Duration) {
+func (t *throttle) closeFor(ctx context.Context, api graph.API, delay time.Duration) {
+	end := time.Now().Add(delay)
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if end := time.Now().Add(delay); end.After(t.until[api]) {
+	if end.After(t.until[api]) {
 		t.until[api] = end
+	}
+	t.mu.Unlock()
+	if t.shared != nil {
+		t.shared.Pause(ctx, quotaKey(t.tenant, api), end)
 	}
 }
 
 // remaining is how long nothing may leave; not positive once it is over.
-func (t *throttle) remaining(api graph.API) time.Duration {
+func (t *throttle) remaining(ctx context.Context, api graph.API) time.Duration {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	end, closed := t.until[api]
-	if !closed {
+	end := t.until[api]
+	t.mu.Unlock()
+	if t.shared != nil {
+		if others := t.shared.Paused(ctx, quotaKey(t.tenant, api)); others.After(end) {
+			end = others
+		}
+	}
+	if end.IsZero() {
 		return 0
 	}
 	return time.Until(end)
+}
+
+// quotaKey is what a tenant's quota is called in budgets and pauses.
+func quotaKey(tenant identity.Tenant, api graph.API) string {
+	return string(tenant) + "/" + string(api)
 }

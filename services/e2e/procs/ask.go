@@ -63,6 +63,11 @@ func (s Simulator) Ledger(ctx context.Context) (ledger graphsim.Ledger, err erro
 	return ledger, get(ctx, s.url+tenantPath+"/ledger", &ledger)
 }
 
+// Violations are what a client of Graph must never do, and one has done.
+func (s Simulator) Violations(ctx context.Context) (all []graphsim.Violation, err error) {
+	return all, get(ctx, s.url+tenantPath+"/violations", &all)
+}
+
 // Extensions returns what the phone system shows.
 func (s Simulator) Extensions(ctx context.Context) (all []pbxsim.Shown, err error) {
 	return all, get(ctx, s.url+systemPath+"/extensions", &all)

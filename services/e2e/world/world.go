@@ -63,6 +63,8 @@ type Options struct {
 	Synced    bool          // fsync before acks, as in production
 	Mode      presence.Mode // "": teams-to-pbx
 	LogTo     io.Writer     // of everything that is logged; nil: the test's output, from warnings on
+	Redis     string        // URL of a Redis; "": hot state stays in the process
+	SpansTo   string        // URL of a collector of spans; "": they go nowhere
 	// Systems are phone systems beside hq, which serve the tenant too.
 	Systems []System
 }
@@ -130,8 +132,13 @@ func New(t testing.TB, o Options) *World {
 	}
 	w.Graph, err = graphsim.Start(t.Context(), graphsim.Config{Authority: w.Authority, Tenants: []graphsim.TenantConfig{tenant}, Seed: 1, Delivery: o.Delivery, TimeScale: o.TimeScale})
 	must(t, err)
-	t.Cleanup(func() { _ = w.Graph.Close() })
 	w.Tenant = w.Graph.Tenant("contoso")
+	t.Cleanup(func() {
+		if v := w.Tenant.Violations(); len(v) > 0 {
+			t.Errorf("%d things that Graph's clients must not do, the first: %+v", len(v), v[0])
+		}
+		_ = w.Graph.Close()
+	})
 	var people []pbxsim.Person
 	for i, u := range w.Tenant.Users("", o.Users) {
 		people = append(people, pbxsim.Person{FirstName: u.GivenName, LastName: u.Surname, Mail: u.Mail, Number: identity.Extension(fmt.Sprint(100 + i))})
@@ -177,8 +184,9 @@ func (w *World) configure(o Options, app secret.KeyPair) {
 	w.write("offhook.yaml", []byte(fmt.Sprintf(strings.TrimLeft(`
 data_dir: %[1]s
 nats: {url: "%[2]s"}
+redis: {url: "%[17]s"}
 webhook: {listen: "%[3]s", public_url: "%[4]s", tls: {cert_file: %[1]s/webhook.crt, key_file: %[1]s/webhook.key}}
-telemetry: {metrics_listen: "127.0.0.1:0", log_level: %[16]s}
+telemetry: {metrics_listen: "127.0.0.1:0", log_level: %[16]s, otlp_endpoint: "%[18]s"}
 tenants:
   - id: contoso
     microsoft365:
@@ -198,7 +206,7 @@ systems:
     ca_file: %[1]s/ca.pem
     tenants: [contoso]
 %[14]s`, "\n"), w.Dir, w.Broker.ClientURL(), w.webhook, public, w.Graph.GraphURL(), accounts, o.Damping, o.sweeps(), w.PBX.URL(), client, max(15*time.Minute, 4*o.Sweep),
-		names, links, systems, cmp.Or(o.Mode, presence.TeamsToPBX), level)))
+		names, links, systems, cmp.Or(o.Mode, presence.TeamsToPBX), level, o.Redis, o.SpansTo)))
 	w.File = w.path("offhook.yaml")
 	w.Config, err = config.Load(w.File, nil, nil)
 	must(w.t, err)
@@ -258,6 +266,13 @@ func (w *World) Stop(name string) {
 	if err := <-p.done; err != nil {
 		w.t.Errorf("%s: %v", name, err)
 	}
+}
+
+// In is the same installation, for a part of the test: what goes wrong is told there.
+func (w *World) In(t testing.TB) *World {
+	part := *w
+	part.t = t
+	return &part
 }
 
 // Extension returns the extension of the i-th user.

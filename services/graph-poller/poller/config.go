@@ -47,7 +47,7 @@ func tenantConfig(c config.Config, t config.Tenant, state hot.Store, requests me
 	if err != nil {
 		return TenantConfig{}, err
 	}
-	base := msgraph.Config{Tenant: identity.Tenant(t.ID), Directory: m.DirectoryID, ClientID: m.ClientID, Cloud: cloud, Roots: roots, Budget: budget(state), Observe: func(ctx context.Context, api graph.API, status int) {
+	base := msgraph.Config{Tenant: identity.Tenant(t.ID), Directory: m.DirectoryID, ClientID: m.ClientID, Cloud: cloud, Roots: roots, Budget: budget(state), Pauses: graph.SharePauses(state), Observe: func(ctx context.Context, api graph.API, status int) {
 		requests.Add(ctx, 1, metric.WithAttributes(attribute.String("tenant", t.ID), attribute.String("api", string(api)), attribute.Int("code", status)))
 	}}
 	app := base

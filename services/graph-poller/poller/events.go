@@ -255,12 +255,13 @@ func (k *eventKeeper) wanted() map[identity.User]bool {
 
 // work does jobs, several at a time, until something more urgent may have come up,
 // the tenant needs a pause, or the next pass is due. It returns whose changes may have
-// been lost, because there was no subscription for a time.
+// been lost: there was no subscription until now, be it that a first reading came
+// before it.
 func (k *eventKeeper) work(ctx context.Context, jobs []job) (lost []identity.User) {
 	var mu sync.Mutex // guards lost
 	began := time.Now()
 	do := func(j job) {
-		if k.do(ctx, j) && j.kind != jobCreate {
+		if k.do(ctx, j) {
 			mu.Lock()
 			defer mu.Unlock()
 			lost = append(lost, j.user)

@@ -27,6 +27,7 @@ import (
 	"offhook.dev/libs/graph"
 	"offhook.dev/libs/graph/graphsim"
 	"offhook.dev/libs/graph/msgraph"
+	"offhook.dev/libs/hot"
 	"offhook.dev/libs/links"
 	"offhook.dev/libs/run"
 	"offhook.dev/libs/secret"
@@ -54,6 +55,7 @@ type stage struct {
 	broker *embedded.Server
 	bus    *bus.Bus
 	graph  *graphsim.Server
+	state  hot.Store // what services have in common beside the broker
 
 	log       *slog.Logger   // of services that are started; nil: the test's
 	telemetry *run.Telemetry // of the service that was started last
@@ -74,8 +76,16 @@ func newStage(t testing.TB, users int, change func(*graphsim.Config)) *stage {
 	}
 	server, err := graphsim.Start(t.Context(), c)
 	must(t, err)
-	t.Cleanup(func() { _ = server.Close() })
-	s := &stage{t: t, broker: bustest.Broker(t), graph: server}
+	t.Cleanup(func() {
+		for _, tenant := range server.Tenants() {
+			if v := tenant.Violations(); len(v) > 0 {
+				t.Errorf("%s: %d things that Graph's clients must not do, the first: %+v", tenant.Domain(), len(v), v[0])
+			}
+		}
+		_ = server.Close()
+	})
+	s := &stage{t: t, broker: bustest.Broker(t), graph: server, state: hot.InProcess()}
+	t.Cleanup(func() { _ = s.state.Close() })
 	s.bus = s.connect("test")
 	return s
 }
@@ -108,7 +118,7 @@ func (s *stage) client(id identity.Tenant, change func(*msgraph.Config)) *msgrap
 	must(s.t, err)
 	cloud, err = cloud.At(s.graph.LoginURL(), s.graph.GraphURL())
 	must(s.t, err)
-	c := msgraph.Config{Tenant: id, Directory: directories[id], ClientID: app, Cloud: cloud, Roots: s.graph.Authority().Pool(), Secret: secret.NewValue("app-secret")}
+	c := msgraph.Config{Tenant: id, Directory: directories[id], ClientID: app, Cloud: cloud, Roots: s.graph.Authority().Pool(), Pauses: graph.SharePauses(s.state), Secret: secret.NewValue("app-secret")}
 	if change != nil {
 		change(&c)
 	}

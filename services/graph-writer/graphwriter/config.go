@@ -29,7 +29,7 @@ func FromConfig(c config.Config, state hot.Store, meter metric.Meter) (Options, 
 	for _, t := range c.Tenants {
 		conf := TenantConfig{ID: identity.Tenant(t.ID), App: t.Microsoft365.ClientID, Writes: presence.Mode(t.Presence.Mode).WritesTeams()}
 		conf.Client = func() (Client, error) {
-			return client(t, budget, func(ctx context.Context, api graph.API, status int) {
+			return client(t, budget, graph.SharePauses(state), func(ctx context.Context, api graph.API, status int) {
 				requests.Add(ctx, 1, metric.WithAttributes(attribute.String("tenant", t.ID), attribute.String("api", string(api)), attribute.Int("code", status)))
 			})
 		}
@@ -39,7 +39,7 @@ func FromConfig(c config.Config, state hot.Store, meter metric.Meter) (Options, 
 }
 
 // client makes the client of a tenant's app registration.
-func client(t config.Tenant, budget graph.Budget, observe func(context.Context, graph.API, int)) (Client, error) {
+func client(t config.Tenant, budget graph.Budget, pauses graph.Pauses, observe func(context.Context, graph.API, int)) (Client, error) {
 	m := t.Microsoft365
 	cloud, err := graph.CloudNamed(m.Cloud)
 	if err != nil {
@@ -48,7 +48,7 @@ func client(t config.Tenant, budget graph.Budget, observe func(context.Context, 
 	if cloud, err = cloud.At(m.Endpoints.Login, m.Endpoints.Graph); err != nil {
 		return nil, fmt.Errorf("microsoft365.endpoints: %w", err)
 	}
-	app := msgraph.Config{Tenant: identity.Tenant(t.ID), Directory: m.DirectoryID, ClientID: m.ClientID, Cloud: cloud, Budget: budget, Observe: observe}
+	app := msgraph.Config{Tenant: identity.Tenant(t.ID), Directory: m.DirectoryID, ClientID: m.ClientID, Cloud: cloud, Budget: budget, Pauses: pauses, Observe: observe}
 	if app.Roots, err = m.Endpoints.Roots(); err != nil {
 		return nil, err
 	}

@@ -29,9 +29,11 @@ type simMeeting struct {
 }
 
 type simRepeat struct {
-	Every    string `json:"every"` // day or week
+	Every    string `json:"every"` // day, week or month
 	Interval int    `json:"interval,omitempty"`
-	Days     []int  `json:"days,omitempty"` // 0 is Sunday
+	Days     []int  `json:"days,omitempty"`  // 0 is Sunday
+	Day      int    `json:"day,omitempty"`   // of the month
+	Index    string `json:"index,omitempty"` // of days in the month: first to fourth, last
 	Until    string `json:"until,omitempty"`
 	Count    int    `json:"count,omitempty"`
 }
@@ -105,12 +107,14 @@ func (s simulation) meetingAdd() *cobra.Command {
 	var m simMeeting
 	var repeat simRepeat
 	var days []string
+	var again string
 	var attendees int
 	c := &cobra.Command{
 		Use: "add USER", Short: "Put a meeting into a user's calendar", Args: cobra.ExactArgs(1),
 		Long: "Put a meeting into a user's calendar. Times without an offset are those of the user's\nmailbox, or of --zone. What is not said is made up.",
 		Example: "  offhook sim meeting add anna --start +5s --for 30s\n  offhook sim meeting add anna --all-day --start 2026-12-24 --for 72h --show-as oof\n" +
-			"  offhook sim meeting add anna --start 09:00 --for 15m --recur week --on mon,wed --count 10",
+			"  offhook sim meeting add anna --start 09:00 --for 15m --repeat weekly --on mon,wed --count 10\n" +
+			"  offhook sim meeting add anna --start 09:00 --repeat monthly --on fri --index last",
 	}
 	m.times(c)
 	c.Flags().BoolVar(&m.AllDay, "all-day", false, "whole days")
@@ -120,11 +124,15 @@ func (s simulation) meetingAdd() *cobra.Command {
 	c.Flags().StringVar(&m.Response, "response", "", "the user's answer: organizer, accepted, tentativelyAccepted, declined, notResponded or none")
 	c.Flags().StringVar(&m.Sensitive, "sensitivity", "", "normal, personal, private or confidential")
 	c.Flags().IntVar(&attendees, "attendees", -1, "how many people (default two)")
-	c.Flags().StringVar(&repeat.Every, "recur", "", "again every day or week")
-	c.Flags().IntVar(&repeat.Interval, "every", 0, "of --recur, only every so many")
-	c.Flags().StringSliceVar(&days, "on", nil, "of --recur week, the `days`: mon,wed")
-	c.Flags().StringVar(&repeat.Until, "until", "", "of --recur, the last `date`")
-	c.Flags().IntVar(&repeat.Count, "count", 0, "of --recur, how many in all")
+	c.Flags().StringVar(&again, "repeat", "", "again and again: daily, weekly or monthly")
+	c.Flags().StringVar(&again, "recur", "", "day, week or month")
+	_ = c.Flags().MarkHidden("recur") // the older name of --repeat; it is there
+	c.Flags().IntVar(&repeat.Interval, "every", 0, "of --repeat, only every so many")
+	c.Flags().StringSliceVar(&days, "on", nil, "of --repeat weekly, the `days`: mon,wed; of monthly with --index")
+	c.Flags().IntVar(&repeat.Day, "day", 0, "of --repeat monthly, the day of the month; a shorter one has its last")
+	c.Flags().StringVar(&repeat.Index, "index", "", "of --repeat monthly, which of --on: first, second, third, fourth or last")
+	c.Flags().StringVar(&repeat.Until, "until", "", "of --repeat, the last `date`")
+	c.Flags().IntVar(&repeat.Count, "count", 0, "of --repeat, how many in all")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		m.Attendees = nil
 		for i := range max(attendees, 0) {
@@ -141,7 +149,12 @@ func (s simulation) meetingAdd() *cobra.Command {
 			}
 			repeat.Days = append(repeat.Days, n)
 		}
-		if repeat.Every != "" {
+		if again != "" {
+			every, ok := repeats[strings.ToLower(again)]
+			if !ok {
+				return usage(c, fmt.Sprintf("nothing repeats %q; say daily, weekly or monthly", again))
+			}
+			repeat.Every = every
 			m.Repeat = &repeat
 		}
 		if err := merge(body, m); err != nil {
@@ -156,6 +169,9 @@ func (s simulation) meetingAdd() *cobra.Command {
 	}
 	return c
 }
+
+// repeats are the words for how a meeting repeats, and what the simulator calls them.
+var repeats = map[string]string{"daily": "day", "weekly": "week", "monthly": "month", "day": "day", "week": "week", "month": "month"}
 
 var weekdays = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 

@@ -105,10 +105,16 @@ func (o *opening) item(ctx context.Context, raw []byte) error {
 		o.r.metrics.opened(ctx, "basic", 1)
 		return o.r.hint(ctx, subscription.HintPresence, o.record.Tenant, string(user), "notification without content", o.at)
 	}
+	if len(o.in.Tokens) == 0 {
+		return o.unproven(ctx, user)
+	}
 	switch err := o.r.verifier(o.record).Verify(ctx, o.in.Tokens, notification.Binding{Directory: o.record.Directory, App: o.record.App}); {
 	case err == nil:
 	case fault.KindOf(err) == fault.Denied:
 		o.r.metrics.opened(ctx, "forged", 1) // not authenticated: never parked
+		o.r.refused.Do(func() {
+			o.r.log.Warn("a notification is not believed", "tenant", o.record.Tenant, "error", err)
+		})
 		return nil
 	default:
 		return err
@@ -128,6 +134,21 @@ func (o *opening) item(ctx context.Context, raw []byte) error {
 		Person:  identity.Person{Tenant: o.record.Tenant, User: user},
 		Reading: presence.TeamsReading{Availability: read.Availability, Activity: read.Activity, Source: presence.Notification, SeenAt: o.at},
 	})
+}
+
+// unproven deals with content that comes without any validation token. Graph sends
+// null instead of tokens for an app that requires assignment and has not assigned the
+// service that sends notifications
+// (learn.microsoft.com/graph/change-notifications-with-resource-data). What is inside
+// proves nothing then; that the item knows its clientState makes it a hint, as one
+// without content is.
+func (o *opening) unproven(ctx context.Context, user identity.User) error {
+	o.r.metrics.opened(ctx, "no-validation-token", 1)
+	o.r.unassigned.Do(func() {
+		o.r.log.Warn("Graph sends no validation tokens, so that the content of notifications cannot be believed; changes are read instead, which is later. "+
+			"The app registration requires assignment: set \"Assignment required\" of its enterprise application to No", "tenant", o.record.Tenant, "app", o.record.App)
+	})
+	return o.r.hint(ctx, subscription.HintPresence, o.record.Tenant, string(user), "notification without validation token", o.at)
 }
 
 // read decrypts an item: fault.Invalid if that will never work here.

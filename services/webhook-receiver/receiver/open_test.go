@@ -169,7 +169,6 @@ func TestAForgedTokenMakesNoFactAndIsNeverParked(t *testing.T) {
 		name   string
 		tokens []string
 	}{
-		{"none", nil},
 		{"rubbish", []string{"rubbish"}},
 		{"another tenant's, genuine for it", []string{s.login.token(t, map[string]any{"tid": elsewhere, "iss": s.login.URL + "/" + elsewhere + "/v2.0"})}},
 		{"another tenant's issuer under our tid", []string{s.login.token(t, map[string]any{"iss": s.login.URL + "/" + elsewhere + "/v2.0"})}},

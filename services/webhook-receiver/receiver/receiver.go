@@ -63,6 +63,8 @@ type Receiver struct {
 	metrics *metrics
 	// complaint is logged rarely: a broker that is away would fill the log.
 	complaint rate.Sometimes
+	// refused and unassigned are what is wrong with items behind the queue, as rarely.
+	refused, unassigned rate.Sometimes
 
 	mu        sync.Mutex // guards verifiers
 	verifiers map[Login]*notification.Verifier
@@ -86,7 +88,7 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 func newReceiver(ctx context.Context, deps run.Deps, opts Options) (*Receiver, error) {
 	opts.PerSecond = cmp.Or(opts.PerSecond, 2000)
 	r := &Receiver{bus: deps.Bus, opts: opts, log: deps.Log, verifiers: map[Login]*notification.Verifier{}}
-	r.complaint.Interval = 10 * time.Second
+	r.complaint.Interval, r.refused.Interval, r.unassigned.Interval = 10*time.Second, 10*time.Second, 10*time.Minute
 	r.flood = &flood{perSecond: opts.PerSecond, burst: opts.PerSecond, limits: map[string]*rate.Limiter{}}
 	var err error
 	if r.metrics, err = newMetrics(deps.Meter); err != nil {
