@@ -54,6 +54,7 @@ type stage struct {
 	broker *embedded.Server
 	bus    *bus.Bus
 	graph  *graphsim.Server
+	vault  string // file of graph-poller's key
 
 	log       *slog.Logger   // of services that are started; nil: the test's
 	telemetry *run.Telemetry // of the service that was started last
@@ -75,7 +76,7 @@ func newStage(t testing.TB, users int, change func(*graphsim.Config)) *stage {
 	server, err := graphsim.Start(t.Context(), c)
 	must(t, err)
 	t.Cleanup(func() { _ = server.Close() })
-	s := &stage{t: t, broker: bustest.Broker(t), graph: server}
+	s := &stage{t: t, broker: bustest.Broker(t), graph: server, vault: filepath.Join(t.TempDir(), "vault.key")}
 	s.bus = s.connect("test")
 	return s
 }
@@ -197,7 +198,7 @@ func (s *stage) run(tenants ...TenantConfig) (stop func()) {
 	deps := run.Deps{Instance: "test", Bus: s.connect(topology.GraphPoller), Log: log, Tracer: telemetry.Tracer("test"), Meter: telemetry.Meter("test")}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))
 	ended := make(chan error, 1)
-	go func() { ended <- Run(ctx, deps, Options{Tenants: tenants}) }()
+	go func() { ended <- Run(ctx, deps, Options{Tenants: tenants, VaultFile: s.vault}) }()
 	var once sync.Once
 	stop = func() {
 		once.Do(func() {

@@ -2231,6 +2231,569 @@ func (x *DeletePauseResponse) GetEntry() *OptionsEntry {
 	return nil
 }
 
+// ListLanesRequest selects by tenant; empty means all.
+type ListLanesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLanesRequest) Reset() {
+	*x = ListLanesRequest{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLanesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLanesRequest) ProtoMessage() {}
+
+func (x *ListLanesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLanesRequest.ProtoReflect.Descriptor instead.
+func (*ListLanesRequest) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ListLanesRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+// Lane is an account that hears of the presence of up to 650 users, and how it does.
+type Lane struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Tenant  string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Account string                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	// Object id of the account.
+	User string `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
+	// "configuration" or "authorised".
+	From string `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`
+	// "starting", "listening", "idle", "silent", "failing" or "leaving".
+	State string                 `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"`
+	Since *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`
+	// Why.
+	Detail  string                 `protobuf:"bytes,7,opt,name=detail,proto3" json:"detail,omitempty"`
+	Users   uint32                 `protobuf:"varint,8,opt,name=users,proto3" json:"users,omitempty"`
+	Expires *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=expires,proto3" json:"expires,omitempty"`
+	// When it last told of a change.
+	HeardAt       *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=heard_at,json=heardAt,proto3" json:"heard_at,omitempty"`
+	Silences      uint32                 `protobuf:"varint,11,opt,name=silences,proto3" json:"silences,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lane) Reset() {
+	*x = Lane{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lane) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lane) ProtoMessage() {}
+
+func (x *Lane) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lane.ProtoReflect.Descriptor instead.
+func (*Lane) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *Lane) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Lane) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *Lane) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *Lane) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *Lane) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Lane) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *Lane) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *Lane) GetUsers() uint32 {
+	if x != nil {
+		return x.Users
+	}
+	return 0
+}
+
+func (x *Lane) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
+func (x *Lane) GetHeardAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HeardAt
+	}
+	return nil
+}
+
+func (x *Lane) GetSilences() uint32 {
+	if x != nil {
+		return x.Silences
+	}
+	return 0
+}
+
+// ListLanesResponse has one entry for each account.
+type ListLanesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Lanes         []*Lane                `protobuf:"bytes,1,rep,name=lanes,proto3" json:"lanes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLanesResponse) Reset() {
+	*x = ListLanesResponse{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLanesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLanesResponse) ProtoMessage() {}
+
+func (x *ListLanesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLanesResponse.ProtoReflect.Descriptor instead.
+func (*ListLanesResponse) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ListLanesResponse) GetLanes() []*Lane {
+	if x != nil {
+		return x.Lanes
+	}
+	return nil
+}
+
+// PutOrderRequest asks for something once.
+type PutOrderRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Chosen by the caller: 8 to 64 letters, digits and '-'.
+	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// "authorize" or "deauthorize".
+	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Which account is given up.
+	Account       string `protobuf:"bytes,4,opt,name=account,proto3" json:"account,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutOrderRequest) Reset() {
+	*x = PutOrderRequest{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutOrderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutOrderRequest) ProtoMessage() {}
+
+func (x *PutOrderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutOrderRequest.ProtoReflect.Descriptor instead.
+func (*PutOrderRequest) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *PutOrderRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *PutOrderRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *PutOrderRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *PutOrderRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+// Order is what was asked, and how far it is.
+type Order struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Id     string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Kind   string                 `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	// "waiting", "code", "leaving"; and at the end "authorised", "removed", "refused",
+	// "expired", "interrupted" or "failed".
+	State    string `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	Ended    bool   `protobuf:"varint,5,opt,name=ended,proto3" json:"ended,omitempty"`
+	Account  string `protobuf:"bytes,6,opt,name=account,proto3" json:"account,omitempty"`
+	UserCode string `protobuf:"bytes,7,opt,name=user_code,json=userCode,proto3" json:"user_code,omitempty"`
+	// Where the code is to be entered.
+	Url           string                 `protobuf:"bytes,8,opt,name=url,proto3" json:"url,omitempty"`
+	CodeExpires   *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=code_expires,json=codeExpires,proto3" json:"code_expires,omitempty"`
+	Detail        string                 `protobuf:"bytes,10,opt,name=detail,proto3" json:"detail,omitempty"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Order) Reset() {
+	*x = Order{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Order) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Order) ProtoMessage() {}
+
+func (x *Order) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Order.ProtoReflect.Descriptor instead.
+func (*Order) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *Order) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Order) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Order) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Order) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Order) GetEnded() bool {
+	if x != nil {
+		return x.Ended
+	}
+	return false
+}
+
+func (x *Order) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *Order) GetUserCode() string {
+	if x != nil {
+		return x.UserCode
+	}
+	return ""
+}
+
+func (x *Order) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *Order) GetCodeExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CodeExpires
+	}
+	return nil
+}
+
+func (x *Order) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *Order) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+// PutOrderResponse is the order as it is now.
+type PutOrderResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Order         *Order                 `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutOrderResponse) Reset() {
+	*x = PutOrderResponse{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutOrderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutOrderResponse) ProtoMessage() {}
+
+func (x *PutOrderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutOrderResponse.ProtoReflect.Descriptor instead.
+func (*PutOrderResponse) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *PutOrderResponse) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+// GetOrderRequest names an order.
+type GetOrderRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetOrderRequest) Reset() {
+	*x = GetOrderRequest{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetOrderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetOrderRequest) ProtoMessage() {}
+
+func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetOrderRequest.ProtoReflect.Descriptor instead.
+func (*GetOrderRequest) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *GetOrderRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *GetOrderRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// GetOrderResponse is the order as it is now.
+type GetOrderResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Order         *Order                 `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetOrderResponse) Reset() {
+	*x = GetOrderResponse{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetOrderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetOrderResponse) ProtoMessage() {}
+
+func (x *GetOrderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetOrderResponse.ProtoReflect.Descriptor instead.
+func (*GetOrderResponse) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *GetOrderResponse) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
 var File_offhook_control_v1_control_proto protoreflect.FileDescriptor
 
 const file_offhook_control_v1_control_proto_rawDesc = "" +
@@ -2410,7 +2973,49 @@ const file_offhook_control_v1_control_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\"M\n" +
 	"\x13DeletePauseResponse\x126\n" +
-	"\x05entry\x18\x01 \x01(\v2 .offhook.control.v1.OptionsEntryR\x05entry2\xa5\a\n" +
+	"\x05entry\x18\x01 \x01(\v2 .offhook.control.v1.OptionsEntryR\x05entry\"*\n" +
+	"\x10ListLanesRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"\xdf\x02\n" +
+	"\x04Lane\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x12\n" +
+	"\x04user\x18\x03 \x01(\tR\x04user\x12\x12\n" +
+	"\x04from\x18\x04 \x01(\tR\x04from\x12\x14\n" +
+	"\x05state\x18\x05 \x01(\tR\x05state\x120\n" +
+	"\x05since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x16\n" +
+	"\x06detail\x18\a \x01(\tR\x06detail\x12\x14\n" +
+	"\x05users\x18\b \x01(\rR\x05users\x124\n" +
+	"\aexpires\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x125\n" +
+	"\bheard_at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\aheardAt\x12\x1a\n" +
+	"\bsilences\x18\v \x01(\rR\bsilences\"C\n" +
+	"\x11ListLanesResponse\x12.\n" +
+	"\x05lanes\x18\x01 \x03(\v2\x18.offhook.control.v1.LaneR\x05lanes\"g\n" +
+	"\x0fPutOrderRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x18\n" +
+	"\aaccount\x18\x04 \x01(\tR\aaccount\"\xbb\x02\n" +
+	"\x05Order\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x14\n" +
+	"\x05state\x18\x04 \x01(\tR\x05state\x12\x14\n" +
+	"\x05ended\x18\x05 \x01(\bR\x05ended\x12\x18\n" +
+	"\aaccount\x18\x06 \x01(\tR\aaccount\x12\x1b\n" +
+	"\tuser_code\x18\a \x01(\tR\buserCode\x12\x10\n" +
+	"\x03url\x18\b \x01(\tR\x03url\x12=\n" +
+	"\fcode_expires\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\vcodeExpires\x12\x16\n" +
+	"\x06detail\x18\n" +
+	" \x01(\tR\x06detail\x12*\n" +
+	"\x02at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"C\n" +
+	"\x10PutOrderResponse\x12/\n" +
+	"\x05order\x18\x01 \x01(\v2\x19.offhook.control.v1.OrderR\x05order\"9\n" +
+	"\x0fGetOrderRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\"C\n" +
+	"\x10GetOrderResponse\x12/\n" +
+	"\x05order\x18\x01 \x01(\v2\x19.offhook.control.v1.OrderR\x05order2\xad\t\n" +
 	"\x0eControlService\x12[\n" +
 	"\n" +
 	"ListStatus\x12%.offhook.control.v1.ListStatusRequest\x1a&.offhook.control.v1.ListStatusResponse\x12R\n" +
@@ -2424,7 +3029,10 @@ const file_offhook_control_v1_control_proto_rawDesc = "" +
 	"\tPutChoice\x12$.offhook.control.v1.PutChoiceRequest\x1a%.offhook.control.v1.PutChoiceResponse\x12a\n" +
 	"\fDeleteChoice\x12'.offhook.control.v1.DeleteChoiceRequest\x1a(.offhook.control.v1.DeleteChoiceResponse\x12U\n" +
 	"\bPutPause\x12#.offhook.control.v1.PutPauseRequest\x1a$.offhook.control.v1.PutPauseResponse\x12^\n" +
-	"\vDeletePause\x12&.offhook.control.v1.DeletePauseRequest\x1a'.offhook.control.v1.DeletePauseResponseB4Z2offhook.dev/proto/gen/offhook/control/v1;controlv1b\x06proto3"
+	"\vDeletePause\x12&.offhook.control.v1.DeletePauseRequest\x1a'.offhook.control.v1.DeletePauseResponse\x12X\n" +
+	"\tListLanes\x12$.offhook.control.v1.ListLanesRequest\x1a%.offhook.control.v1.ListLanesResponse\x12U\n" +
+	"\bPutOrder\x12#.offhook.control.v1.PutOrderRequest\x1a$.offhook.control.v1.PutOrderResponse\x12U\n" +
+	"\bGetOrder\x12#.offhook.control.v1.GetOrderRequest\x1a$.offhook.control.v1.GetOrderResponseB4Z2offhook.dev/proto/gen/offhook/control/v1;controlv1b\x06proto3"
 
 var (
 	file_offhook_control_v1_control_proto_rawDescOnce sync.Once
@@ -2438,7 +3046,7 @@ func file_offhook_control_v1_control_proto_rawDescGZIP() []byte {
 	return file_offhook_control_v1_control_proto_rawDescData
 }
 
-var file_offhook_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_offhook_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_offhook_control_v1_control_proto_goTypes = []any{
 	(*ListStatusRequest)(nil),     // 0: offhook.control.v1.ListStatusRequest
 	(*ListStatusResponse)(nil),    // 1: offhook.control.v1.ListStatusResponse
@@ -2472,38 +3080,46 @@ var file_offhook_control_v1_control_proto_goTypes = []any{
 	(*PutPauseResponse)(nil),      // 29: offhook.control.v1.PutPauseResponse
 	(*DeletePauseRequest)(nil),    // 30: offhook.control.v1.DeletePauseRequest
 	(*DeletePauseResponse)(nil),   // 31: offhook.control.v1.DeletePauseResponse
-	nil,                           // 32: offhook.control.v1.Options.TeamsEntry
-	nil,                           // 33: offhook.control.v1.Options.CalendarEntry
-	nil,                           // 34: offhook.control.v1.Options.PbxEntry
-	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 36: google.protobuf.Duration
+	(*ListLanesRequest)(nil),      // 32: offhook.control.v1.ListLanesRequest
+	(*Lane)(nil),                  // 33: offhook.control.v1.Lane
+	(*ListLanesResponse)(nil),     // 34: offhook.control.v1.ListLanesResponse
+	(*PutOrderRequest)(nil),       // 35: offhook.control.v1.PutOrderRequest
+	(*Order)(nil),                 // 36: offhook.control.v1.Order
+	(*PutOrderResponse)(nil),      // 37: offhook.control.v1.PutOrderResponse
+	(*GetOrderRequest)(nil),       // 38: offhook.control.v1.GetOrderRequest
+	(*GetOrderResponse)(nil),      // 39: offhook.control.v1.GetOrderResponse
+	nil,                           // 40: offhook.control.v1.Options.TeamsEntry
+	nil,                           // 41: offhook.control.v1.Options.CalendarEntry
+	nil,                           // 42: offhook.control.v1.Options.PbxEntry
+	(*timestamppb.Timestamp)(nil), // 43: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 44: google.protobuf.Duration
 }
 var file_offhook_control_v1_control_proto_depIdxs = []int32{
 	5,  // 0: offhook.control.v1.ListStatusResponse.entries:type_name -> offhook.control.v1.StatusEntry
-	35, // 1: offhook.control.v1.Claim.until:type_name -> google.protobuf.Timestamp
-	35, // 2: offhook.control.v1.ToTeams.until:type_name -> google.protobuf.Timestamp
-	35, // 3: offhook.control.v1.StatusEntry.since:type_name -> google.protobuf.Timestamp
+	43, // 1: offhook.control.v1.Claim.until:type_name -> google.protobuf.Timestamp
+	43, // 2: offhook.control.v1.ToTeams.until:type_name -> google.protobuf.Timestamp
+	43, // 3: offhook.control.v1.StatusEntry.since:type_name -> google.protobuf.Timestamp
 	2,  // 4: offhook.control.v1.StatusEntry.claims:type_name -> offhook.control.v1.Claim
 	3,  // 5: offhook.control.v1.StatusEntry.teams:type_name -> offhook.control.v1.Teams
 	4,  // 6: offhook.control.v1.StatusEntry.to_teams:type_name -> offhook.control.v1.ToTeams
-	35, // 7: offhook.control.v1.ExplainRequest.at:type_name -> google.protobuf.Timestamp
-	35, // 8: offhook.control.v1.Step.at:type_name -> google.protobuf.Timestamp
+	43, // 7: offhook.control.v1.ExplainRequest.at:type_name -> google.protobuf.Timestamp
+	43, // 8: offhook.control.v1.Step.at:type_name -> google.protobuf.Timestamp
 	5,  // 9: offhook.control.v1.Explanation.status:type_name -> offhook.control.v1.StatusEntry
 	7,  // 10: offhook.control.v1.Explanation.chain:type_name -> offhook.control.v1.Step
 	8,  // 11: offhook.control.v1.ExplainResponse.explanations:type_name -> offhook.control.v1.Explanation
 	5,  // 12: offhook.control.v1.WatchResponse.status:type_name -> offhook.control.v1.StatusEntry
-	35, // 13: offhook.control.v1.WatchResponse.at:type_name -> google.protobuf.Timestamp
-	35, // 14: offhook.control.v1.Choice.until:type_name -> google.protobuf.Timestamp
-	35, // 15: offhook.control.v1.Choice.at:type_name -> google.protobuf.Timestamp
+	43, // 13: offhook.control.v1.WatchResponse.at:type_name -> google.protobuf.Timestamp
+	43, // 14: offhook.control.v1.Choice.until:type_name -> google.protobuf.Timestamp
+	43, // 15: offhook.control.v1.Choice.at:type_name -> google.protobuf.Timestamp
 	12, // 16: offhook.control.v1.Options.manual:type_name -> offhook.control.v1.Manual
-	36, // 17: offhook.control.v1.Options.damping:type_name -> google.protobuf.Duration
-	36, // 18: offhook.control.v1.Options.stale_after:type_name -> google.protobuf.Duration
-	32, // 19: offhook.control.v1.Options.teams:type_name -> offhook.control.v1.Options.TeamsEntry
-	33, // 20: offhook.control.v1.Options.calendar:type_name -> offhook.control.v1.Options.CalendarEntry
-	34, // 21: offhook.control.v1.Options.pbx:type_name -> offhook.control.v1.Options.PbxEntry
+	44, // 17: offhook.control.v1.Options.damping:type_name -> google.protobuf.Duration
+	44, // 18: offhook.control.v1.Options.stale_after:type_name -> google.protobuf.Duration
+	40, // 19: offhook.control.v1.Options.teams:type_name -> offhook.control.v1.Options.TeamsEntry
+	41, // 20: offhook.control.v1.Options.calendar:type_name -> offhook.control.v1.Options.CalendarEntry
+	42, // 21: offhook.control.v1.Options.pbx:type_name -> offhook.control.v1.Options.PbxEntry
 	13, // 22: offhook.control.v1.Options.chosen:type_name -> offhook.control.v1.Choice
-	35, // 23: offhook.control.v1.Options.paused_until:type_name -> google.protobuf.Timestamp
-	35, // 24: offhook.control.v1.Options.at:type_name -> google.protobuf.Timestamp
+	43, // 23: offhook.control.v1.Options.paused_until:type_name -> google.protobuf.Timestamp
+	43, // 24: offhook.control.v1.Options.at:type_name -> google.protobuf.Timestamp
 	14, // 25: offhook.control.v1.OptionsEntry.options:type_name -> offhook.control.v1.Options
 	16, // 26: offhook.control.v1.OptionsEntry.effective:type_name -> offhook.control.v1.EffectiveOption
 	15, // 27: offhook.control.v1.GetOptionsRequest.target:type_name -> offhook.control.v1.Target
@@ -2513,37 +3129,51 @@ var file_offhook_control_v1_control_proto_depIdxs = []int32{
 	17, // 31: offhook.control.v1.PutOptionsResponse.entry:type_name -> offhook.control.v1.OptionsEntry
 	15, // 32: offhook.control.v1.DeleteOptionsRequest.target:type_name -> offhook.control.v1.Target
 	17, // 33: offhook.control.v1.DeleteOptionsResponse.entry:type_name -> offhook.control.v1.OptionsEntry
-	35, // 34: offhook.control.v1.PutChoiceRequest.until:type_name -> google.protobuf.Timestamp
+	43, // 34: offhook.control.v1.PutChoiceRequest.until:type_name -> google.protobuf.Timestamp
 	17, // 35: offhook.control.v1.PutChoiceResponse.entry:type_name -> offhook.control.v1.OptionsEntry
 	17, // 36: offhook.control.v1.DeleteChoiceResponse.entry:type_name -> offhook.control.v1.OptionsEntry
-	35, // 37: offhook.control.v1.PutPauseRequest.until:type_name -> google.protobuf.Timestamp
+	43, // 37: offhook.control.v1.PutPauseRequest.until:type_name -> google.protobuf.Timestamp
 	17, // 38: offhook.control.v1.PutPauseResponse.entry:type_name -> offhook.control.v1.OptionsEntry
 	17, // 39: offhook.control.v1.DeletePauseResponse.entry:type_name -> offhook.control.v1.OptionsEntry
-	0,  // 40: offhook.control.v1.ControlService.ListStatus:input_type -> offhook.control.v1.ListStatusRequest
-	6,  // 41: offhook.control.v1.ControlService.Explain:input_type -> offhook.control.v1.ExplainRequest
-	10, // 42: offhook.control.v1.ControlService.Watch:input_type -> offhook.control.v1.WatchRequest
-	18, // 43: offhook.control.v1.ControlService.GetOptions:input_type -> offhook.control.v1.GetOptionsRequest
-	20, // 44: offhook.control.v1.ControlService.PutOptions:input_type -> offhook.control.v1.PutOptionsRequest
-	22, // 45: offhook.control.v1.ControlService.DeleteOptions:input_type -> offhook.control.v1.DeleteOptionsRequest
-	24, // 46: offhook.control.v1.ControlService.PutChoice:input_type -> offhook.control.v1.PutChoiceRequest
-	26, // 47: offhook.control.v1.ControlService.DeleteChoice:input_type -> offhook.control.v1.DeleteChoiceRequest
-	28, // 48: offhook.control.v1.ControlService.PutPause:input_type -> offhook.control.v1.PutPauseRequest
-	30, // 49: offhook.control.v1.ControlService.DeletePause:input_type -> offhook.control.v1.DeletePauseRequest
-	1,  // 50: offhook.control.v1.ControlService.ListStatus:output_type -> offhook.control.v1.ListStatusResponse
-	9,  // 51: offhook.control.v1.ControlService.Explain:output_type -> offhook.control.v1.ExplainResponse
-	11, // 52: offhook.control.v1.ControlService.Watch:output_type -> offhook.control.v1.WatchResponse
-	19, // 53: offhook.control.v1.ControlService.GetOptions:output_type -> offhook.control.v1.GetOptionsResponse
-	21, // 54: offhook.control.v1.ControlService.PutOptions:output_type -> offhook.control.v1.PutOptionsResponse
-	23, // 55: offhook.control.v1.ControlService.DeleteOptions:output_type -> offhook.control.v1.DeleteOptionsResponse
-	25, // 56: offhook.control.v1.ControlService.PutChoice:output_type -> offhook.control.v1.PutChoiceResponse
-	27, // 57: offhook.control.v1.ControlService.DeleteChoice:output_type -> offhook.control.v1.DeleteChoiceResponse
-	29, // 58: offhook.control.v1.ControlService.PutPause:output_type -> offhook.control.v1.PutPauseResponse
-	31, // 59: offhook.control.v1.ControlService.DeletePause:output_type -> offhook.control.v1.DeletePauseResponse
-	50, // [50:60] is the sub-list for method output_type
-	40, // [40:50] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	43, // 40: offhook.control.v1.Lane.since:type_name -> google.protobuf.Timestamp
+	43, // 41: offhook.control.v1.Lane.expires:type_name -> google.protobuf.Timestamp
+	43, // 42: offhook.control.v1.Lane.heard_at:type_name -> google.protobuf.Timestamp
+	33, // 43: offhook.control.v1.ListLanesResponse.lanes:type_name -> offhook.control.v1.Lane
+	43, // 44: offhook.control.v1.Order.code_expires:type_name -> google.protobuf.Timestamp
+	43, // 45: offhook.control.v1.Order.at:type_name -> google.protobuf.Timestamp
+	36, // 46: offhook.control.v1.PutOrderResponse.order:type_name -> offhook.control.v1.Order
+	36, // 47: offhook.control.v1.GetOrderResponse.order:type_name -> offhook.control.v1.Order
+	0,  // 48: offhook.control.v1.ControlService.ListStatus:input_type -> offhook.control.v1.ListStatusRequest
+	6,  // 49: offhook.control.v1.ControlService.Explain:input_type -> offhook.control.v1.ExplainRequest
+	10, // 50: offhook.control.v1.ControlService.Watch:input_type -> offhook.control.v1.WatchRequest
+	18, // 51: offhook.control.v1.ControlService.GetOptions:input_type -> offhook.control.v1.GetOptionsRequest
+	20, // 52: offhook.control.v1.ControlService.PutOptions:input_type -> offhook.control.v1.PutOptionsRequest
+	22, // 53: offhook.control.v1.ControlService.DeleteOptions:input_type -> offhook.control.v1.DeleteOptionsRequest
+	24, // 54: offhook.control.v1.ControlService.PutChoice:input_type -> offhook.control.v1.PutChoiceRequest
+	26, // 55: offhook.control.v1.ControlService.DeleteChoice:input_type -> offhook.control.v1.DeleteChoiceRequest
+	28, // 56: offhook.control.v1.ControlService.PutPause:input_type -> offhook.control.v1.PutPauseRequest
+	30, // 57: offhook.control.v1.ControlService.DeletePause:input_type -> offhook.control.v1.DeletePauseRequest
+	32, // 58: offhook.control.v1.ControlService.ListLanes:input_type -> offhook.control.v1.ListLanesRequest
+	35, // 59: offhook.control.v1.ControlService.PutOrder:input_type -> offhook.control.v1.PutOrderRequest
+	38, // 60: offhook.control.v1.ControlService.GetOrder:input_type -> offhook.control.v1.GetOrderRequest
+	1,  // 61: offhook.control.v1.ControlService.ListStatus:output_type -> offhook.control.v1.ListStatusResponse
+	9,  // 62: offhook.control.v1.ControlService.Explain:output_type -> offhook.control.v1.ExplainResponse
+	11, // 63: offhook.control.v1.ControlService.Watch:output_type -> offhook.control.v1.WatchResponse
+	19, // 64: offhook.control.v1.ControlService.GetOptions:output_type -> offhook.control.v1.GetOptionsResponse
+	21, // 65: offhook.control.v1.ControlService.PutOptions:output_type -> offhook.control.v1.PutOptionsResponse
+	23, // 66: offhook.control.v1.ControlService.DeleteOptions:output_type -> offhook.control.v1.DeleteOptionsResponse
+	25, // 67: offhook.control.v1.ControlService.PutChoice:output_type -> offhook.control.v1.PutChoiceResponse
+	27, // 68: offhook.control.v1.ControlService.DeleteChoice:output_type -> offhook.control.v1.DeleteChoiceResponse
+	29, // 69: offhook.control.v1.ControlService.PutPause:output_type -> offhook.control.v1.PutPauseResponse
+	31, // 70: offhook.control.v1.ControlService.DeletePause:output_type -> offhook.control.v1.DeletePauseResponse
+	34, // 71: offhook.control.v1.ControlService.ListLanes:output_type -> offhook.control.v1.ListLanesResponse
+	37, // 72: offhook.control.v1.ControlService.PutOrder:output_type -> offhook.control.v1.PutOrderResponse
+	39, // 73: offhook.control.v1.ControlService.GetOrder:output_type -> offhook.control.v1.GetOrderResponse
+	61, // [61:74] is the sub-list for method output_type
+	48, // [48:61] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_offhook_control_v1_control_proto_init() }
@@ -2560,7 +3190,7 @@ func file_offhook_control_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_offhook_control_v1_control_proto_rawDesc), len(file_offhook_control_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   35,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
