@@ -136,6 +136,21 @@ func (r *roster) of(name string) (member, bool) {
 	return member{}, false
 }
 
+// await waits until there is a member. It returns false when ctx has ended.
+func (r *roster) await(ctx context.Context) bool {
+	for {
+		changed := r.changed.next()
+		if len(r.all()) > 0 {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-changed:
+		}
+	}
+}
+
 // names lists the names of the members.
 func (r *roster) names() []string {
 	var names []string

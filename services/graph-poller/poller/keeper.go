@@ -88,6 +88,7 @@ func (t *tenant) lifecycle(ctx context.Context, account string, warnings chan<- 
 func (t *tenant) keepLoop(ctx context.Context, account string, warnings <-chan string) (left bool) {
 	k := &kept{t: t, name: account}
 	defer k.closeClient()
+	defer t.p.metrics.laneLeft(context.WithoutCancel(ctx), t.conf.ID, account)
 	k.recall(ctx)
 	pause := t.conf.Keep.Retry
 	for {
@@ -227,6 +228,9 @@ func (k *kept) users() []identity.User { return k.t.p.planned.Of(k.t.conf.ID, k.
 // create makes a new generation: a record under a new secret path first, because
 // Graph calls it before the create call returns.
 func (k *kept) create(ctx context.Context, users []identity.User) error {
+	if err := k.onlyOne(ctx); err != nil {
+		return err
+	}
 	if err := k.sweepOld(ctx); err != nil {
 		return err
 	}
@@ -285,9 +289,12 @@ func (k *kept) renew(ctx context.Context, users []identity.User) error {
 		change.Certificate, change.CertificateID = certificate, id
 	}
 	next, stuck, err := k.t.p.extend(ctx, k.client, k.generation, change)
-	switch {
-	case err != nil && fault.KindOf(err) == fault.NotFound:
+	switch kind := fault.KindOf(err); {
+	case err != nil && kind == fault.NotFound:
 		k.t.log.Warn("presence subscription is gone", "account", k.name)
+		return k.replace(ctx, users)
+	case err != nil && (kind == fault.Invalid || kind == fault.Unsupported):
+		k.t.log.Warn("presence subscription cannot be renewed", "account", k.name, "error", err)
 		return k.replace(ctx, users)
 	case err != nil:
 		return err

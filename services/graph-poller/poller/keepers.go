@@ -100,7 +100,6 @@ func (k *kept) leave(ctx context.Context, m member) error {
 			return err
 		}
 	}
-	k.t.p.metrics.laneGone(ctx, k.t.conf.ID, k.name)
 	// This ends ctx as soon as the roster hears of it, before the answer is here.
 	err = k.t.p.accounts.Delete(context.WithoutCancel(ctx), subscription.LaneKey(k.t.conf.ID, k.name), revision)
 	k.left = err == nil
@@ -116,6 +115,34 @@ func (t *tenant) forgetLifecycle(ctx context.Context, account string) {
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		t.log.Info("the consumer of an account that was given up is left", "account", account, "error", err)
 	}
+}
+
+// onlyOne refuses the lane where another one is held by the same person: Graph allows
+// them one subscription, which both would make anew over the other's for ever. The one
+// of the configuration goes before, then that of the smaller name.
+func (k *kept) onlyOne(ctx context.Context) error {
+	if k.told.User == "" {
+		return nil // known once there was a subscription
+	}
+	twin := ""
+	lanes := "m365.fact.lane." + topology.Token(string(k.t.conf.ID)) + ".*"
+	err := k.t.p.bus.Each(ctx, topology.Facts, lanes, func(m bus.Message) error {
+		other, err := wire.DecodeLane(m.Data)
+		if err != nil || other.Gone || other.Account == k.name || other.User != k.told.User {
+			return nil
+		}
+		if other.Configured && !k.told.Configured || other.Configured == k.told.Configured && other.Account < k.name {
+			twin = other.Account
+		}
+		return nil
+	})
+	if err != nil || twin == "" {
+		return err
+	}
+	if err := k.forgetAll(ctx); err != nil { // of what the other has made anew
+		return err
+	}
+	return fault.Errorf(fault.Invalid, "presence subscription", "it is the same person's as %s, and Microsoft allows each person one subscription: remove one of the two", twin)
 }
 
 // recall takes up what was last told of the lane, so that a new keeper does not begin

@@ -81,9 +81,11 @@ func (x *metrics) lane(ctx context.Context, l wire.Lane, now time.Time) {
 	}
 }
 
-// laneGone reports an account that is given up.
-func (x *metrics) laneGone(ctx context.Context, tenant identity.Tenant, account string) {
-	x.lane(ctx, wire.Lane{Tenant: tenant, Account: account}, time.Time{})
+// laneLeft says nothing of a lane any more: it is given up, or another process keeps it.
+func (x *metrics) laneLeft(ctx context.Context, tenant identity.Tenant, account string) {
+	by := metric.WithAttributes(attribute.String("tenant", string(tenant)), attribute.String("account", account))
+	x.deaf.Record(ctx, 0, by)
+	x.members.Record(ctx, 0, by)
 }
 
 // silent counts a lane that is made anew because it tells of nothing.

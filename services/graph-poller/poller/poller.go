@@ -231,7 +231,12 @@ func (p *Poller) start(ctx context.Context, g *errgroup.Group, holder store.Leas
 	}
 	t.roster, t.ears = newRoster(conf), newEars(t)
 	g.Go(func() error { return run.Ended(ctx, t.roster.run(ctx, p.accounts)) })
-	g.Go(func() error { return run.Ended(ctx, t.ears.run(ctx)) })
+	g.Go(func() error {
+		if !t.roster.await(ctx) { // there is nothing to hear for
+			return nil
+		}
+		return run.Ended(ctx, t.ears.run(ctx))
+	})
 	g.Go(func() error {
 		select {
 		case <-ctx.Done():

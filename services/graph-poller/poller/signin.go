@@ -70,6 +70,10 @@ func (t *tenant) tidy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var names []string // read from the bucket itself: the roster may be behind it
+	for _, a := range t.conf.Accounts {
+		names = append(names, a.Name)
+	}
 	err = t.p.accounts.Each(ctx, subscription.LaneKey(t.conf.ID, "*"), func(e store.Entry) error {
 		_, name, err := subscription.ParseLaneKey(e.Key)
 		if err != nil {
@@ -79,18 +83,18 @@ func (t *tenant) tidy(ctx context.Context) error {
 		if record, err := decodeSignedIn(e.Value); err == nil && record.Configured && !configured {
 			return t.p.accounts.Delete(ctx, e.Key, e.Revision)
 		}
+		names = append(names, name)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return t.forgetStrangers(ctx)
+	return t.forgetStrangers(ctx, names)
 }
 
-// forgetStrangers removes what is known of lanes whose accounts are gone: taken out of
-// the configuration while the service was stopped.
-func (t *tenant) forgetStrangers(ctx context.Context) error {
-	names := t.roster.names()
+// forgetStrangers removes what is known of lanes whose accounts are none of names: taken
+// out of the configuration while the service was stopped.
+func (t *tenant) forgetStrangers(ctx context.Context, names []string) error {
 	lanes := "m365.fact.lane." + topology.Token(string(t.conf.ID)) + ".*"
 	err := t.p.bus.Each(ctx, topology.Facts, lanes, func(m bus.Message) error {
 		lane, err := wire.DecodeLane(m.Data)
@@ -173,7 +177,12 @@ func (s *signIns) begin(ctx context.Context, o wire.AccountOutcome) error {
 		o.State, o.Detail = wire.OrderFailed, fmt.Sprintf("%d persons of the tenant are signing in already", signInsAtOnce)
 		return s.t.tell(ctx, o)
 	}
-	sign, err := s.t.conf.SignIn(ctx)
+	// Nobody signs in for nothing: what they bring must be sealed.
+	_, err := s.t.p.vault()
+	var sign *msgraph.DeviceSignIn
+	if err == nil {
+		sign, err = s.t.conf.SignIn(ctx)
+	}
 	if err != nil {
 		s.count.Add(-1)
 		if ctx.Err() != nil {

@@ -3,6 +3,7 @@ package poller
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -405,6 +406,32 @@ func TestAccountsOfTheConfigurationAreOnTheListAndCannotBeGivenUp(t *testing.T) 
 	conf.Accounts = nil
 	s.run(conf)
 	s.eventually("it is still there", func() bool { return s.lane("listener").Gone && len(s.accounts()) == 0 && len(s.records()) == 0 })
+}
+
+func TestTwoAccountsOfOnePersonDoNotFight(t *testing.T) {
+	s := newStage(t, 3, nil)
+	for i, account := range []string{"again", "anna"} { // somebody is on each
+		value, err := json.Marshal(subscription.Lane{Users: s.users()[i : i+1]})
+		must(t, err)
+		_, err = s.bucket(topology.Lanes).Put(t.Context(), subscription.LaneKey(contoso, account), value)
+		must(t, err)
+	}
+	s.keep(2, func(c *TenantConfig) {
+		c.Keep.Verify = 20 * time.Millisecond
+		c.Accounts = append(c.Accounts, Account{Name: "again", Client: c.Accounts[0].Client})
+	})
+	s.eventually("none of the two gives way", func() bool {
+		lane := s.lane("anna")
+		return lane.State == wire.LaneFailing && strings.Contains(lane.Detail, "the same person's as again")
+	})
+	s.does("again", wire.LaneListening)
+	is, _ := s.only("")
+	for range 20 { // looks of both
+		<-time.After(20 * time.Millisecond)
+		if now, _ := s.only(""); now.ID != is.ID {
+			t.Fatal("they make each other's subscription anew")
+		}
+	}
 }
 
 // Pain 3: if its link breaks, that is shown, nothing else stops, and it recovers by

@@ -305,15 +305,21 @@ func (s *stage) set(user identity.User, availability, activity string) {
 // the bucket, and hands notifications on.
 func (s *stage) endpoint(handle func(w http.ResponseWriter, r *http.Request, body []byte)) *httptest.Server {
 	s.t.Helper()
+	return s.serve(s.expected(), handle)
+}
+
+// expected says for which keys handshakes are answered: those in the bucket.
+func (s *stage) expected() func(key string) bool {
+	s.t.Helper()
 	records := s.bucket(topology.Subscriptions)
-	return s.serve(func(key string) bool {
+	return func(key string) bool {
 		e, err := records.Get(s.t.Context(), subscription.KeyOf(key))
 		if err != nil {
 			return false
 		}
 		record, err := subscription.Decode(e.Value)
 		return err == nil && time.Now().Before(record.Handshake)
-	}, handle)
+	}
 }
 
 // serve is an endpoint that answers handshakes for the keys that expected names.
