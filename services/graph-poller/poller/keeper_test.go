@@ -299,6 +299,7 @@ func TestNoSubscriptionNamesMoreThan650Users(t *testing.T) {
 	}
 }
 
+// Pains 1 and 2: more users than one account may name, and nobody knows who is left out.
 // Two accounts share the users between them, those named first have a place, and who
 // has none is still swept. A plan that changes one lane leaves the other alone.
 func TestAccountsShareTheUsersBetweenThem(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 
 const (
 	// orderEvery is how often it is asked how far an order is.
-	orderEvery = time.Second
+	orderEvery = 500 * time.Millisecond
 	// orderGives is after how long an account that is being given up is not waited for
 	// any more.
 	orderGives = 2 * time.Minute
