@@ -205,3 +205,27 @@ func TestWhoChangesMostGetsAPlace(t *testing.T) {
 		return len(records) == 1 && slices.Contains(records[0].Users, lively)
 	})
 }
+
+// webhook-receiver opens notifications in a process of its own; what it stores says that
+// a notification told of it. What a sweep stored says nothing for the lane.
+func TestALaneIsHeardByWhatAnotherProcessOpened(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 3, nil)
+	s.keep(2, nil)
+	s.does("anna", wire.LaneListening)
+	user, stranger := s.users()[0], s.users()[2]
+	store := func(who identity.User, value string, source presence.Source) time.Time {
+		at := s.bus.Now()
+		subject, data := wire.Presence{Person: identity.Person{Tenant: contoso, User: who}, Reading: presence.TeamsReading{Availability: value, SeenAt: at, Source: source}}.Encode()
+		_, err := s.bus.Publish(t.Context(), bus.Message{Subject: subject, Data: data})
+		must(t, err)
+		return at
+	}
+	store(user, "Busy", presence.Poll)
+	store(stranger, "Busy", presence.Notification) // on no lane
+	at := store(user, "Away", presence.Notification)
+	s.eventually("nothing was heard", func() bool { return !s.lane("anna").HeardAt.IsZero() })
+	if heard := s.lane("anna").HeardAt; !heard.Equal(at) {
+		t.Errorf("heard at %v, told at %v", heard, at)
+	}
+}

@@ -333,7 +333,7 @@ func (t *tenant) giveUp(ctx context.Context, o wire.AccountOutcome) error {
 	for _, a := range t.conf.Accounts {
 		if strings.EqualFold(a.Name, o.Account) {
 			o.State = wire.OrderFailed
-			o.Detail = fmt.Sprintf("the account %s stands in the configuration, and can only be removed there (microsoft365.accounts of tenant %s)", a.Name, t.conf.ID)
+			o.Detail = fmt.Sprintf("the account %q stands in the configuration, and can only be removed there (microsoft365.accounts of tenant %s)", a.Name, t.conf.ID)
 			return t.tell(ctx, o)
 		}
 	}

@@ -18,6 +18,8 @@ import (
 const (
 	// orderEvery is how often it is asked how far an order is.
 	orderEvery = 500 * time.Millisecond
+	// orderSlow is after how long it is said that nobody has taken an order yet.
+	orderSlow = 2 * time.Second
 	// orderGives is after how long an account that is being given up is not waited for
 	// any more.
 	orderGives = 2 * time.Minute
@@ -104,10 +106,13 @@ func (a *app) giveOrder(c *cobra.Command, address, tenant string, body api.Order
 
 // awaitOrder shows how far an order is until it has ended.
 func (a *app) awaitOrder(ctx context.Context, w io.Writer, client client, path string, order api.Order) (api.Order, error) {
-	shown, since, heard := "", a.now(), a.now()
+	is, shown, since, heard := "", "", a.now(), a.now()
 	for !order.Ended {
-		if order.State != shown {
-			shown, since = order.State, a.now()
+		if order.State != is {
+			is, since = order.State, a.now()
+		}
+		if is != shown && (is != api.OrderWaiting || a.now().Sub(since) >= orderSlow) {
+			shown = is
 			a.showOrder(w, order)
 		}
 		if order.State == "leaving" && a.now().Sub(since) > orderGives {
