@@ -54,6 +54,12 @@ func Flows() []Flow {
 			Meaning: "what the writer did with a want, and why"},
 		{Subject: "outcome.presence.<tenant>.<user>", Stream: Outcomes, Produce: []Service{GraphWriter}, Consume: []Service{ControlAPI},
 			Meaning: "what came of a want for Teams"},
+		{Subject: "order.account.<tenant>.<id>", Stream: Orders, Produce: []Service{ControlAPI}, Consume: []Service{GraphPoller},
+			Meaning: "let a person sign an account in that holds a lane, or give one up"},
+		{Subject: "outcome.account.<tenant>.<id>", Stream: Outcomes, Produce: []Service{GraphPoller}, Consume: []Service{ControlAPI},
+			Meaning: "how far an order about an account is: the code to enter, and how it ended"},
+		{Subject: "m365.fact.lane.<tenant>.<account>", Stream: Facts, Produce: []Service{GraphPoller}, Consume: []Service{ControlAPI},
+			Meaning: "whether a lane tells of changes, or why not"},
 		{Subject: "parked.<stream>.<service>", Stream: ParkedMsg, Produce: all, Consume: []Service{ControlAPI},
 			Meaning: "a message that could not be processed"},
 	}
@@ -73,6 +79,7 @@ const (
 	Subscriptions Bucket = "subscriptions"
 	Certificates  Bucket = "certificates"
 	Lanes         Bucket = "lanes"
+	Accounts      Bucket = "accounts"
 	Leases        Bucket = "leases"
 )
 
@@ -95,6 +102,7 @@ func Buckets() []BucketInfo {
 		{Cursors, []Service{GraphPoller}, nil, "how far each delta query was read"},
 		{Subscriptions, []Service{GraphPoller}, []Service{WebhookReceiver}, "Graph subscriptions: key, clientState hash, certificate"},
 		{Lanes, []Service{GraphPoller}, []Service{ControlAPI}, "who is on which presence subscription of a delegated account"},
+		{Accounts, []Service{GraphPoller}, nil, "delegated accounts that have signed in; their refresh tokens are sealed"},
 		{Certificates, []Service{WebhookReceiver}, []Service{GraphPoller}, "under which Graph encrypts notifications; the private keys are sealed"},
 		{Leases, []Service{GraphPoller, GraphWriter, PBXWriter, PresenceMapper, UserSync, WebhookReceiver}, nil, "who owns which share of the work"},
 	}

@@ -23,7 +23,7 @@ func Services() []ServiceInfo {
 		{PresenceMapper, "the decision: claims, mapping, timers, both directions"},
 		{PBXWriter, "the only process that speaks to phone systems: one owner each, applies wants, reads statuses, watches calls"},
 		{GraphWriter, "writing to Graph: presence sessions and preferred presence, with its own, smaller set of permissions"},
-		{ControlAPI, "status, explanation and live changes over gRPC, REST and SSE"},
+		{ControlAPI, "status, explanation, live changes, options and orders over gRPC, REST and SSE"},
 	}
 }
 

@@ -13,6 +13,7 @@ const (
 	Hints     Stream = "HINTS"
 	Wants     Stream = "WANTS"
 	Timers    Stream = "TIMERS"
+	Orders    Stream = "ORDERS"
 	Decisions Stream = "DECISIONS"
 	Outcomes  Stream = "OUTCOMES"
 	ParkedMsg Stream = "PARKED"
@@ -37,7 +38,7 @@ type StreamInfo struct {
 	// Synced streams are on disk before the ack. The others may lose the last
 	// milliseconds at a kill; the minute passes rebuild them (docs/design.md, invariant 3).
 	Synced bool
-	MaxAge time.Duration // 0: for good
+	MaxAge time.Duration // 0: for good; of a Queue, the end of what nobody ever took
 	// MaxBytes and MaxPerSubject bound a Queue; what does not fit is refused, not dropped.
 	MaxBytes      int64
 	MaxPerSubject int64
@@ -57,6 +58,7 @@ func Streams() []StreamInfo {
 		{Name: Directory, Keeping: Newest, Synced: true, Meaning: "users and groups of tenants, extensions of phone systems"},
 		{Name: Hints, Keeping: Newest, Meaning: "look again"},
 		{Name: Wants, Keeping: Newest, Meaning: "the status that each extension should show"},
+		{Name: Orders, Keeping: Queue, Synced: true, MaxAge: 24 * time.Hour, MaxBytes: 16 << 20, MaxPerSubject: 1, Dedupe: 10 * time.Minute, Meaning: "what was asked once; each has an expiry of its own"},
 		{Name: Timers, Keeping: Newest, Schedules: true, Meaning: "when to look at a user again"},
 		{Name: Decisions, Keeping: History, MaxAge: week, Dedupe: 2 * time.Minute, Meaning: "why"},
 		{Name: Outcomes, Keeping: History, MaxAge: week, Dedupe: 2 * time.Minute, Meaning: "what came of a want"},

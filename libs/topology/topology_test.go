@@ -31,15 +31,18 @@ func problems(flows []topology.Flow) []string {
 				continue
 			}
 			for _, g := range flows {
-				for _, cause := range []string{".want.", "order."} {
-					if slices.Contains(g.Produce, f.Consume[0]) && strings.Contains(g.Subject, cause) {
-						say(f, "its consumer makes "+g.Subject+" although wants lead to outcomes and facts only")
-					}
+				if slices.Contains(g.Produce, f.Consume[0]) && isCause(g.Subject) {
+					say(f, "its consumer makes "+g.Subject+" although wants and orders lead to outcomes and facts only")
 				}
 			}
 		}
 	}
 	return found
+}
+
+// isCause says whether a message makes somebody do something.
+func isCause(subject string) bool {
+	return strings.Contains(subject, ".want.") || strings.HasPrefix(subject, "order.") || strings.Contains(subject, ".hint.")
 }
 
 func TestTheTableKeepsTheDesignsRules(t *testing.T) {
@@ -49,7 +52,7 @@ func TestTheTableKeepsTheDesignsRules(t *testing.T) {
 }
 
 func TestEachRuleOfTheTableCanFail(t *testing.T) {
-	w, m := topology.PBXWriter, topology.PresenceMapper
+	w, m, p := topology.PBXWriter, topology.PresenceMapper, topology.GraphPoller
 	cases := []struct {
 		name string
 		flow topology.Flow
@@ -60,6 +63,9 @@ func TestEachRuleOfTheTableCanFail(t *testing.T) {
 		{"a service that consumes its own", topology.Flow{Subject: "pbx.fact.call.<system>.<ext>", Produce: []topology.Service{w}, Consume: []topology.Service{w}}, "consumes what it produces"},
 		{"a want with two consumers", topology.Flow{Subject: "pbx.want.call.<system>.<ext>", Produce: []topology.Service{m}, Consume: []topology.Service{w, topology.UserSync}}, "exactly one consumer"},
 		{"a want whose consumer makes wants", topology.Flow{Subject: "m365.want.presence.<tenant>.<user>", Produce: []topology.Service{w}, Consume: []topology.Service{m}}, "outcomes and facts only"},
+		{"an order with two consumers", topology.Flow{Subject: "order.mail.<tenant>.<id>", Produce: []topology.Service{topology.ControlAPI}, Consume: []topology.Service{w, p}}, "exactly one consumer"},
+		{"an order whose consumer makes wants", topology.Flow{Subject: "order.mail.<tenant>.<id>", Produce: []topology.Service{topology.ControlAPI}, Consume: []topology.Service{m}}, "outcomes and facts only"},
+		{"an order that leads to an order", topology.Flow{Subject: "order.mail.<tenant>.<id>", Produce: []topology.Service{p}, Consume: []topology.Service{w}}, "outcomes and facts only"},
 	}
 	for _, c := range cases {
 		found := strings.Join(problems(append(topology.Flows(), c.flow)), "\n")

@@ -127,6 +127,21 @@ func kinds() []kind {
 			d.Kind = encoded.(wire.Hint).Kind
 			return d
 		}},
+		{name: "account order", decode: decoder(wire.DecodeAccountOrder), random: func(r *rand.Rand) wire.Message {
+			return wire.AccountOrder{ID: "id" + word(r), Tenant: "contoso", Kind: one(r, wire.Authorize, wire.Deauthorize), Account: word(r), AskedAt: moment(r), Expires: moment(r)}
+		}},
+		{name: "account outcome", decode: decoder(wire.DecodeAccountOutcome), random: func(r *rand.Rand) wire.Message {
+			return wire.AccountOutcome{ID: "id" + word(r), Tenant: "contoso", Kind: wire.Authorize, State: one(r, wire.OrderCode, wire.OrderFailed), Account: word(r),
+				UserCode: word(r), URL: word(r), CodeExpires: moment(r), Detail: word(r), At: moment(r)}
+		}},
+		{name: "lane", decode: decoder(wire.DecodeLane), random: func(r *rand.Rand) wire.Message {
+			l := wire.Lane{Tenant: "contoso", Account: "a" + word(r), Configured: flag(r), State: one(r, wire.LaneListening, wire.LaneFailing), Since: moment(r), Detail: word(r),
+				Users: r.IntN(650), Expires: moment(r), HeardAt: moment(r), Silences: r.IntN(9), Gone: flag(r), SeenAt: moment(r)}
+			if flag(r) {
+				l.User = somebody(r).User
+			}
+			return l
+		}},
 	}
 }
 

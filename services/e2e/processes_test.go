@@ -35,6 +35,7 @@ func TestServicesApart(t *testing.T) {
 		{"every notification is accounted for while the broker dies", everyNotificationIsAccountedFor},
 		{"a writer that slept through its lease writes nothing old", sleptThroughTheLease},
 		{"Redis forgetting everything, and dying, changes nothing", redisForgets},
+		{"an account signs in by device code, also after graph-poller was killed in between", anAccountSignsIn},
 	} {
 		t.Run(part.claim, func(t *testing.T) { part.try(t, binaries) })
 	}

@@ -29,4 +29,6 @@
 // user's place can be taken. Whoever had to go was the weakest, or weaker than who came,
 // and can therefore take none in turn. Several changes at once change no more lanes
 // than there are changes.
+//
+// Silence finds lanes whose subscription lives and tells of nothing.
 package coverage

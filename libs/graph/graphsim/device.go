@@ -62,6 +62,12 @@ func (s *Server) serveDevice(w http.ResponseWriter, r *http.Request) {
 		"message": fmt.Sprintf("To sign in, use a web browser to open the page %s and enter the code %s to authenticate.", verify, sign.userCode)})
 }
 
+// serveDevicePage is where a person would enter the code. There is none here.
+func serveDevicePage(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	fmt.Fprintln(w, "This is a simulator. Be the person who signs in with `offhook sim device approve CODE USER`, or says no with `offhook sim device decline CODE`.")
+}
+
 // ApproveDevice is the person at the browser: user enters userCode and consents.
 func (t *Tenant) ApproveDevice(userCode, user string) error {
 	t.mu.Lock()

@@ -152,6 +152,7 @@ func (s *Server) loginRoutes() http.Handler {
 	mux.HandleFunc("GET /{tenant}/discovery/v2.0/keys", s.serveKeys)
 	mux.HandleFunc("POST /{tenant}/oauth2/v2.0/token", s.serveToken)
 	mux.HandleFunc("POST /{tenant}/oauth2/v2.0/devicecode", s.serveDevice)
+	mux.HandleFunc("GET /common/oauth2/deviceauth", serveDevicePage)
 	return mux
 }
 

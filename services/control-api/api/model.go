@@ -35,6 +35,8 @@ type model struct {
 	toTeams   map[identity.Person]wire.TeamsOutcome
 	sweeps    map[identity.Tenant]map[string]wire.Sweep // the last good one of each shard
 
+	laneFacts map[laneKey]wire.Lane
+
 	lanes subscription.Lanes
 }
 
@@ -47,6 +49,7 @@ func newModel(log *slog.Logger, mirror *links.Mirror, optioned *options.Mirror, 
 		users: map[identity.Person]user{}, teams: map[identity.Person]presence.TeamsReading{},
 		shown: map[identity.Line]presence.StatusReading{}, decisions: map[identity.Person]wire.Decision{},
 		outcomes: map[identity.Line]wire.Outcome{}, toTeams: map[identity.Person]wire.TeamsOutcome{}, sweeps: map[identity.Tenant]map[string]wire.Sweep{},
+		laneFacts: map[laneKey]wire.Lane{},
 	}
 }
 
@@ -91,6 +94,8 @@ func (m *model) foldFact(msg bus.Message) (status *presence.StatusReading, befor
 			return nil, before
 		}
 		m.foldSweep(sweep)
+	case strings.HasPrefix(msg.Subject, "m365.fact.lane."):
+		m.foldLane(msg)
 	case strings.HasPrefix(msg.Subject, "pbx.fact.status."):
 		fact, err := wire.DecodeStatus(msg.Data)
 		if err != nil {
@@ -166,7 +171,7 @@ func (m *model) follow(ctx context.Context, b *bus.Bus, filled func(topology.Str
 	users := topology.Wildcard("m365.fact.user.<tenant>.<user>")
 	facts := []string{
 		topology.Wildcard("m365.fact.presence.<tenant>.<user>"), topology.Wildcard("m365.fact.sweep.<tenant>.<shard>"),
-		topology.Wildcard("pbx.fact.status.<system>.<ext>"),
+		topology.Wildcard("pbx.fact.status.<system>.<ext>"), topology.Wildcard("m365.fact.lane.<tenant>.<account>"),
 	}
 	mirror := func(stream topology.Stream, filters []string, fold func(bus.Message, bool)) func() error {
 		return func() error {

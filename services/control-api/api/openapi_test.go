@@ -56,6 +56,7 @@ func TestTheDescriptionHasTheRoutesAndFieldsThatThereAre(t *testing.T) {
 	}
 	for name, value := range map[string]any{"Status": Status{}, "Claim": Claim{}, "Teams": Teams{}, "Change": Change{}, "Explanation": Explanation{}, "Step": Step{}, "Problem": Problem{},
 		"ToTeams": ToTeams{}, "OptionsEntry": OptionsEntry{}, "EffectiveOption": EffectiveOption{}, "Choice": Choice{}, "Pause": Pause{},
+		"Lane": Lane{}, "Order": Order{}, "OrderBody": OrderBody{},
 		"Options": options.Record{}, "Manual": options.Manual{}, "Chosen": options.Chosen{}, "Members": Members{}} {
 		schema := doc.Components.Schemas[name].Value
 		var described []string

@@ -5,6 +5,7 @@ import (
 
 	"offhook.dev/libs/config"
 	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/graph"
 	"offhook.dev/libs/options"
 	"offhook.dev/libs/run"
 	"offhook.dev/libs/topology"
@@ -22,7 +23,29 @@ func FromConfig(c config.Config) (Options, error) {
 	}
 	for _, t := range c.Tenants {
 		id := identity.Tenant(t.ID)
-		o.Tenants[id] = Tenant{Options: configured[id], Sweep: t.Presence.Sweep.Presence}
+		lanes, err := noLanes(c, t)
+		if err != nil {
+			return Options{}, fmt.Errorf("control-api: tenant %s: %w", id, err)
+		}
+		o.Tenants[id] = Tenant{Options: configured[id], Sweep: t.Presence.Sweep.Presence, NoLanes: lanes}
 	}
 	return o, nil
+}
+
+// noLanes says why a tenant can have no lanes, if that is so.
+func noLanes(c config.Config, t config.Tenant) (NoLanes, error) {
+	cloud, err := graph.CloudNamed(t.Microsoft365.Cloud)
+	if err != nil {
+		return NoLanes{}, err
+	}
+	for _, feature := range []graph.Feature{graph.FeaturePresence, graph.FeatureNotifications} {
+		if lacks := cloud.Lacks(feature); lacks != "" {
+			return NoLanes{lacks, "microsoft365.cloud: " + t.Microsoft365.Cloud, "nothing: everybody's presence is swept all the same"}, nil
+		}
+	}
+	if c.Webhook.PublicURL == "" {
+		return NoLanes{"Microsoft has no address at which it could tell of presences", "webhook.public_url",
+			"set it to an https address that Microsoft reaches, with webhook.tls; until then everybody's presence is swept"}, nil
+	}
+	return NoLanes{}, nil
 }

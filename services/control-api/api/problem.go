@@ -40,6 +40,9 @@ const (
 	CodeBody          = "OH-API-BODY"           // what was sent cannot be read
 	CodeTenantUnknown = "OH-API-TENANT-UNKNOWN" // no tenant of that id is configured
 	CodeOptions       = "OH-API-OPTIONS"        // the options or the choice cannot be so
+	CodeOrder         = "OH-API-ORDER"          // what is asked for cannot be
+	CodeOrderUnknown  = "OH-API-ORDER-UNKNOWN"  // no order of that id is known
+	CodeNoLanes       = "OH-API-NO-LANES"       // the tenant can have no lanes
 	CodeChanged       = "OH-API-CHANGED"        // somebody else changed it meanwhile
 )
 

@@ -28,6 +28,7 @@ type rest struct {
 	model   *model
 	explain explainer
 	options keeper
+	orders  orders
 	hub     *hub
 	ready   <-chan struct{} // closed when the read model is filled
 	ping    time.Duration
@@ -51,7 +52,7 @@ func (a *rest) routes() []route {
 		{"/api/v1/status", []method{{"GET", []string{"user", "tenant", "stale"}, a.serveStatus}}},
 		{"/api/v1/explain", []method{{"GET", []string{"user", "tenant", "at"}, a.serveExplain}}},
 		{"/api/v1/watch", []method{{"GET", []string{"user", "tenant"}, a.serveWatch}}},
-	}, a.optionRoutes()...)
+	}, append(a.optionRoutes(), a.laneRoutes()...)...)
 }
 
 // handler is the whole HTTP surface.

@@ -45,7 +45,12 @@ type Options struct {
 type Tenant struct {
 	Options presence.Options
 	Sweep   time.Duration // from the begin of one presence sweep to that of the next; 0: 10 s
+	// NoLanes says why the tenant can have no lanes; zero: it can.
+	NoLanes NoLanes
 }
+
+// NoLanes is why a tenant can have no lanes, where that stands, and what to do.
+type NoLanes struct{ What, Where, Fix string }
 
 // sweep is Sweep with its default.
 func (t Tenant) sweep() time.Duration { return cmp.Or(t.Sweep, 10*time.Second) }
@@ -92,7 +97,7 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 
 	filling := newFilling(deps.Health)
 	a := &rest{
-		model: m, explain: explainer{m, deps.Bus}, options: keeper{m, optioned, memory, deps.Bus.Now}, hub: changes,
+		model: m, explain: explainer{m, deps.Bus}, options: keeper{m, optioned, memory, deps.Bus.Now}, orders: orders{m, deps.Bus}, hub: changes,
 		ready: filling.done, ping: cmp.Or(opts.Ping, 15*time.Second),
 	}
 	rpcServer, alive := newGRPC(a)

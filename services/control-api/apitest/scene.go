@@ -48,6 +48,12 @@ func Scene(t testing.TB, s *Stage) {
 	s.Link(t, Anne, Line("branch", "100"))
 
 	now := s.Bus.Now()
+	s.Publish(t,
+		wire.Lane{Tenant: "contoso", Account: "zoe@contoso.example", User: Person("contoso", 9).User, State: wire.LaneListening, Since: now.Add(-3 * time.Hour), Users: 2,
+			Expires: now.Add(40 * time.Minute), HeardAt: now.Add(-90 * time.Minute), Silences: 1},
+		wire.Lane{Tenant: "contoso", Account: "anna", Configured: true, State: wire.LaneFailing, Since: now.Add(-2 * time.Hour),
+			Detail: "login refused: invalid_grant (AADSTS50173); the account has to sign in again (offhook authorize)"},
+		wire.Lane{Tenant: "contoso", Account: "gone", Gone: true})
 	s.Publish(t, wire.Sweep{Tenant: "contoso", Shard: wire.ShardAll, Began: now.Add(-30 * time.Minute), Ended: now.Add(-30*time.Minute + time.Second), Users: 4, OK: true})
 	before := Change{Who: Anna, Line: Line("hq", "100"), N: 1, At: now.Add(-150 * time.Minute), Teams: "Available/Available", From: presence.Unset, To: presence.Available}
 	s.Publish(t, before.Messages()...)

@@ -38,7 +38,8 @@ type Stage struct {
 
 // tenants are those of the configuration.
 func tenants() map[identity.Tenant]api.Tenant {
-	return map[identity.Tenant]api.Tenant{"contoso": {Options: presence.DefaultOptions()}, "fabrikam": {Options: presence.DefaultOptions()}}
+	return map[identity.Tenant]api.Tenant{"contoso": {Options: presence.DefaultOptions()}, "fabrikam": {Options: presence.DefaultOptions(),
+		NoLanes: api.NoLanes{What: "Microsoft has no address at which it could tell of presences", Where: "webhook.public_url", Fix: "set it"}}}
 }
 
 // Start starts a broker and, after prepare (which may be nil) has published what

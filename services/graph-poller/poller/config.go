@@ -3,6 +3,7 @@ package poller
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -23,7 +24,7 @@ func FromConfig(c config.Config, state hot.Store, meter metric.Meter) (Options, 
 	if err != nil {
 		return Options{}, err
 	}
-	var o Options
+	o := Options{VaultFile: filepath.Join(c.DataDir, "vault.key")}
 	for _, t := range c.Tenants {
 		conf, err := tenantConfig(c, t, state, requests)
 		if err != nil {
@@ -79,20 +80,39 @@ func tenantConfig(c config.Config, t config.Tenant, state hot.Store, requests me
 	if cloud.Lacks(graph.FeatureNotifications) != "" {
 		return conf, nil // no accounts to listen with
 	}
+	conf.SignIn = func(ctx context.Context) (*msgraph.DeviceSignIn, error) {
+		return msgraph.StartDeviceSignIn(ctx, msgraph.DeviceConfig{Directory: m.DirectoryID, ClientID: m.ClientID, Cloud: cloud, Roots: roots})
+	}
+	conf.Delegated = func(refresh graph.RefreshStore) (graph.Subscriber, error) {
+		tokens, err := msgraph.NewDelegated(msgraph.DelegatedConfig{Directory: m.DirectoryID, ClientID: m.ClientID, Cloud: cloud, Store: refresh, Roots: roots})
+		if err != nil {
+			return nil, err
+		}
+		delegated := base
+		delegated.Tokens = tokens
+		client, err := msgraph.New(delegated)
+		if err != nil {
+			tokens.Close()
+			return nil, err
+		}
+		return delegatedClient{client, tokens}, nil
+	}
 	for _, a := range m.Accounts {
-		conf.Accounts = append(conf.Accounts, Account{Name: a.Name, Client: func() (graph.Subscriber, error) {
-			tokens, err := msgraph.NewDelegated(msgraph.DelegatedConfig{
-				Directory: m.DirectoryID, ClientID: m.ClientID, Cloud: cloud, Store: graph.RefreshFile(a.RefreshTokenFile), Roots: roots,
-			})
-			if err != nil {
-				return nil, err
-			}
-			delegated := base
-			delegated.Tokens = tokens
-			return msgraph.New(delegated)
-		}})
+		conf.Accounts = append(conf.Accounts, Account{Name: a.Name, Store: graph.RefreshFile(a.RefreshTokenFile)})
 	}
 	return conf, nil
+}
+
+// delegatedClient is a client with the source of its tokens.
+type delegatedClient struct {
+	*msgraph.Client
+	tokens *msgraph.Delegated
+}
+
+// Close drops the idle connections of both.
+func (d delegatedClient) Close() {
+	d.Client.Close()
+	d.tokens.Close()
 }
 
 // budget paces requests by the shared store, within the readers' share.

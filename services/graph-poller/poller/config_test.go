@@ -83,7 +83,7 @@ func TestTheConfigurationDecidesWhatIsRead(t *testing.T) {
 				t.Error(err)
 			}
 			for _, account := range got.Accounts {
-				if _, err := account.Client(); err != nil || account.Name != "anna" {
+				if _, err := got.Delegated(account.Store); err != nil || account.Name != "anna" {
 					t.Errorf("account %s: %v", account.Name, err)
 				}
 			}

@@ -20,10 +20,11 @@ import (
 
 // planLanes keeps the plan of who is on which lane, in the bucket `lanes`: one
 // instance plans for the whole tenant, and the keepers of the lanes, wherever they
-// run, follow it. It plans anew when links, options or the directory have changed.
+// run, follow it. It plans anew when links, options, accounts or the directory have
+// changed.
 func (t *tenant) planLanes(ctx context.Context) error {
 	for {
-		relinked := t.p.relinked.next()
+		relinked, accounts := t.p.relinked.next(), t.roster.changed.next()
 		pause := t.conf.Keep.Look
 		if err := t.plan(ctx); err != nil && ctx.Err() == nil {
 			t.log.Warn("plan of lanes", "error", err)
@@ -33,6 +34,7 @@ func (t *tenant) planLanes(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-relinked:
+		case <-accounts:
 		case <-time.After(pause):
 		}
 	}
@@ -63,10 +65,13 @@ func (t *tenant) plan(ctx context.Context) error {
 		return err
 	}
 	// A lane that fails keeps its users: it recovers by itself, and meanwhile the sweep
-	// reads them like everybody. So all lanes count as working here.
-	lanes := make([]coverage.Lane, len(t.conf.Accounts))
-	for i, account := range t.conf.Accounts {
-		lanes[i] = coverage.Lane{ID: coverage.LaneID(account.Name), Capacity: coverage.MaxUsers, Usable: true}
+	// reads them like everybody. So all lanes count as working here; but one that is
+	// given up is none any more.
+	var lanes []coverage.Lane
+	for _, m := range t.roster.all() {
+		if m.record.Leaving == nil {
+			lanes = append(lanes, coverage.Lane{ID: coverage.LaneID(m.Name), Capacity: coverage.MaxUsers, Usable: true})
+		}
 	}
 	next, err := coverage.Plan(current, lanes, users)
 	if err != nil {
@@ -95,7 +100,8 @@ func (t *tenant) storeLane(ctx context.Context, id coverage.LaneID, next coverag
 	return err
 }
 
-// toCover lists whose presence is read, with the priority that is configured.
+// toCover lists whose presence is read, with the priority that is configured and how
+// often they change.
 func (t *tenant) toCover(ctx context.Context) ([]coverage.User, error) {
 	first, err := t.priorities(ctx)
 	if err != nil {
@@ -103,7 +109,7 @@ func (t *tenant) toCover(ctx context.Context) ([]coverage.User, error) {
 	}
 	var users []coverage.User
 	for _, user := range t.whose(wire.ShardAll, readsTeams) {
-		u := coverage.User{ID: user}
+		u := coverage.User{ID: user, Activity: t.ears.activity(user)}
 		if first[user] {
 			u.Priority = 1
 		}

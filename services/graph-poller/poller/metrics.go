@@ -23,11 +23,16 @@ type metrics struct {
 	age       metric.Float64Gauge
 	kept      metric.Int64Gauge
 	lanes     metric.Int64Gauge
+
+	members  metric.Int64Gauge
+	deaf     metric.Int64Gauge
+	quiet    metric.Float64Gauge
+	silences metric.Int64Counter
 }
 
 func newMetrics(m metric.Meter) (*metrics, error) {
 	var x metrics
-	var errs [9]error
+	var errs [13]error
 	x.changes, errs[0] = m.Int64Counter("offhook_sweep_changes", metric.WithDescription("Presences that a sweep or a hint found changed."))
 	x.sweeps, errs[1] = m.Int64Counter("offhook_sweeps", metric.WithDescription("Presence sweeps, by whether they went well."))
 	x.took, errs[2] = m.Float64Histogram("offhook_sweep", metric.WithUnit("s"), metric.WithDescription("How long a presence sweep took."))
@@ -37,6 +42,10 @@ func newMetrics(m metric.Meter) (*metrics, error) {
 	x.age, errs[6] = m.Float64Gauge("offhook_calendar_age", metric.WithUnit("s"), metric.WithDescription("Since the calendar of a shard that was not read for the longest time was read."))
 	x.kept, errs[7] = m.Int64Gauge("offhook_event_subscriptions", metric.WithDescription("Subscriptions to users' events, by state: held, missing, foreign (somebody else's are in the way)."))
 	x.lanes, errs[8] = m.Int64Gauge("offhook_lane_users", metric.WithDescription("Users whose presence is read, by whether they are on a lane: covered, or swept only."))
+	x.members, errs[9] = m.Int64Gauge("offhook_lane_size", metric.WithDescription("Users on the lane of an account."))
+	x.deaf, errs[10] = m.Int64Gauge("offhook_lane_failing", metric.WithDescription("1 while the lane of an account tells of no changes although it should: it is failing or silent. Else 0."))
+	x.quiet, errs[11] = m.Float64Gauge("offhook_lane_quiet", metric.WithUnit("s"), metric.WithDescription("Since the lane of an account last told of a change; nobody on it may have changed."))
+	x.silences, errs[12] = m.Int64Counter("offhook_lane_silences", metric.WithDescription("How often the subscription of an account was made anew because it told of nothing that sweeps found."))
 	return &x, errors.Join(errs[:]...)
 }
 
@@ -57,8 +66,31 @@ func (x *metrics) covered(ctx context.Context, tenant identity.Tenant, covered, 
 	x.lanes.Record(ctx, int64(swept), metric.WithAttributes(by, attribute.String("by", "sweep")))
 }
 
-func (x *metrics) expires(ctx context.Context, tenant identity.Tenant, account string, left time.Duration) {
-	x.expiry.Record(ctx, left.Seconds(), metric.WithAttributes(attribute.String("tenant", string(tenant)), attribute.String("account", account)))
+// lane reports how the lane of an account does.
+func (x *metrics) lane(ctx context.Context, l wire.Lane, now time.Time) {
+	by := metric.WithAttributes(attribute.String("tenant", string(l.Tenant)), attribute.String("account", l.Account))
+	failing := int64(0)
+	if l.State == wire.LaneFailing || l.State == wire.LaneSilent {
+		failing = 1
+	}
+	x.deaf.Record(ctx, failing, by)
+	x.members.Record(ctx, int64(l.Users), by)
+	x.expiry.Record(ctx, max(0, l.Expires.Sub(now)).Seconds(), by)
+	if !l.HeardAt.IsZero() {
+		x.quiet.Record(ctx, max(0, now.Sub(l.HeardAt)).Seconds(), by)
+	}
+}
+
+// laneLeft says nothing of a lane any more: it is given up, or another process keeps it.
+func (x *metrics) laneLeft(ctx context.Context, tenant identity.Tenant, account string) {
+	by := metric.WithAttributes(attribute.String("tenant", string(tenant)), attribute.String("account", account))
+	x.deaf.Record(ctx, 0, by)
+	x.members.Record(ctx, 0, by)
+}
+
+// silent counts a lane that is made anew because it tells of nothing.
+func (x *metrics) silent(ctx context.Context, tenant identity.Tenant, account string) {
+	x.silences.Add(ctx, 1, metric.WithAttributes(attribute.String("tenant", string(tenant)), attribute.String("account", account)))
 }
 
 // calendarRead counts a calendar that was read, or not, with the result.

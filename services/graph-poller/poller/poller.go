@@ -13,9 +13,11 @@ import (
 
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/core/calendar"
+	"offhook.dev/libs/core/coverage"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/graph"
+	"offhook.dev/libs/graph/msgraph"
 	"offhook.dev/libs/links"
 	"offhook.dev/libs/options"
 	"offhook.dev/libs/run"
@@ -37,6 +39,9 @@ type Client interface {
 // Options of the service.
 type Options struct {
 	Tenants []TenantConfig
+	// VaultFile has the key under which refresh tokens are sealed; made if it is not
+	// there. Replicas share it.
+	VaultFile string
 }
 
 // TenantConfig is one Microsoft 365 tenant.
@@ -70,8 +75,14 @@ type TenantConfig struct {
 	// Subscribe has Graph tell of changes of calendars, where there is a PublicURL.
 	Subscribe bool
 	Events    KeepEvents
-	// Accounts are the delegated accounts that hold presence subscriptions.
+	// Accounts are the delegated accounts of the configuration that hold presence
+	// subscriptions; others sign in by device code.
 	Accounts []Account
+	// SignIn begins a sign-in by device code; nil: nobody can.
+	SignIn func(context.Context) (*msgraph.DeviceSignIn, error)
+	// Delegated makes a client that acts as the account whose refresh token is in a store.
+	// One with a method Close is closed when it is not used any more.
+	Delegated func(graph.RefreshStore) (graph.Subscriber, error)
 	// Priority names users, by object id or user principal name, and groups, by object
 	// id, who get a place in the subscriptions of accounts before others.
 	Priority []string
@@ -86,7 +97,15 @@ type Keep struct {
 	Verify      time.Duration // how often Graph is asked whether it still has it; 1 min
 	RenewBefore time.Duration // the remaining life at which it is renewed; half of Graph's most
 	Retry       time.Duration // the first pause after something failed, doubling to 2 min; 1 s
+	// Hearing says when a lane is silent: Graph names a minute as the most that a
+	// notification takes. Zero: hearing.
+	Hearing coverage.Hearing
+	Day     time.Duration // over how long it is counted how often people change; 24 h
 }
+
+// hearing is when a lane counts as silent.
+// https://learn.microsoft.com/graph/change-notifications-overview#latency
+var hearing = coverage.Hearing{Late: 90 * time.Second, Settle: 30 * time.Second, Few: 3, Again: 10 * time.Minute, AgainMost: time.Hour}
 
 // KeepEvents says how subscriptions to events are kept. Zero fields have the value
 // named.
@@ -101,7 +120,10 @@ type KeepEvents struct {
 // Account is one delegated account.
 type Account struct {
 	Name string
-	// Client makes a client that acts as this account; called for each term of its lease.
+	// Store has its refresh token, as long as it has not signed in by device code.
+	Store graph.RefreshStore
+	// Client makes a client that acts as this account; nil: TenantConfig.Delegated with
+	// its refresh token. Called for each term of its lease.
 	Client func() (graph.Subscriber, error)
 }
 
@@ -119,13 +141,14 @@ type Poller struct {
 	metrics  *metrics
 	groups   *groupMetrics
 
-	cursors, subscriptions, certificates, lanes *store.Bucket
-	planned                                     subscription.Lanes
+	cursors, subscriptions, certificates, lanes, accounts *store.Bucket
+	planned                                               subscription.Lanes
+	vaultFile                                             string
 }
 
 // Run runs the service until ctx ends or something breaks.
 func Run(ctx context.Context, deps run.Deps, opts Options) error {
-	p := &Poller{deps: deps, bus: deps.Bus, links: links.NewMirror(), options: options.NewMirror(opts.configured, deps.Log), relinked: newSignal(), log: deps.Log}
+	p := &Poller{deps: deps, bus: deps.Bus, links: links.NewMirror(), options: options.NewMirror(opts.configured, deps.Log), relinked: newSignal(), log: deps.Log, vaultFile: opts.VaultFile}
 	var err error
 	if p.metrics, err = newMetrics(deps.Meter); err != nil {
 		return err
@@ -133,7 +156,7 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	if p.groups, err = newGroupMetrics(deps.Meter); err != nil {
 		return err
 	}
-	buckets := map[topology.Bucket]**store.Bucket{topology.Cursors: &p.cursors, topology.Subscriptions: &p.subscriptions, topology.Certificates: &p.certificates, topology.Lanes: &p.lanes}
+	buckets := map[topology.Bucket]**store.Bucket{topology.Cursors: &p.cursors, topology.Subscriptions: &p.subscriptions, topology.Certificates: &p.certificates, topology.Lanes: &p.lanes, topology.Accounts: &p.accounts}
 	for name, into := range buckets {
 		if *into, err = store.Open(ctx, deps.Bus.JetStream(), name); err != nil {
 			return err
@@ -212,16 +235,36 @@ func (p *Poller) start(ctx context.Context, g *errgroup.Group, holder store.Leas
 			hold("presence-"+shard, func(ctx context.Context) error { return t.presenceLoop(ctx, shard) })
 		}
 	}
-	if !conf.Presence || conf.PublicURL == "" {
+	if !conf.Presence || conf.PublicURL == "" || conf.SignIn == nil && len(conf.Accounts) == 0 {
 		return nil
 	}
 	if err := checkAccounts(conf.Accounts); err != nil {
 		return err
 	}
-	hold("lanes", t.planLanes)
-	for _, account := range conf.Accounts {
-		hold("account-"+account.Name, func(ctx context.Context) error { return t.keep(ctx, account) })
-	}
+	t.roster, t.ears = newRoster(conf), newEars(t)
+	g.Go(func() error { return run.Ended(ctx, t.roster.run(ctx, p.accounts)) })
+	g.Go(func() error {
+		if !t.roster.await(ctx) { // there is nothing to hear for
+			return nil
+		}
+		return run.Ended(ctx, t.ears.run(ctx))
+	})
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.roster.current:
+		}
+		hold("lanes", t.planLanes)
+		if conf.SignIn != nil {
+			hold("accounts", t.accountOrders)
+		}
+		return run.Ended(ctx, t.keepers(ctx, func(ctx context.Context, account string) error {
+			return holder.Hold(ctx, topology.Join("graph", string(conf.ID), "account-"+account), func(ctx context.Context, _ store.Lease) error {
+				return run.Ended(ctx, t.keep(ctx, account))
+			})
+		}))
+	})
 	return nil
 }
 
@@ -240,6 +283,8 @@ func (c TenantConfig) withDefaults() TenantConfig {
 	c.Keep.Verify = cmp.Or(c.Keep.Verify, time.Minute)
 	c.Keep.RenewBefore = cmp.Or(c.Keep.RenewBefore, graph.MaxPresenceLife/2)
 	c.Keep.Retry = cmp.Or(c.Keep.Retry, time.Second)
+	c.Keep.Hearing = cmp.Or(c.Keep.Hearing, hearing)
+	c.Keep.Day = cmp.Or(c.Keep.Day, 24*time.Hour)
 	return c
 }
 
@@ -272,6 +317,11 @@ type tenant struct {
 	conf   TenantConfig
 	client Client
 	log    *slog.Logger
+
+	// Of tenants that can have lanes:
+
+	roster *roster
+	ears   *ears
 }
 
 // publishOver publishes a message over the one with sequence last.

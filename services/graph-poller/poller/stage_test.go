@@ -56,6 +56,7 @@ type stage struct {
 	bus    *bus.Bus
 	graph  *graphsim.Server
 	state  hot.Store // what services have in common beside the broker
+	vault  string    // file of graph-poller's key
 
 	log       *slog.Logger   // of services that are started; nil: the test's
 	telemetry *run.Telemetry // of the service that was started last
@@ -84,7 +85,7 @@ func newStage(t testing.TB, users int, change func(*graphsim.Config)) *stage {
 		}
 		_ = server.Close()
 	})
-	s := &stage{t: t, broker: bustest.Broker(t), graph: server, state: hot.InProcess()}
+	s := &stage{t: t, broker: bustest.Broker(t), graph: server, state: hot.InProcess(), vault: filepath.Join(t.TempDir(), "vault.key")}
 	t.Cleanup(func() { _ = s.state.Close() })
 	s.bus = s.connect("test")
 	return s
@@ -207,7 +208,7 @@ func (s *stage) run(tenants ...TenantConfig) (stop func()) {
 	deps := run.Deps{Instance: "test", Bus: s.connect(topology.GraphPoller), Log: log, Tracer: telemetry.Tracer("test"), Meter: telemetry.Meter("test")}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))
 	ended := make(chan error, 1)
-	go func() { ended <- Run(ctx, deps, Options{Tenants: tenants}) }()
+	go func() { ended <- Run(ctx, deps, Options{Tenants: tenants, VaultFile: s.vault}) }()
 	var once sync.Once
 	stop = func() {
 		once.Do(func() {
@@ -314,15 +315,21 @@ func (s *stage) set(user identity.User, availability, activity string) {
 // the bucket, and hands notifications on.
 func (s *stage) endpoint(handle func(w http.ResponseWriter, r *http.Request, body []byte)) *httptest.Server {
 	s.t.Helper()
+	return s.serve(s.expected(), handle)
+}
+
+// expected says for which keys handshakes are answered: those in the bucket.
+func (s *stage) expected() func(key string) bool {
+	s.t.Helper()
 	records := s.bucket(topology.Subscriptions)
-	return s.serve(func(key string) bool {
+	return func(key string) bool {
 		e, err := records.Get(s.t.Context(), subscription.KeyOf(key))
 		if err != nil {
 			return false
 		}
 		record, err := subscription.Decode(e.Value)
 		return err == nil && time.Now().Before(record.Handshake)
-	}, handle)
+	}
 }
 
 // serve is an endpoint that answers handshakes for the keys that expected names.

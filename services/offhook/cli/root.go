@@ -74,7 +74,8 @@ func (a *app) root() *cobra.Command {
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.newDev(), a.newRun(), a.newDoctor(), a.newStatus(), a.newWatch(), a.newExplain(),
-		a.newSet(), a.newPause(), a.newResume(), a.newOptions(), a.newSim(), newBench(), newVersion(),
+		a.newSet(), a.newPause(), a.newResume(), a.newOptions(),
+		a.newAuthorize(), a.newDeauthorize(), a.newLanes(), a.newSim(), newBench(), newVersion(),
 	}
 }
 

@@ -3,6 +3,8 @@ package cli
 import (
 	"io"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -15,11 +17,12 @@ func (a *app) newStatus() *cobra.Command {
 	c := &cobra.Command{
 		Use: "status [USER]", Short: "What every linked extension shows, and why",
 		Long:    "Print what linked extensions show, what they should show, and why.\n\n" + userHelp,
-		Example: "  offhook status\n  offhook status anna -o json\n  offhook status --stale",
+		Example: "  offhook status\n  offhook status anna -o json\n  offhook status --stale\n  offhook status --lane none",
 		Args:    cobra.MaximumNArgs(1),
 	}
 	format, address, tenant := outputFlag(c), apiFlag(c), tenantFlag(c)
 	stale := c.Flags().Bool("stale", false, "only users whose Teams presence was last confirmed more than three sweeps ago")
+	lane := c.Flags().String("lane", "", "only users on the lane of this `account`, as `offhook lanes` names it; none: on no lane, swept only")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		client, err := apiClient(*address)
 		if err != nil {
@@ -33,12 +36,25 @@ func (a *app) newStatus() *cobra.Command {
 		if err := client.get(c.Context(), "/api/v1/status", query, &all); err != nil {
 			return err
 		}
+		all = onLane(all, *lane)
 		if format.json() {
 			return printJSON(c.OutOrStdout(), all)
 		}
 		return a.printStatus(c.OutOrStdout(), all)
 	}
 	return c
+}
+
+// onLane returns who is on the lane of an account, or for "none" on no lane; for ""
+// everybody.
+func onLane(all []api.Status, account string) []api.Status {
+	if account == "" {
+		return all
+	}
+	if account == "none" {
+		account = ""
+	}
+	return slices.DeleteFunc(all, func(s api.Status) bool { return !strings.EqualFold(s.Lane, account) })
 }
 
 func tenantFlag(c *cobra.Command) *string {

@@ -2314,6 +2314,569 @@ func (x *DeletePauseResponse) GetEntry() *OptionsEntry {
 	return nil
 }
 
+// ListLanesRequest selects by tenant; empty means all.
+type ListLanesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLanesRequest) Reset() {
+	*x = ListLanesRequest{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLanesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLanesRequest) ProtoMessage() {}
+
+func (x *ListLanesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLanesRequest.ProtoReflect.Descriptor instead.
+func (*ListLanesRequest) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ListLanesRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+// Lane is an account that hears of the presence of up to 650 users, and how it does.
+type Lane struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Tenant  string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Account string                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	// Object id of the account.
+	User string `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
+	// "configuration" or "authorised".
+	From string `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`
+	// "starting", "listening", "idle", "silent", "failing" or "leaving".
+	State string                 `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"`
+	Since *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`
+	// Why.
+	Detail  string                 `protobuf:"bytes,7,opt,name=detail,proto3" json:"detail,omitempty"`
+	Users   uint32                 `protobuf:"varint,8,opt,name=users,proto3" json:"users,omitempty"`
+	Expires *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=expires,proto3" json:"expires,omitempty"`
+	// When it last told of a change.
+	HeardAt       *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=heard_at,json=heardAt,proto3" json:"heard_at,omitempty"`
+	Silences      uint32                 `protobuf:"varint,11,opt,name=silences,proto3" json:"silences,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lane) Reset() {
+	*x = Lane{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lane) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lane) ProtoMessage() {}
+
+func (x *Lane) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lane.ProtoReflect.Descriptor instead.
+func (*Lane) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *Lane) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Lane) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *Lane) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *Lane) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *Lane) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Lane) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *Lane) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *Lane) GetUsers() uint32 {
+	if x != nil {
+		return x.Users
+	}
+	return 0
+}
+
+func (x *Lane) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
+func (x *Lane) GetHeardAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HeardAt
+	}
+	return nil
+}
+
+func (x *Lane) GetSilences() uint32 {
+	if x != nil {
+		return x.Silences
+	}
+	return 0
+}
+
+// ListLanesResponse has one entry for each account.
+type ListLanesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Lanes         []*Lane                `protobuf:"bytes,1,rep,name=lanes,proto3" json:"lanes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLanesResponse) Reset() {
+	*x = ListLanesResponse{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLanesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLanesResponse) ProtoMessage() {}
+
+func (x *ListLanesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLanesResponse.ProtoReflect.Descriptor instead.
+func (*ListLanesResponse) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *ListLanesResponse) GetLanes() []*Lane {
+	if x != nil {
+		return x.Lanes
+	}
+	return nil
+}
+
+// PutOrderRequest asks for something once.
+type PutOrderRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Chosen by the caller: 8 to 64 letters, digits and '-'.
+	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// "authorize" or "deauthorize".
+	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Which account is given up.
+	Account       string `protobuf:"bytes,4,opt,name=account,proto3" json:"account,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutOrderRequest) Reset() {
+	*x = PutOrderRequest{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutOrderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutOrderRequest) ProtoMessage() {}
+
+func (x *PutOrderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutOrderRequest.ProtoReflect.Descriptor instead.
+func (*PutOrderRequest) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *PutOrderRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *PutOrderRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *PutOrderRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *PutOrderRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+// Order is what was asked, and how far it is.
+type Order struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Id     string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Kind   string                 `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	// "waiting", "code", "leaving"; and at the end "authorised", "removed", "refused",
+	// "expired", "interrupted" or "failed".
+	State    string `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	Ended    bool   `protobuf:"varint,5,opt,name=ended,proto3" json:"ended,omitempty"`
+	Account  string `protobuf:"bytes,6,opt,name=account,proto3" json:"account,omitempty"`
+	UserCode string `protobuf:"bytes,7,opt,name=user_code,json=userCode,proto3" json:"user_code,omitempty"`
+	// Where the code is to be entered.
+	Url           string                 `protobuf:"bytes,8,opt,name=url,proto3" json:"url,omitempty"`
+	CodeExpires   *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=code_expires,json=codeExpires,proto3" json:"code_expires,omitempty"`
+	Detail        string                 `protobuf:"bytes,10,opt,name=detail,proto3" json:"detail,omitempty"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Order) Reset() {
+	*x = Order{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Order) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Order) ProtoMessage() {}
+
+func (x *Order) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Order.ProtoReflect.Descriptor instead.
+func (*Order) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *Order) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Order) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Order) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Order) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Order) GetEnded() bool {
+	if x != nil {
+		return x.Ended
+	}
+	return false
+}
+
+func (x *Order) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *Order) GetUserCode() string {
+	if x != nil {
+		return x.UserCode
+	}
+	return ""
+}
+
+func (x *Order) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *Order) GetCodeExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CodeExpires
+	}
+	return nil
+}
+
+func (x *Order) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *Order) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+// PutOrderResponse is the order as it is now.
+type PutOrderResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Order         *Order                 `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutOrderResponse) Reset() {
+	*x = PutOrderResponse{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutOrderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutOrderResponse) ProtoMessage() {}
+
+func (x *PutOrderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutOrderResponse.ProtoReflect.Descriptor instead.
+func (*PutOrderResponse) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *PutOrderResponse) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+// GetOrderRequest names an order.
+type GetOrderRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetOrderRequest) Reset() {
+	*x = GetOrderRequest{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetOrderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetOrderRequest) ProtoMessage() {}
+
+func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetOrderRequest.ProtoReflect.Descriptor instead.
+func (*GetOrderRequest) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *GetOrderRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *GetOrderRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// GetOrderResponse is the order as it is now.
+type GetOrderResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Order         *Order                 `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetOrderResponse) Reset() {
+	*x = GetOrderResponse{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetOrderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetOrderResponse) ProtoMessage() {}
+
+func (x *GetOrderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetOrderResponse.ProtoReflect.Descriptor instead.
+func (*GetOrderResponse) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *GetOrderResponse) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
 var File_offhook_control_v1_control_proto protoreflect.FileDescriptor
 
 const file_offhook_control_v1_control_proto_rawDesc = "" +
@@ -2499,7 +3062,49 @@ const file_offhook_control_v1_control_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\"M\n" +
 	"\x13DeletePauseResponse\x126\n" +
-	"\x05entry\x18\x01 \x01(\v2 .offhook.control.v1.OptionsEntryR\x05entry2\xa5\a\n" +
+	"\x05entry\x18\x01 \x01(\v2 .offhook.control.v1.OptionsEntryR\x05entry\"*\n" +
+	"\x10ListLanesRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"\xdf\x02\n" +
+	"\x04Lane\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x12\n" +
+	"\x04user\x18\x03 \x01(\tR\x04user\x12\x12\n" +
+	"\x04from\x18\x04 \x01(\tR\x04from\x12\x14\n" +
+	"\x05state\x18\x05 \x01(\tR\x05state\x120\n" +
+	"\x05since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x16\n" +
+	"\x06detail\x18\a \x01(\tR\x06detail\x12\x14\n" +
+	"\x05users\x18\b \x01(\rR\x05users\x124\n" +
+	"\aexpires\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x125\n" +
+	"\bheard_at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\aheardAt\x12\x1a\n" +
+	"\bsilences\x18\v \x01(\rR\bsilences\"C\n" +
+	"\x11ListLanesResponse\x12.\n" +
+	"\x05lanes\x18\x01 \x03(\v2\x18.offhook.control.v1.LaneR\x05lanes\"g\n" +
+	"\x0fPutOrderRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x18\n" +
+	"\aaccount\x18\x04 \x01(\tR\aaccount\"\xbb\x02\n" +
+	"\x05Order\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x14\n" +
+	"\x05state\x18\x04 \x01(\tR\x05state\x12\x14\n" +
+	"\x05ended\x18\x05 \x01(\bR\x05ended\x12\x18\n" +
+	"\aaccount\x18\x06 \x01(\tR\aaccount\x12\x1b\n" +
+	"\tuser_code\x18\a \x01(\tR\buserCode\x12\x10\n" +
+	"\x03url\x18\b \x01(\tR\x03url\x12=\n" +
+	"\fcode_expires\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\vcodeExpires\x12\x16\n" +
+	"\x06detail\x18\n" +
+	" \x01(\tR\x06detail\x12*\n" +
+	"\x02at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"C\n" +
+	"\x10PutOrderResponse\x12/\n" +
+	"\x05order\x18\x01 \x01(\v2\x19.offhook.control.v1.OrderR\x05order\"9\n" +
+	"\x0fGetOrderRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\"C\n" +
+	"\x10GetOrderResponse\x12/\n" +
+	"\x05order\x18\x01 \x01(\v2\x19.offhook.control.v1.OrderR\x05order2\xad\t\n" +
 	"\x0eControlService\x12[\n" +
 	"\n" +
 	"ListStatus\x12%.offhook.control.v1.ListStatusRequest\x1a&.offhook.control.v1.ListStatusResponse\x12R\n" +
@@ -2513,7 +3118,10 @@ const file_offhook_control_v1_control_proto_rawDesc = "" +
 	"\tPutChoice\x12$.offhook.control.v1.PutChoiceRequest\x1a%.offhook.control.v1.PutChoiceResponse\x12a\n" +
 	"\fDeleteChoice\x12'.offhook.control.v1.DeleteChoiceRequest\x1a(.offhook.control.v1.DeleteChoiceResponse\x12U\n" +
 	"\bPutPause\x12#.offhook.control.v1.PutPauseRequest\x1a$.offhook.control.v1.PutPauseResponse\x12^\n" +
-	"\vDeletePause\x12&.offhook.control.v1.DeletePauseRequest\x1a'.offhook.control.v1.DeletePauseResponseB4Z2offhook.dev/proto/gen/offhook/control/v1;controlv1b\x06proto3"
+	"\vDeletePause\x12&.offhook.control.v1.DeletePauseRequest\x1a'.offhook.control.v1.DeletePauseResponse\x12X\n" +
+	"\tListLanes\x12$.offhook.control.v1.ListLanesRequest\x1a%.offhook.control.v1.ListLanesResponse\x12U\n" +
+	"\bPutOrder\x12#.offhook.control.v1.PutOrderRequest\x1a$.offhook.control.v1.PutOrderResponse\x12U\n" +
+	"\bGetOrder\x12#.offhook.control.v1.GetOrderRequest\x1a$.offhook.control.v1.GetOrderResponseB4Z2offhook.dev/proto/gen/offhook/control/v1;controlv1b\x06proto3"
 
 var (
 	file_offhook_control_v1_control_proto_rawDescOnce sync.Once
@@ -2527,7 +3135,7 @@ func file_offhook_control_v1_control_proto_rawDescGZIP() []byte {
 	return file_offhook_control_v1_control_proto_rawDescData
 }
 
-var file_offhook_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_offhook_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_offhook_control_v1_control_proto_goTypes = []any{
 	(*ListStatusRequest)(nil),     // 0: offhook.control.v1.ListStatusRequest
 	(*ListStatusResponse)(nil),    // 1: offhook.control.v1.ListStatusResponse
@@ -2562,39 +3170,47 @@ var file_offhook_control_v1_control_proto_goTypes = []any{
 	(*PutPauseResponse)(nil),      // 30: offhook.control.v1.PutPauseResponse
 	(*DeletePauseRequest)(nil),    // 31: offhook.control.v1.DeletePauseRequest
 	(*DeletePauseResponse)(nil),   // 32: offhook.control.v1.DeletePauseResponse
-	nil,                           // 33: offhook.control.v1.Options.TeamsEntry
-	nil,                           // 34: offhook.control.v1.Options.CalendarEntry
-	nil,                           // 35: offhook.control.v1.Options.PbxEntry
-	(*timestamppb.Timestamp)(nil), // 36: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 37: google.protobuf.Duration
+	(*ListLanesRequest)(nil),      // 33: offhook.control.v1.ListLanesRequest
+	(*Lane)(nil),                  // 34: offhook.control.v1.Lane
+	(*ListLanesResponse)(nil),     // 35: offhook.control.v1.ListLanesResponse
+	(*PutOrderRequest)(nil),       // 36: offhook.control.v1.PutOrderRequest
+	(*Order)(nil),                 // 37: offhook.control.v1.Order
+	(*PutOrderResponse)(nil),      // 38: offhook.control.v1.PutOrderResponse
+	(*GetOrderRequest)(nil),       // 39: offhook.control.v1.GetOrderRequest
+	(*GetOrderResponse)(nil),      // 40: offhook.control.v1.GetOrderResponse
+	nil,                           // 41: offhook.control.v1.Options.TeamsEntry
+	nil,                           // 42: offhook.control.v1.Options.CalendarEntry
+	nil,                           // 43: offhook.control.v1.Options.PbxEntry
+	(*timestamppb.Timestamp)(nil), // 44: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 45: google.protobuf.Duration
 }
 var file_offhook_control_v1_control_proto_depIdxs = []int32{
 	5,  // 0: offhook.control.v1.ListStatusResponse.entries:type_name -> offhook.control.v1.StatusEntry
-	36, // 1: offhook.control.v1.Claim.until:type_name -> google.protobuf.Timestamp
-	36, // 2: offhook.control.v1.ToTeams.until:type_name -> google.protobuf.Timestamp
-	36, // 3: offhook.control.v1.StatusEntry.since:type_name -> google.protobuf.Timestamp
+	44, // 1: offhook.control.v1.Claim.until:type_name -> google.protobuf.Timestamp
+	44, // 2: offhook.control.v1.ToTeams.until:type_name -> google.protobuf.Timestamp
+	44, // 3: offhook.control.v1.StatusEntry.since:type_name -> google.protobuf.Timestamp
 	2,  // 4: offhook.control.v1.StatusEntry.claims:type_name -> offhook.control.v1.Claim
 	3,  // 5: offhook.control.v1.StatusEntry.teams:type_name -> offhook.control.v1.Teams
 	4,  // 6: offhook.control.v1.StatusEntry.to_teams:type_name -> offhook.control.v1.ToTeams
-	36, // 7: offhook.control.v1.ExplainRequest.at:type_name -> google.protobuf.Timestamp
-	36, // 8: offhook.control.v1.Step.at:type_name -> google.protobuf.Timestamp
+	44, // 7: offhook.control.v1.ExplainRequest.at:type_name -> google.protobuf.Timestamp
+	44, // 8: offhook.control.v1.Step.at:type_name -> google.protobuf.Timestamp
 	5,  // 9: offhook.control.v1.Explanation.status:type_name -> offhook.control.v1.StatusEntry
 	7,  // 10: offhook.control.v1.Explanation.chain:type_name -> offhook.control.v1.Step
 	8,  // 11: offhook.control.v1.ExplainResponse.explanations:type_name -> offhook.control.v1.Explanation
 	5,  // 12: offhook.control.v1.WatchResponse.status:type_name -> offhook.control.v1.StatusEntry
-	36, // 13: offhook.control.v1.WatchResponse.at:type_name -> google.protobuf.Timestamp
-	36, // 14: offhook.control.v1.Choice.until:type_name -> google.protobuf.Timestamp
-	36, // 15: offhook.control.v1.Choice.at:type_name -> google.protobuf.Timestamp
+	44, // 13: offhook.control.v1.WatchResponse.at:type_name -> google.protobuf.Timestamp
+	44, // 14: offhook.control.v1.Choice.until:type_name -> google.protobuf.Timestamp
+	44, // 15: offhook.control.v1.Choice.at:type_name -> google.protobuf.Timestamp
 	12, // 16: offhook.control.v1.Options.manual:type_name -> offhook.control.v1.Manual
-	37, // 17: offhook.control.v1.Options.damping:type_name -> google.protobuf.Duration
-	37, // 18: offhook.control.v1.Options.stale_after:type_name -> google.protobuf.Duration
-	33, // 19: offhook.control.v1.Options.teams:type_name -> offhook.control.v1.Options.TeamsEntry
-	34, // 20: offhook.control.v1.Options.calendar:type_name -> offhook.control.v1.Options.CalendarEntry
-	35, // 21: offhook.control.v1.Options.pbx:type_name -> offhook.control.v1.Options.PbxEntry
+	45, // 17: offhook.control.v1.Options.damping:type_name -> google.protobuf.Duration
+	45, // 18: offhook.control.v1.Options.stale_after:type_name -> google.protobuf.Duration
+	41, // 19: offhook.control.v1.Options.teams:type_name -> offhook.control.v1.Options.TeamsEntry
+	42, // 20: offhook.control.v1.Options.calendar:type_name -> offhook.control.v1.Options.CalendarEntry
+	43, // 21: offhook.control.v1.Options.pbx:type_name -> offhook.control.v1.Options.PbxEntry
 	13, // 22: offhook.control.v1.Options.chosen:type_name -> offhook.control.v1.Choice
-	36, // 23: offhook.control.v1.Options.paused_until:type_name -> google.protobuf.Timestamp
-	36, // 24: offhook.control.v1.Options.at:type_name -> google.protobuf.Timestamp
-	36, // 25: offhook.control.v1.Members.seen_at:type_name -> google.protobuf.Timestamp
+	44, // 23: offhook.control.v1.Options.paused_until:type_name -> google.protobuf.Timestamp
+	44, // 24: offhook.control.v1.Options.at:type_name -> google.protobuf.Timestamp
+	44, // 25: offhook.control.v1.Members.seen_at:type_name -> google.protobuf.Timestamp
 	14, // 26: offhook.control.v1.OptionsEntry.options:type_name -> offhook.control.v1.Options
 	16, // 27: offhook.control.v1.OptionsEntry.effective:type_name -> offhook.control.v1.EffectiveOption
 	17, // 28: offhook.control.v1.OptionsEntry.members:type_name -> offhook.control.v1.Members
@@ -2605,37 +3221,51 @@ var file_offhook_control_v1_control_proto_depIdxs = []int32{
 	18, // 33: offhook.control.v1.PutOptionsResponse.entry:type_name -> offhook.control.v1.OptionsEntry
 	15, // 34: offhook.control.v1.DeleteOptionsRequest.target:type_name -> offhook.control.v1.Target
 	18, // 35: offhook.control.v1.DeleteOptionsResponse.entry:type_name -> offhook.control.v1.OptionsEntry
-	36, // 36: offhook.control.v1.PutChoiceRequest.until:type_name -> google.protobuf.Timestamp
+	44, // 36: offhook.control.v1.PutChoiceRequest.until:type_name -> google.protobuf.Timestamp
 	18, // 37: offhook.control.v1.PutChoiceResponse.entry:type_name -> offhook.control.v1.OptionsEntry
 	18, // 38: offhook.control.v1.DeleteChoiceResponse.entry:type_name -> offhook.control.v1.OptionsEntry
-	36, // 39: offhook.control.v1.PutPauseRequest.until:type_name -> google.protobuf.Timestamp
+	44, // 39: offhook.control.v1.PutPauseRequest.until:type_name -> google.protobuf.Timestamp
 	18, // 40: offhook.control.v1.PutPauseResponse.entry:type_name -> offhook.control.v1.OptionsEntry
 	18, // 41: offhook.control.v1.DeletePauseResponse.entry:type_name -> offhook.control.v1.OptionsEntry
-	0,  // 42: offhook.control.v1.ControlService.ListStatus:input_type -> offhook.control.v1.ListStatusRequest
-	6,  // 43: offhook.control.v1.ControlService.Explain:input_type -> offhook.control.v1.ExplainRequest
-	10, // 44: offhook.control.v1.ControlService.Watch:input_type -> offhook.control.v1.WatchRequest
-	19, // 45: offhook.control.v1.ControlService.GetOptions:input_type -> offhook.control.v1.GetOptionsRequest
-	21, // 46: offhook.control.v1.ControlService.PutOptions:input_type -> offhook.control.v1.PutOptionsRequest
-	23, // 47: offhook.control.v1.ControlService.DeleteOptions:input_type -> offhook.control.v1.DeleteOptionsRequest
-	25, // 48: offhook.control.v1.ControlService.PutChoice:input_type -> offhook.control.v1.PutChoiceRequest
-	27, // 49: offhook.control.v1.ControlService.DeleteChoice:input_type -> offhook.control.v1.DeleteChoiceRequest
-	29, // 50: offhook.control.v1.ControlService.PutPause:input_type -> offhook.control.v1.PutPauseRequest
-	31, // 51: offhook.control.v1.ControlService.DeletePause:input_type -> offhook.control.v1.DeletePauseRequest
-	1,  // 52: offhook.control.v1.ControlService.ListStatus:output_type -> offhook.control.v1.ListStatusResponse
-	9,  // 53: offhook.control.v1.ControlService.Explain:output_type -> offhook.control.v1.ExplainResponse
-	11, // 54: offhook.control.v1.ControlService.Watch:output_type -> offhook.control.v1.WatchResponse
-	20, // 55: offhook.control.v1.ControlService.GetOptions:output_type -> offhook.control.v1.GetOptionsResponse
-	22, // 56: offhook.control.v1.ControlService.PutOptions:output_type -> offhook.control.v1.PutOptionsResponse
-	24, // 57: offhook.control.v1.ControlService.DeleteOptions:output_type -> offhook.control.v1.DeleteOptionsResponse
-	26, // 58: offhook.control.v1.ControlService.PutChoice:output_type -> offhook.control.v1.PutChoiceResponse
-	28, // 59: offhook.control.v1.ControlService.DeleteChoice:output_type -> offhook.control.v1.DeleteChoiceResponse
-	30, // 60: offhook.control.v1.ControlService.PutPause:output_type -> offhook.control.v1.PutPauseResponse
-	32, // 61: offhook.control.v1.ControlService.DeletePause:output_type -> offhook.control.v1.DeletePauseResponse
-	52, // [52:62] is the sub-list for method output_type
-	42, // [42:52] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	44, // 42: offhook.control.v1.Lane.since:type_name -> google.protobuf.Timestamp
+	44, // 43: offhook.control.v1.Lane.expires:type_name -> google.protobuf.Timestamp
+	44, // 44: offhook.control.v1.Lane.heard_at:type_name -> google.protobuf.Timestamp
+	34, // 45: offhook.control.v1.ListLanesResponse.lanes:type_name -> offhook.control.v1.Lane
+	44, // 46: offhook.control.v1.Order.code_expires:type_name -> google.protobuf.Timestamp
+	44, // 47: offhook.control.v1.Order.at:type_name -> google.protobuf.Timestamp
+	37, // 48: offhook.control.v1.PutOrderResponse.order:type_name -> offhook.control.v1.Order
+	37, // 49: offhook.control.v1.GetOrderResponse.order:type_name -> offhook.control.v1.Order
+	0,  // 50: offhook.control.v1.ControlService.ListStatus:input_type -> offhook.control.v1.ListStatusRequest
+	6,  // 51: offhook.control.v1.ControlService.Explain:input_type -> offhook.control.v1.ExplainRequest
+	10, // 52: offhook.control.v1.ControlService.Watch:input_type -> offhook.control.v1.WatchRequest
+	19, // 53: offhook.control.v1.ControlService.GetOptions:input_type -> offhook.control.v1.GetOptionsRequest
+	21, // 54: offhook.control.v1.ControlService.PutOptions:input_type -> offhook.control.v1.PutOptionsRequest
+	23, // 55: offhook.control.v1.ControlService.DeleteOptions:input_type -> offhook.control.v1.DeleteOptionsRequest
+	25, // 56: offhook.control.v1.ControlService.PutChoice:input_type -> offhook.control.v1.PutChoiceRequest
+	27, // 57: offhook.control.v1.ControlService.DeleteChoice:input_type -> offhook.control.v1.DeleteChoiceRequest
+	29, // 58: offhook.control.v1.ControlService.PutPause:input_type -> offhook.control.v1.PutPauseRequest
+	31, // 59: offhook.control.v1.ControlService.DeletePause:input_type -> offhook.control.v1.DeletePauseRequest
+	33, // 60: offhook.control.v1.ControlService.ListLanes:input_type -> offhook.control.v1.ListLanesRequest
+	36, // 61: offhook.control.v1.ControlService.PutOrder:input_type -> offhook.control.v1.PutOrderRequest
+	39, // 62: offhook.control.v1.ControlService.GetOrder:input_type -> offhook.control.v1.GetOrderRequest
+	1,  // 63: offhook.control.v1.ControlService.ListStatus:output_type -> offhook.control.v1.ListStatusResponse
+	9,  // 64: offhook.control.v1.ControlService.Explain:output_type -> offhook.control.v1.ExplainResponse
+	11, // 65: offhook.control.v1.ControlService.Watch:output_type -> offhook.control.v1.WatchResponse
+	20, // 66: offhook.control.v1.ControlService.GetOptions:output_type -> offhook.control.v1.GetOptionsResponse
+	22, // 67: offhook.control.v1.ControlService.PutOptions:output_type -> offhook.control.v1.PutOptionsResponse
+	24, // 68: offhook.control.v1.ControlService.DeleteOptions:output_type -> offhook.control.v1.DeleteOptionsResponse
+	26, // 69: offhook.control.v1.ControlService.PutChoice:output_type -> offhook.control.v1.PutChoiceResponse
+	28, // 70: offhook.control.v1.ControlService.DeleteChoice:output_type -> offhook.control.v1.DeleteChoiceResponse
+	30, // 71: offhook.control.v1.ControlService.PutPause:output_type -> offhook.control.v1.PutPauseResponse
+	32, // 72: offhook.control.v1.ControlService.DeletePause:output_type -> offhook.control.v1.DeletePauseResponse
+	35, // 73: offhook.control.v1.ControlService.ListLanes:output_type -> offhook.control.v1.ListLanesResponse
+	38, // 74: offhook.control.v1.ControlService.PutOrder:output_type -> offhook.control.v1.PutOrderResponse
+	40, // 75: offhook.control.v1.ControlService.GetOrder:output_type -> offhook.control.v1.GetOrderResponse
+	63, // [63:76] is the sub-list for method output_type
+	50, // [50:63] is the sub-list for method input_type
+	50, // [50:50] is the sub-list for extension type_name
+	50, // [50:50] is the sub-list for extension extendee
+	0,  // [0:50] is the sub-list for field type_name
 }
 
 func init() { file_offhook_control_v1_control_proto_init() }
@@ -2652,7 +3282,7 @@ func file_offhook_control_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_offhook_control_v1_control_proto_rawDesc), len(file_offhook_control_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   36,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

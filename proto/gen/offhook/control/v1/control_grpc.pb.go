@@ -32,6 +32,9 @@ const (
 	ControlService_DeleteChoice_FullMethodName  = "/offhook.control.v1.ControlService/DeleteChoice"
 	ControlService_PutPause_FullMethodName      = "/offhook.control.v1.ControlService/PutPause"
 	ControlService_DeletePause_FullMethodName   = "/offhook.control.v1.ControlService/DeletePause"
+	ControlService_ListLanes_FullMethodName     = "/offhook.control.v1.ControlService/ListLanes"
+	ControlService_PutOrder_FullMethodName      = "/offhook.control.v1.ControlService/PutOrder"
+	ControlService_GetOrder_FullMethodName      = "/offhook.control.v1.ControlService/GetOrder"
 )
 
 // ControlServiceClient is the client API for ControlService service.
@@ -60,6 +63,12 @@ type ControlServiceClient interface {
 	PutPause(ctx context.Context, in *PutPauseRequest, opts ...grpc.CallOption) (*PutPauseResponse, error)
 	// DeletePause ends that.
 	DeletePause(ctx context.Context, in *DeletePauseRequest, opts ...grpc.CallOption) (*DeletePauseResponse, error)
+	// ListLanes returns the accounts that hold presence subscriptions, and how they do.
+	ListLanes(ctx context.Context, in *ListLanesRequest, opts ...grpc.CallOption) (*ListLanesResponse, error)
+	// PutOrder asks for something once: repeated with the same id it is the same order.
+	PutOrder(ctx context.Context, in *PutOrderRequest, opts ...grpc.CallOption) (*PutOrderResponse, error)
+	// GetOrder says how far an order is.
+	GetOrder(ctx context.Context, in *GetOrderRequest, opts ...grpc.CallOption) (*GetOrderResponse, error)
 }
 
 type controlServiceClient struct {
@@ -179,6 +188,36 @@ func (c *controlServiceClient) DeletePause(ctx context.Context, in *DeletePauseR
 	return out, nil
 }
 
+func (c *controlServiceClient) ListLanes(ctx context.Context, in *ListLanesRequest, opts ...grpc.CallOption) (*ListLanesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListLanesResponse)
+	err := c.cc.Invoke(ctx, ControlService_ListLanes_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlServiceClient) PutOrder(ctx context.Context, in *PutOrderRequest, opts ...grpc.CallOption) (*PutOrderResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PutOrderResponse)
+	err := c.cc.Invoke(ctx, ControlService_PutOrder_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlServiceClient) GetOrder(ctx context.Context, in *GetOrderRequest, opts ...grpc.CallOption) (*GetOrderResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetOrderResponse)
+	err := c.cc.Invoke(ctx, ControlService_GetOrder_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ControlServiceServer is the server API for ControlService service.
 // All implementations must embed UnimplementedControlServiceServer
 // for forward compatibility.
@@ -205,6 +244,12 @@ type ControlServiceServer interface {
 	PutPause(context.Context, *PutPauseRequest) (*PutPauseResponse, error)
 	// DeletePause ends that.
 	DeletePause(context.Context, *DeletePauseRequest) (*DeletePauseResponse, error)
+	// ListLanes returns the accounts that hold presence subscriptions, and how they do.
+	ListLanes(context.Context, *ListLanesRequest) (*ListLanesResponse, error)
+	// PutOrder asks for something once: repeated with the same id it is the same order.
+	PutOrder(context.Context, *PutOrderRequest) (*PutOrderResponse, error)
+	// GetOrder says how far an order is.
+	GetOrder(context.Context, *GetOrderRequest) (*GetOrderResponse, error)
 	mustEmbedUnimplementedControlServiceServer()
 }
 
@@ -244,6 +289,15 @@ func (UnimplementedControlServiceServer) PutPause(context.Context, *PutPauseRequ
 }
 func (UnimplementedControlServiceServer) DeletePause(context.Context, *DeletePauseRequest) (*DeletePauseResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeletePause not implemented")
+}
+func (UnimplementedControlServiceServer) ListLanes(context.Context, *ListLanesRequest) (*ListLanesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListLanes not implemented")
+}
+func (UnimplementedControlServiceServer) PutOrder(context.Context, *PutOrderRequest) (*PutOrderResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PutOrder not implemented")
+}
+func (UnimplementedControlServiceServer) GetOrder(context.Context, *GetOrderRequest) (*GetOrderResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetOrder not implemented")
 }
 func (UnimplementedControlServiceServer) mustEmbedUnimplementedControlServiceServer() {}
 func (UnimplementedControlServiceServer) testEmbeddedByValue()                        {}
@@ -439,6 +493,60 @@ func _ControlService_DeletePause_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ControlService_ListLanes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListLanesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServiceServer).ListLanes(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ControlService_ListLanes_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServiceServer).ListLanes(ctx, req.(*ListLanesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ControlService_PutOrder_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PutOrderRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServiceServer).PutOrder(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ControlService_PutOrder_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServiceServer).PutOrder(ctx, req.(*PutOrderRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ControlService_GetOrder_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetOrderRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServiceServer).GetOrder(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ControlService_GetOrder_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServiceServer).GetOrder(ctx, req.(*GetOrderRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ControlService_ServiceDesc is the grpc.ServiceDesc for ControlService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -481,6 +589,18 @@ var ControlService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeletePause",
 			Handler:    _ControlService_DeletePause_Handler,
+		},
+		{
+			MethodName: "ListLanes",
+			Handler:    _ControlService_ListLanes_Handler,
+		},
+		{
+			MethodName: "PutOrder",
+			Handler:    _ControlService_PutOrder_Handler,
+		},
+		{
+			MethodName: "GetOrder",
+			Handler:    _ControlService_GetOrder_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

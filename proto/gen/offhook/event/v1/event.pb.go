@@ -2324,6 +2324,366 @@ func (x *Outcome) GetTrace() string {
 	return ""
 }
 
+// AccountOrder is on order.account.<tenant>.<id>: something asked once about the
+// accounts that hold lanes.
+type AccountOrder struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Id     string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Tenant string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// "authorize": let a person sign an account in. "deauthorize": give one up.
+	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Which one is given up.
+	Account string                 `protobuf:"bytes,4,opt,name=account,proto3" json:"account,omitempty"`
+	AskedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=asked_at,json=askedAt,proto3" json:"asked_at,omitempty"`
+	// When it is not to be begun any more.
+	Expires       *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires,proto3" json:"expires,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccountOrder) Reset() {
+	*x = AccountOrder{}
+	mi := &file_offhook_event_v1_event_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccountOrder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccountOrder) ProtoMessage() {}
+
+func (x *AccountOrder) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_event_v1_event_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccountOrder.ProtoReflect.Descriptor instead.
+func (*AccountOrder) Descriptor() ([]byte, []int) {
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *AccountOrder) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *AccountOrder) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *AccountOrder) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *AccountOrder) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *AccountOrder) GetAskedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AskedAt
+	}
+	return nil
+}
+
+func (x *AccountOrder) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
+// AccountOutcome is on outcome.account.<tenant>.<id>: how far an order is. No secret
+// is in it: who has the user code can sign in, not act as who signed in.
+type AccountOutcome struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Id     string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Tenant string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Kind   string                 `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	// "code", "leaving"; and at the end "authorised", "refused", "expired",
+	// "interrupted", "failed" or "removed".
+	State    string `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	Account  string `protobuf:"bytes,5,opt,name=account,proto3" json:"account,omitempty"`
+	UserCode string `protobuf:"bytes,6,opt,name=user_code,json=userCode,proto3" json:"user_code,omitempty"`
+	// Where it is to be entered.
+	Url         string                 `protobuf:"bytes,7,opt,name=url,proto3" json:"url,omitempty"`
+	CodeExpires *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=code_expires,json=codeExpires,proto3" json:"code_expires,omitempty"`
+	// For people.
+	Detail        string                 `protobuf:"bytes,9,opt,name=detail,proto3" json:"detail,omitempty"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccountOutcome) Reset() {
+	*x = AccountOutcome{}
+	mi := &file_offhook_event_v1_event_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccountOutcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccountOutcome) ProtoMessage() {}
+
+func (x *AccountOutcome) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_event_v1_event_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccountOutcome.ProtoReflect.Descriptor instead.
+func (*AccountOutcome) Descriptor() ([]byte, []int) {
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *AccountOutcome) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *AccountOutcome) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *AccountOutcome) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *AccountOutcome) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *AccountOutcome) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *AccountOutcome) GetUserCode() string {
+	if x != nil {
+		return x.UserCode
+	}
+	return ""
+}
+
+func (x *AccountOutcome) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *AccountOutcome) GetCodeExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CodeExpires
+	}
+	return nil
+}
+
+func (x *AccountOutcome) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *AccountOutcome) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+// LaneFact is on m365.fact.lane.<tenant>.<account>.
+type LaneFact struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Tenant  string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Account string                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	// Object id of the account, if it is known.
+	User string `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
+	// In the configuration, not signed in by order.
+	Configured bool `protobuf:"varint,4,opt,name=configured,proto3" json:"configured,omitempty"`
+	// "starting", "listening", "idle", "silent", "failing" or "leaving".
+	State string                 `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"`
+	Since *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`
+	// Why, for people.
+	Detail string `protobuf:"bytes,7,opt,name=detail,proto3" json:"detail,omitempty"`
+	Users  uint32 `protobuf:"varint,8,opt,name=users,proto3" json:"users,omitempty"`
+	// The end of its subscription, unless it is renewed.
+	Expires *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=expires,proto3" json:"expires,omitempty"`
+	// When it last told of a change.
+	HeardAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=heard_at,json=heardAt,proto3" json:"heard_at,omitempty"`
+	// How often it was found silent, since silences began to be counted.
+	Silences uint32 `protobuf:"varint,11,opt,name=silences,proto3" json:"silences,omitempty"`
+	// The account is gone; of the others only the ids are set.
+	Gone          bool                   `protobuf:"varint,12,opt,name=gone,proto3" json:"gone,omitempty"`
+	SeenAt        *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LaneFact) Reset() {
+	*x = LaneFact{}
+	mi := &file_offhook_event_v1_event_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LaneFact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LaneFact) ProtoMessage() {}
+
+func (x *LaneFact) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_event_v1_event_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LaneFact.ProtoReflect.Descriptor instead.
+func (*LaneFact) Descriptor() ([]byte, []int) {
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *LaneFact) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *LaneFact) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *LaneFact) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *LaneFact) GetConfigured() bool {
+	if x != nil {
+		return x.Configured
+	}
+	return false
+}
+
+func (x *LaneFact) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *LaneFact) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *LaneFact) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *LaneFact) GetUsers() uint32 {
+	if x != nil {
+		return x.Users
+	}
+	return 0
+}
+
+func (x *LaneFact) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
+func (x *LaneFact) GetHeardAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HeardAt
+	}
+	return nil
+}
+
+func (x *LaneFact) GetSilences() uint32 {
+	if x != nil {
+		return x.Silences
+	}
+	return 0
+}
+
+func (x *LaneFact) GetGone() bool {
+	if x != nil {
+		return x.Gone
+	}
+	return false
+}
+
+func (x *LaneFact) GetSeenAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SeenAt
+	}
+	return nil
+}
+
 var File_offhook_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_offhook_event_v1_event_proto_rawDesc = "" +
@@ -2527,7 +2887,43 @@ const file_offhook_event_v1_event_proto_rawDesc = "" +
 	"\bbegan_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\abeganAt\x125\n" +
 	"\bended_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12\x16\n" +
 	"\x06reason\x18\x10 \x01(\tR\x06reason\x12\x14\n" +
-	"\x05trace\x18\x11 \x01(\tR\x05trace*\x83\x01\n" +
+	"\x05trace\x18\x11 \x01(\tR\x05trace\"\xd1\x01\n" +
+	"\fAccountOrder\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x18\n" +
+	"\aaccount\x18\x04 \x01(\tR\aaccount\x125\n" +
+	"\basked_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aaskedAt\x124\n" +
+	"\aexpires\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\"\xae\x02\n" +
+	"\x0eAccountOutcome\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x14\n" +
+	"\x05state\x18\x04 \x01(\tR\x05state\x12\x18\n" +
+	"\aaccount\x18\x05 \x01(\tR\aaccount\x12\x1b\n" +
+	"\tuser_code\x18\x06 \x01(\tR\buserCode\x12\x10\n" +
+	"\x03url\x18\a \x01(\tR\x03url\x12=\n" +
+	"\fcode_expires\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\vcodeExpires\x12\x16\n" +
+	"\x06detail\x18\t \x01(\tR\x06detail\x12*\n" +
+	"\x02at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xb8\x03\n" +
+	"\bLaneFact\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x12\n" +
+	"\x04user\x18\x03 \x01(\tR\x04user\x12\x1e\n" +
+	"\n" +
+	"configured\x18\x04 \x01(\bR\n" +
+	"configured\x12\x14\n" +
+	"\x05state\x18\x05 \x01(\tR\x05state\x120\n" +
+	"\x05since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x16\n" +
+	"\x06detail\x18\a \x01(\tR\x06detail\x12\x14\n" +
+	"\x05users\x18\b \x01(\rR\x05users\x124\n" +
+	"\aexpires\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x125\n" +
+	"\bheard_at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\aheardAt\x12\x1a\n" +
+	"\bsilences\x18\v \x01(\rR\bsilences\x12\x12\n" +
+	"\x04gone\x18\f \x01(\bR\x04gone\x123\n" +
+	"\aseen_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt*\x83\x01\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10STATUS_AVAILABLE\x10\x01\x12\x0f\n" +
@@ -2569,7 +2965,7 @@ func file_offhook_event_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_offhook_event_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_offhook_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_offhook_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_offhook_event_v1_event_proto_goTypes = []any{
 	(Status)(0),                   // 0: offhook.event.v1.Status
 	(Source)(0),                   // 1: offhook.event.v1.Source
@@ -2595,73 +2991,84 @@ var file_offhook_event_v1_event_proto_goTypes = []any{
 	(*Decision)(nil),              // 21: offhook.event.v1.Decision
 	(*PresenceOutcome)(nil),       // 22: offhook.event.v1.PresenceOutcome
 	(*Outcome)(nil),               // 23: offhook.event.v1.Outcome
-	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
+	(*AccountOrder)(nil),          // 24: offhook.event.v1.AccountOrder
+	(*AccountOutcome)(nil),        // 25: offhook.event.v1.AccountOutcome
+	(*LaneFact)(nil),              // 26: offhook.event.v1.LaneFact
+	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
 }
 var file_offhook_event_v1_event_proto_depIdxs = []int32{
 	1,  // 0: offhook.event.v1.PresenceFact.source:type_name -> offhook.event.v1.Source
-	24, // 1: offhook.event.v1.PresenceFact.seen_at:type_name -> google.protobuf.Timestamp
-	24, // 2: offhook.event.v1.SweepFact.began:type_name -> google.protobuf.Timestamp
-	24, // 3: offhook.event.v1.SweepFact.ended:type_name -> google.protobuf.Timestamp
-	24, // 4: offhook.event.v1.UserFact.seen_at:type_name -> google.protobuf.Timestamp
-	24, // 5: offhook.event.v1.GroupFact.seen_at:type_name -> google.protobuf.Timestamp
-	24, // 6: offhook.event.v1.Interval.from:type_name -> google.protobuf.Timestamp
-	24, // 7: offhook.event.v1.Interval.to:type_name -> google.protobuf.Timestamp
-	24, // 8: offhook.event.v1.CalendarFact.from:type_name -> google.protobuf.Timestamp
-	24, // 9: offhook.event.v1.CalendarFact.to:type_name -> google.protobuf.Timestamp
+	27, // 1: offhook.event.v1.PresenceFact.seen_at:type_name -> google.protobuf.Timestamp
+	27, // 2: offhook.event.v1.SweepFact.began:type_name -> google.protobuf.Timestamp
+	27, // 3: offhook.event.v1.SweepFact.ended:type_name -> google.protobuf.Timestamp
+	27, // 4: offhook.event.v1.UserFact.seen_at:type_name -> google.protobuf.Timestamp
+	27, // 5: offhook.event.v1.GroupFact.seen_at:type_name -> google.protobuf.Timestamp
+	27, // 6: offhook.event.v1.Interval.from:type_name -> google.protobuf.Timestamp
+	27, // 7: offhook.event.v1.Interval.to:type_name -> google.protobuf.Timestamp
+	27, // 8: offhook.event.v1.CalendarFact.from:type_name -> google.protobuf.Timestamp
+	27, // 9: offhook.event.v1.CalendarFact.to:type_name -> google.protobuf.Timestamp
 	9,  // 10: offhook.event.v1.CalendarFact.intervals:type_name -> offhook.event.v1.Interval
-	24, // 11: offhook.event.v1.CalendarFact.seen_at:type_name -> google.protobuf.Timestamp
-	24, // 12: offhook.event.v1.CallFact.since:type_name -> google.protobuf.Timestamp
-	24, // 13: offhook.event.v1.CallFact.seen_at:type_name -> google.protobuf.Timestamp
-	24, // 14: offhook.event.v1.Hint.seen_at:type_name -> google.protobuf.Timestamp
+	27, // 11: offhook.event.v1.CalendarFact.seen_at:type_name -> google.protobuf.Timestamp
+	27, // 12: offhook.event.v1.CallFact.since:type_name -> google.protobuf.Timestamp
+	27, // 13: offhook.event.v1.CallFact.seen_at:type_name -> google.protobuf.Timestamp
+	27, // 14: offhook.event.v1.Hint.seen_at:type_name -> google.protobuf.Timestamp
 	0,  // 15: offhook.event.v1.Choice.status:type_name -> offhook.event.v1.Status
-	24, // 16: offhook.event.v1.Choice.at:type_name -> google.protobuf.Timestamp
+	27, // 16: offhook.event.v1.Choice.at:type_name -> google.protobuf.Timestamp
 	0,  // 17: offhook.event.v1.StatusFact.status:type_name -> offhook.event.v1.Status
 	2,  // 18: offhook.event.v1.StatusFact.origin:type_name -> offhook.event.v1.Origin
-	24, // 19: offhook.event.v1.StatusFact.seen_at:type_name -> google.protobuf.Timestamp
+	27, // 19: offhook.event.v1.StatusFact.seen_at:type_name -> google.protobuf.Timestamp
 	13, // 20: offhook.event.v1.StatusFact.last_person:type_name -> offhook.event.v1.Choice
-	24, // 21: offhook.event.v1.InventoryFact.seen_at:type_name -> google.protobuf.Timestamp
+	27, // 21: offhook.event.v1.InventoryFact.seen_at:type_name -> google.protobuf.Timestamp
 	0,  // 22: offhook.event.v1.StatusWant.status:type_name -> offhook.event.v1.Status
 	0,  // 23: offhook.event.v1.StatusWant.projected_from:type_name -> offhook.event.v1.Status
 	16, // 24: offhook.event.v1.StatusWant.revision:type_name -> offhook.event.v1.Revision
-	24, // 25: offhook.event.v1.StatusWant.seen_at:type_name -> google.protobuf.Timestamp
-	24, // 26: offhook.event.v1.StatusWant.decided_at:type_name -> google.protobuf.Timestamp
-	24, // 27: offhook.event.v1.PresenceWant.session_until:type_name -> google.protobuf.Timestamp
-	24, // 28: offhook.event.v1.PresenceWant.preferred_until:type_name -> google.protobuf.Timestamp
+	27, // 25: offhook.event.v1.StatusWant.seen_at:type_name -> google.protobuf.Timestamp
+	27, // 26: offhook.event.v1.StatusWant.decided_at:type_name -> google.protobuf.Timestamp
+	27, // 27: offhook.event.v1.PresenceWant.session_until:type_name -> google.protobuf.Timestamp
+	27, // 28: offhook.event.v1.PresenceWant.preferred_until:type_name -> google.protobuf.Timestamp
 	16, // 29: offhook.event.v1.PresenceWant.revision:type_name -> offhook.event.v1.Revision
-	24, // 30: offhook.event.v1.PresenceWant.seen_at:type_name -> google.protobuf.Timestamp
-	24, // 31: offhook.event.v1.PresenceWant.decided_at:type_name -> google.protobuf.Timestamp
+	27, // 30: offhook.event.v1.PresenceWant.seen_at:type_name -> google.protobuf.Timestamp
+	27, // 31: offhook.event.v1.PresenceWant.decided_at:type_name -> google.protobuf.Timestamp
 	0,  // 32: offhook.event.v1.Claim.status:type_name -> offhook.event.v1.Status
-	24, // 33: offhook.event.v1.Claim.since:type_name -> google.protobuf.Timestamp
-	24, // 34: offhook.event.v1.Claim.until:type_name -> google.protobuf.Timestamp
-	24, // 35: offhook.event.v1.Evidence.seen_at:type_name -> google.protobuf.Timestamp
-	24, // 36: offhook.event.v1.Decision.at:type_name -> google.protobuf.Timestamp
+	27, // 33: offhook.event.v1.Claim.since:type_name -> google.protobuf.Timestamp
+	27, // 34: offhook.event.v1.Claim.until:type_name -> google.protobuf.Timestamp
+	27, // 35: offhook.event.v1.Evidence.seen_at:type_name -> google.protobuf.Timestamp
+	27, // 36: offhook.event.v1.Decision.at:type_name -> google.protobuf.Timestamp
 	16, // 37: offhook.event.v1.Decision.revision:type_name -> offhook.event.v1.Revision
 	19, // 38: offhook.event.v1.Decision.claims:type_name -> offhook.event.v1.Claim
 	20, // 39: offhook.event.v1.Decision.evidence:type_name -> offhook.event.v1.Evidence
 	17, // 40: offhook.event.v1.Decision.wants:type_name -> offhook.event.v1.StatusWant
-	24, // 41: offhook.event.v1.Decision.wake:type_name -> google.protobuf.Timestamp
+	27, // 41: offhook.event.v1.Decision.wake:type_name -> google.protobuf.Timestamp
 	18, // 42: offhook.event.v1.Decision.teams:type_name -> offhook.event.v1.PresenceWant
 	3,  // 43: offhook.event.v1.PresenceOutcome.result:type_name -> offhook.event.v1.Result
-	24, // 44: offhook.event.v1.PresenceOutcome.session_until:type_name -> google.protobuf.Timestamp
-	24, // 45: offhook.event.v1.PresenceOutcome.preferred_until:type_name -> google.protobuf.Timestamp
+	27, // 44: offhook.event.v1.PresenceOutcome.session_until:type_name -> google.protobuf.Timestamp
+	27, // 45: offhook.event.v1.PresenceOutcome.preferred_until:type_name -> google.protobuf.Timestamp
 	16, // 46: offhook.event.v1.PresenceOutcome.revision:type_name -> offhook.event.v1.Revision
-	24, // 47: offhook.event.v1.PresenceOutcome.seen_at:type_name -> google.protobuf.Timestamp
-	24, // 48: offhook.event.v1.PresenceOutcome.received_at:type_name -> google.protobuf.Timestamp
-	24, // 49: offhook.event.v1.PresenceOutcome.began_at:type_name -> google.protobuf.Timestamp
-	24, // 50: offhook.event.v1.PresenceOutcome.ended_at:type_name -> google.protobuf.Timestamp
+	27, // 47: offhook.event.v1.PresenceOutcome.seen_at:type_name -> google.protobuf.Timestamp
+	27, // 48: offhook.event.v1.PresenceOutcome.received_at:type_name -> google.protobuf.Timestamp
+	27, // 49: offhook.event.v1.PresenceOutcome.began_at:type_name -> google.protobuf.Timestamp
+	27, // 50: offhook.event.v1.PresenceOutcome.ended_at:type_name -> google.protobuf.Timestamp
 	3,  // 51: offhook.event.v1.Outcome.result:type_name -> offhook.event.v1.Result
 	0,  // 52: offhook.event.v1.Outcome.status:type_name -> offhook.event.v1.Status
 	0,  // 53: offhook.event.v1.Outcome.before:type_name -> offhook.event.v1.Status
 	16, // 54: offhook.event.v1.Outcome.revision:type_name -> offhook.event.v1.Revision
-	24, // 55: offhook.event.v1.Outcome.seen_at:type_name -> google.protobuf.Timestamp
-	24, // 56: offhook.event.v1.Outcome.received_at:type_name -> google.protobuf.Timestamp
-	24, // 57: offhook.event.v1.Outcome.began_at:type_name -> google.protobuf.Timestamp
-	24, // 58: offhook.event.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
-	59, // [59:59] is the sub-list for method output_type
-	59, // [59:59] is the sub-list for method input_type
-	59, // [59:59] is the sub-list for extension type_name
-	59, // [59:59] is the sub-list for extension extendee
-	0,  // [0:59] is the sub-list for field type_name
+	27, // 55: offhook.event.v1.Outcome.seen_at:type_name -> google.protobuf.Timestamp
+	27, // 56: offhook.event.v1.Outcome.received_at:type_name -> google.protobuf.Timestamp
+	27, // 57: offhook.event.v1.Outcome.began_at:type_name -> google.protobuf.Timestamp
+	27, // 58: offhook.event.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
+	27, // 59: offhook.event.v1.AccountOrder.asked_at:type_name -> google.protobuf.Timestamp
+	27, // 60: offhook.event.v1.AccountOrder.expires:type_name -> google.protobuf.Timestamp
+	27, // 61: offhook.event.v1.AccountOutcome.code_expires:type_name -> google.protobuf.Timestamp
+	27, // 62: offhook.event.v1.AccountOutcome.at:type_name -> google.protobuf.Timestamp
+	27, // 63: offhook.event.v1.LaneFact.since:type_name -> google.protobuf.Timestamp
+	27, // 64: offhook.event.v1.LaneFact.expires:type_name -> google.protobuf.Timestamp
+	27, // 65: offhook.event.v1.LaneFact.heard_at:type_name -> google.protobuf.Timestamp
+	27, // 66: offhook.event.v1.LaneFact.seen_at:type_name -> google.protobuf.Timestamp
+	67, // [67:67] is the sub-list for method output_type
+	67, // [67:67] is the sub-list for method input_type
+	67, // [67:67] is the sub-list for extension type_name
+	67, // [67:67] is the sub-list for extension extendee
+	0,  // [0:67] is the sub-list for field type_name
 }
 
 func init() { file_offhook_event_v1_event_proto_init() }
@@ -2675,7 +3082,7 @@ func file_offhook_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_offhook_event_v1_event_proto_rawDesc), len(file_offhook_event_v1_event_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   20,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
