@@ -46,7 +46,7 @@ func newStage(t testing.TB, answer func(n int, w http.ResponseWriter, r *http.Re
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
-			t.Errorf("request body: %v", err)
+			return // its caller gave up before all was sent: nothing has arrived
 		}
 		s.mu.Lock()
 		n := len(s.arrivals)
