@@ -65,7 +65,7 @@ func (m *Mapper) decide(ctx context.Context, who identity.Person, r record, revi
 		memory, changed = v.Memory, changed || v.Changed
 	}
 	switch {
-	case changed:
+	case changed, r.due(now) && !v.Wake.Equal(r.Wake): // whose time has come without a change has a next one
 		return m.remember(ctx, who, r, revision, v, l, lost)
 	case lost, l.trigger == fired && !r.due(now): // or fired too early: once more
 		if err := m.schedule(ctx, who, r.Wake); err != nil {
