@@ -107,12 +107,16 @@ func Held(h History) []bool {
 
 // Everything returns what Expected does, and what must be wanted in Teams at each tick.
 func Everything(h History) (lines [][]string, teams []Teams) {
-	t := &table{History: h, u: make([][]string, len(h.Lines)), wanted: make([][]string, len(h.Lines)),
-		ringing: make([]int, len(h.Lines)), lost: make(map[int]int)}
+	t := newTable(h)
 	for now := range h.Ticks {
 		t.fill(now)
 	}
 	return t.wanted, t.shown
+}
+
+func newTable(h History) *table {
+	return &table{History: h, u: make([][]string, len(h.Lines)), wanted: make([][]string, len(h.Lines)),
+		ringing: make([]int, len(h.Lines)), lost: make(map[int]int)}
 }
 
 // meaning is docs/presence.md: a status, "release" or "keep".
