@@ -36,6 +36,9 @@ func (m *Memory) fold(f Fact, o *Options, now time.Time) {
 	m.shorten(o, now)
 }
 
+// pollTakes is how long a request that reads Teams may be under way.
+const pollTakes = 30 * time.Second
+
 // foldTeams logs a reading. Polls order among themselves by their sequence where
 // both have one: of two polls that disagree with their times, the one of the
 // lower sequence was answered from an older copy and is dropped.
@@ -45,6 +48,9 @@ func (m *Memory) foldTeams(f TeamsReading, now time.Time) {
 	}
 	e := event{Kind: teamsRead, At: notAfter(f.SeenAt, now), Availability: f.Availability, Activity: f.Activity,
 		Source: f.Source, Sequence: f.Sequence}
+	if answered := notAfter(e.At.Add(pollTakes), now); f.Source == Poll && answered.After(e.At) {
+		e.Latest = answered
+	}
 	if m.TeamsFirst.IsZero() || e.At.Before(m.TeamsFirst) {
 		m.TeamsFirst = e.At
 	}

@@ -34,13 +34,24 @@ func Judge(l Life, seen Seen) (v Verdict) {
 	}
 	best, wrong, at := search(l, seen, canonical, &v)
 	if at < l.Ticks {
-		v.Wrong = wrong
+		v.Wrong = wrong + l.told(at)
 		return v
 	}
 	v.Moments = len(l.quiet())
 	v.Dull = best.dull()
 	best.judgeWrites(seen, &v)
 	return v
+}
+
+// told returns what happened before a moment, in as many words as are needed.
+func (l Life) told(at int) string {
+	var before []Event
+	for _, e := range l.Events {
+		if e.At <= at && e.At > at-2*reach {
+			before = append(before, e)
+		}
+	}
+	return fmt.Sprintf("; before that %+v; meetings %v; rules %+v", before, l.Meetings, l.Rules)
 }
 
 // candidate is a world and the first moment that it does not explain.
@@ -270,7 +281,7 @@ func (w *world) judgeWrites(seen Seen, v *Verdict) {
 			}
 		}
 		for _, t := range ticks {
-			if v.Late == "" && t >= settled && within(due[target], t-Bound, t+Bound) == 0 && !w.l.near(t) {
+			if v.Late == "" && t >= settled && t < w.l.Ticks && within(due[target], t-Bound, t+Bound)+within(w.unmasked(), t-Bound, t+Bound) == 0 && !w.l.near(t) {
 				v.Late = fmt.Sprintf("%s was written at tick %d", target, t)
 			}
 		}

@@ -147,7 +147,7 @@ func newHistory(r *rand.Rand, events int, without guards) *history {
 		reading.Intervals = append(reading.Intervals, calendar.Interval{From: h.tick(m.From), To: h.tick(m.To), Class: calendar.Class(m.Class)})
 	}
 	h.decide(reading)
-	h.publishPresence(presence.Poll)
+	h.publishReading(h.shown, presence.Poll, h.now)
 	h.takeOver()
 	return h
 }
@@ -262,7 +262,7 @@ func (h *history) notify(shows string) {
 		if h.chance(10) {
 			hi = 8_000
 		}
-		h.soon(50, hi, func() { h.publishReading(shows, presence.Notification) })
+		h.soon(50, hi, func() { h.publishReading(shows, presence.Notification, h.now) })
 	}
 }
 
@@ -273,9 +273,15 @@ func (h *history) sweepSoon() {
 	}
 	h.sweeping = true
 	h.at(h.lastSweep().Add(sweepEvery), func() {
-		h.sweeping = false
-		h.publishPresence(presence.Poll)
-		h.sweepSoon()
+		began := h.now
+		h.soon(10, 500, func() { // a request takes a while
+			shows := h.teams.Shows()
+			h.soon(10, 300, func() {
+				h.sweeping = false
+				h.publishReading(shows, presence.Poll, began)
+				h.sweepSoon()
+			})
+		})
 	})
 }
 
@@ -285,11 +291,9 @@ func (h *history) lastSweep() time.Time {
 	return first.Add(h.now.Sub(first).Truncate(sweepEvery))
 }
 
-func (h *history) publishPresence(source presence.Source) { h.publishReading(h.teams.Shows(), source) }
-
 // publishReading publishes what Teams shows over an older fact that says something else.
-func (h *history) publishReading(shows string, source presence.Source) {
-	fact := presence.TeamsReading{Source: source, SeenAt: h.now}
+func (h *history) publishReading(shows string, source presence.Source, seen time.Time) {
+	fact := presence.TeamsReading{Source: source, SeenAt: seen}
 	fact.Availability, fact.Activity, _ = strings.Cut(shows, "/")
 	if !fact.SeenAt.After(h.stored.SeenAt) || source == presence.Poll && fact.Availability == h.stored.Availability && fact.Activity == h.stored.Activity {
 		return
