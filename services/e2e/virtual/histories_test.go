@@ -72,7 +72,7 @@ func outside(run func() int) int {
 
 // lives lets a world of people live in virtual time and returns them.
 func lives(t *testing.T, o options) (people []*inhabitant, crashes int) {
-	o.dir, o.log = t.TempDir(), slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))
+	o.dir, o.log = t.TempDir(), slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	runtime.GC() // pools may hold timers of the last bubble
 	runtime.GC()
 	// What has an age in a stream is compared with the clock of the process: in a bubble
