@@ -153,6 +153,40 @@ func TestAThousandLivesAtOnceAreRightAtEveryQuietMoment(t *testing.T) {
 	}
 }
 
+// Graph delivers nothing at all. Everybody is right within two sweeps of 10 s all the
+// same, which is the bound of the judge.
+func TestWithoutANotificationEverybodyIsRightWithinTwoSweeps(t *testing.T) {
+	people, _ := lives(t, options{seed: randomSeed(t), people: 24, events: 20, lost: 100})
+	sum := judge(people)
+	t.Logf("%d people with 20 events each and no notification: %d wrong, at %d quiet moments", len(people), len(sum.wrong), sum.moments)
+	for _, wrong := range sum.wrong {
+		t.Error(wrong)
+	}
+}
+
+// Graph answers one tenant with 429 all the time. Its people go wrong, so this is
+// noticed; those of the others, on the same phone systems, are right as ever.
+func TestATenantThatIsThrottledSlowsNobodyElse(t *testing.T) {
+	const throttled = "contoso"
+	people, _ := lives(t, options{seed: randomSeed(t), people: 32, events: 15, lost: 50, throttled: throttled})
+	var its, others []*inhabitant
+	for _, p := range people {
+		if p.who.Tenant == throttled {
+			its = append(its, p)
+		} else {
+			others = append(others, p)
+		}
+	}
+	sum := judge(others)
+	t.Logf("%d people of others: %d wrong, at %d quiet moments", len(others), len(sum.wrong), sum.moments)
+	for _, wrong := range sum.wrong {
+		t.Error(wrong)
+	}
+	if sum := judge(its); len(sum.wrong) == 0 {
+		t.Errorf("none of the %d people of %s went wrong: it was not throttled", len(its), throttled)
+	}
+}
+
 // The control: where notifications are lost and nobody sweeps, this is noticed.
 func TestWithoutSweepsLivesGoWrong(t *testing.T) {
 	people, _ := lives(t, options{seed: 1, people: 16, events: 10, lost: 50, sweep: 24 * time.Hour})

@@ -60,10 +60,17 @@ func (f *teams) at(user identity.User, change func(*seat)) string {
 	return shows
 }
 
-// late is the poller's client: reading takes a while.
-type late struct{ *teams }
+// client is a tenant's Graph for the poller, where reading takes a while, or has to wait
+// for longer than anybody lives.
+type client struct {
+	*teams
+	closed bool
+}
 
-func (f late) Presences(ctx context.Context, users []identity.User) ([]graph.Presence, []identity.User, error) {
+func (f client) Presences(ctx context.Context, users []identity.User) ([]graph.Presence, []identity.User, error) {
+	if f.closed {
+		return nil, nil, fault.After(fault.Throttled, "read", time.Minute, nil)
+	}
 	f.mu.Lock()
 	wait := 20*time.Millisecond + time.Duration(f.dice.Int64N(int64(300*time.Millisecond)))
 	f.mu.Unlock()

@@ -63,15 +63,16 @@ type phone struct {
 
 // options of a world.
 type options struct {
-	seed    uint64
-	people  int
-	events  int
-	sweep   time.Duration // 0: 10 s
-	lost    int           // notifications of a hundred
-	crashes bool
-	pass    time.Duration // of the minute passes; 0: a minute
-	dir     string
-	log     *slog.Logger
+	seed      uint64
+	people    int
+	events    int
+	sweep     time.Duration // 0: 10 s
+	lost      int           // notifications of a hundred
+	crashes   bool
+	throttled identity.Tenant // of which Graph answers nothing but 429
+	pass      time.Duration   // of the minute passes; 0: a minute
+	dir       string
+	log       *slog.Logger
 }
 
 // world is a broker, all services, and everybody who lives with them. It lives in a
@@ -202,7 +203,7 @@ func (w *world) start() {
 	var polled poller.Options
 	var written graphwriter.Options
 	for _, t := range tenants {
-		polled.Tenants = append(polled.Tenants, poller.TenantConfig{ID: t.id, Directory: string(t.id), App: "app", Client: func() (poller.Client, error) { return late{w.teams}, nil },
+		polled.Tenants = append(polled.Tenants, poller.TenantConfig{ID: t.id, Directory: string(t.id), App: "app", Client: func() (poller.Client, error) { return client{w.teams, t.id == w.throttled}, nil },
 			Mode: t.mode, Presence: true, Calendar: true, Sweep: w.sweep})
 		written.Tenants = append(written.Tenants, graphwriter.TenantConfig{ID: t.id, App: "app", Writes: t.mode.WritesTeams(), Client: func() (graphwriter.Client, error) { return w.teams, nil }})
 	}
