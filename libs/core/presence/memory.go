@@ -125,6 +125,7 @@ type event struct {
 	Source       Source        `json:"source,omitempty"`
 	Sequence     string        `json:"sequence,omitempty"`
 	Latest       time.Time     `json:"latest,omitzero"` // of a poll: no later than this it was answered; zero: At
+	Began        time.Time     `json:"began,omitzero"`  // of a poll that counts as made later than it began
 	Line         identity.Line `json:"line,omitzero"`
 	Status       Status        `json:"status,omitempty"`
 	Observation  int64         `json:"observation,omitempty"`

@@ -76,7 +76,7 @@ func search(l Life, seen Seen, canonical []int, v *Verdict) (best world, why str
 		slices.SortStableFunc(open, func(a, b candidate) int { return b.at - a.at })
 		now := open[0]
 		open = open[1:]
-		for _, lateness := range l.others(now.late, now.at) {
+		for _, lateness := range l.others(now.late, now.at, seen.Stale) {
 			key := fmt.Sprint(lateness)
 			if tried[key] || v.Worlds >= mostWorlds {
 				continue
@@ -103,8 +103,8 @@ func search(l Life, seen Seen, canonical []int, v *Verdict) (best world, why str
 const reach = 40
 
 // others are the worlds that differ from one in one of the events before a moment,
-// the latest first.
-func (l Life) others(from []int, at int) (all [][]int) {
+// the latest first. stale are the ticks at which an old notification was believed.
+func (l Life) others(from []int, at int, stale []int) (all [][]int) {
 	for i := len(l.Events) - 1; i >= 0; i-- {
 		e := l.Events[i]
 		if e.At > at || from[i] == never {
@@ -128,6 +128,12 @@ func (l Life) others(from []int, at int) (all [][]int) {
 		}
 		for lateness := 1; lateness <= late; lateness++ {
 			with(blind + lateness)
+		}
+		for lateness := 1; lateness <= Bound; lateness++ {
+			// A tick later what was wanted in between is shown, and another one it is seen.
+			if slices.ContainsFunc(stale, func(tick int) bool { return tick <= e.At+lateness && e.At+lateness <= tick+2 }) {
+				with(again + lateness)
+			}
 		}
 	}
 	return all
@@ -172,6 +178,8 @@ func (w *world) explains(seen Seen) (at int, why string) {
 	times := make([]int, 0, len(w.l.Events))
 	for i, e := range w.l.Events {
 		switch {
+		case w.late[i] >= again:
+			times = append(times, e.At+w.late[i]-again)
 		case w.late[i] >= blind:
 			times = append(times, e.At+w.late[i]-blind)
 		case w.late[i] != never:

@@ -176,7 +176,8 @@ func NewSeen(l Life) Seen {
 
 // world is one way in which a life can have been seen: of each event, how many ticks
 // late, or never; or blind and for how many ticks, in which nobody sees what Teams
-// shows.
+// shows; or again and how many ticks later what it made Teams show is believed once
+// more.
 type world struct {
 	l     Life
 	late  []int
@@ -188,6 +189,7 @@ type world struct {
 const (
 	never = -1
 	blind = 10
+	again = 20
 )
 
 // play lets the oracle fill its table for a world.
@@ -200,9 +202,12 @@ func (l Life) play(lateness []int) world {
 	var events []seen
 	sees := 0 // the tick from which on Teams is seen again
 	var blinded []Span
+	repeated := map[int]int{} // the tick whose reading is believed again, by when
 	h := History{Ticks: l.Ticks, Blind: make([]bool, l.Ticks), Lines: l.Lines, Rules: l.Rules, Calendars: []Calendar{{At: 0, Spans: l.Meetings}}}
 	for i, e := range l.Events {
-		if lateness[i] >= blind {
+		if lateness[i] >= again {
+			repeated[e.At+lateness[i]-again] = e.At
+		} else if lateness[i] >= blind {
 			blinded = append(blinded, Span{From: e.At, To: e.At + lateness[i] - blind})
 		}
 		if lateness[i] != never && e.Kind != Boundary {
@@ -253,6 +258,9 @@ func (l Life) play(lateness []int) world {
 		}
 		if now >= sees {
 			reading = pair(side.Shows())
+		}
+		if then, ok := repeated[now]; ok {
+			return pair(w.shown[then])
 		}
 		return reading
 	})
