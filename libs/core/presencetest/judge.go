@@ -187,20 +187,24 @@ func (w *world) explains(seen Seen) (at int, why string) {
 		}
 	}
 	slices.Sort(times)
+	repeats := slices.ContainsFunc(w.late, func(lateness int) bool { return lateness >= again })
 	for _, t := range w.l.quiet() {
 		for ; next < len(times) && times[next] <= t; next++ {
 			since = times[next]
 		}
-		from := max(t-2, min(since, t))
+		from, to := max(t-2, min(since, t)), t
+		if repeats { // which this world has a little later
+			to = min(t+2, w.l.Ticks-1)
+		}
 		if w.l.Rules.Mode != "pbx-to-teams" {
 			for i := range w.lines {
-				if !slices.Contains(w.lines[i][from:t+1], seen.Lines[i][t]) {
-					return t, fmt.Sprintf("at tick %d line %d shows %q, want one of %q; Teams shows %q", t, i, seen.Lines[i][t], slices.Compact(slices.Clone(w.lines[i][from:t+1])), seen.Teams[t])
+				if !slices.Contains(w.lines[i][from:to+1], seen.Lines[i][t]) {
+					return t, fmt.Sprintf("at tick %d line %d shows %q, want one of %q; Teams shows %q", t, i, seen.Lines[i][t], slices.Compact(slices.Clone(w.lines[i][from:to+1])), seen.Teams[t])
 				}
 			}
 		}
-		if w.writesTeams() && !slices.Contains(w.shown[from:t+1], seen.Teams[t]) {
-			return t, fmt.Sprintf("at tick %d Teams shows %q, want one of %q", t, seen.Teams[t], slices.Compact(slices.Clone(w.shown[from:t+1])))
+		if w.writesTeams() && !slices.Contains(w.shown[from:to+1], seen.Teams[t]) {
+			return t, fmt.Sprintf("at tick %d Teams shows %q, want one of %q", t, seen.Teams[t], slices.Compact(slices.Clone(w.shown[from:to+1])))
 		}
 	}
 	return w.l.Ticks, ""
