@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -283,7 +284,7 @@ func (w *world) notify(user identity.User, shows string) {
 func (w *world) receive(user identity.User, shows string) {
 	p := w.whose(user)
 	fact := wire.Presence{Person: p.who, Reading: presence.TeamsReading{Source: presence.Notification, SeenAt: w.bus.Now()}}
-	fact.Reading.Availability, fact.Reading.Activity, _ = cut(shows)
+	fact.Reading.Availability, fact.Reading.Activity, _ = strings.Cut(shows, "/")
 	for {
 		last, err := w.bus.Last(w.t.Context(), topology.Facts, wire.PresenceSubject(p.who))
 		if err != nil && fault.KindOf(err) != fault.NotFound {
@@ -311,15 +312,6 @@ func (w *world) receive(user identity.User, shows string) {
 		p.seen.Stale = append(p.seen.Stale, w.tick())
 		w.mu.Unlock()
 	}
-}
-
-func cut(pair string) (availability, activity string, ok bool) {
-	for i := range pair {
-		if pair[i] == '/' {
-			return pair[:i], pair[i+1:], true
-		}
-	}
-	return pair, "", false
 }
 
 func (w *world) whose(user identity.User) *inhabitant {
