@@ -258,8 +258,9 @@ func (w *world) due(seen Seen) map[string][]int {
 	return due
 }
 
-// judgeWrites counts the writes after each change, and finds those that came when
-// nothing had changed for a while.
+// judgeWrites counts the writes after each change that stands alone, beside those of
+// what follows by itself, and finds those that came when nothing had changed for a
+// while. Of changes at about the same time there may be one more than they are.
 func (w *world) judgeWrites(seen Seen, v *Verdict) {
 	due := w.due(seen)
 	within := func(ticks []int, from, to int) (n int) {
@@ -286,7 +287,10 @@ func (w *world) judgeWrites(seen Seen, v *Verdict) {
 			}
 			most := max(0, within(due[target], from-late, to+1)-1) // what follows by itself later
 			most += within(w.unmasked(), from-late, to+late) + 2*within(seen.Stale, from, to)
-			if writes := within(ticks, from, to) - most - (n - 1); writes > v.Most {
+			if n > 1 { // news that were on their way may overtake what was damped
+				most += n
+			}
+			if writes := within(ticks, from, to) - most; writes > v.Most {
 				if v.Most = writes; writes > 1 {
 					v.Where = fmt.Sprintf("%d writes to %s after tick %d", writes, target, from)
 				}
