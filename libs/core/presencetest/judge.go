@@ -271,6 +271,7 @@ func (w *world) judgeWrites(seen Seen, v *Verdict) {
 		}
 		return n
 	}
+	unmasked := w.unmasked()
 	written := map[string][]int{}
 	for _, write := range seen.Writes {
 		written[write.Target] = append(written[write.Target], write.At)
@@ -286,7 +287,7 @@ func (w *world) judgeWrites(seen Seen, v *Verdict) {
 				to = w.l.Events[i].At
 			}
 			most := max(0, within(due[target], from-late, to+1)-1) // what follows by itself later
-			most += within(w.unmasked(), from-late, to+late) + 2*within(seen.Stale, from, to)
+			most += within(unmasked, from-late, to+late) + 2*within(seen.Stale, from, to)
 			if n > 1 { // news that were on their way may overtake what was damped
 				most += n
 			}
@@ -297,7 +298,7 @@ func (w *world) judgeWrites(seen Seen, v *Verdict) {
 			}
 		}
 		for _, t := range ticks {
-			if v.Late == "" && t >= settled && t < w.l.Ticks && within(due[target], t-Bound, t+Bound)+within(w.unmasked(), t-Bound, t+Bound) == 0 && !w.l.near(t) {
+			if v.Late == "" && t >= settled && t < w.l.Ticks && within(due[target], t-Bound, t+Bound)+within(unmasked, t-Bound, t+Bound) == 0 && !w.l.near(t) {
 				v.Late = fmt.Sprintf("%s was written at tick %d", target, t)
 			}
 		}
