@@ -19,7 +19,9 @@
 // Beside the log stand the newest word on each line's calls, and as far back as the
 // log needs them the readings of the calendar, the times at which Teams was read or
 // refused, and what Offhook made Teams show. A refusal older than a successful read
-// says nothing. Of readings the guarantee above holds, if no two are of one moment.
+// says nothing. Of readings the guarantee above holds, if no two are of one moment. A
+// poll was answered some time between its begin, which is its SeenAt, and when it was
+// folded: what Offhook made Teams show meanwhile may be what it shows.
 //
 // # What Teams should show
 //

@@ -36,6 +36,9 @@ func (m *Memory) fold(f Fact, o *Options, now time.Time) {
 	m.shorten(o, now)
 }
 
+// pollTakes is how long a request that reads Teams may be under way.
+const pollTakes = 30 * time.Second
+
 // foldTeams logs a reading. Polls order among themselves by their sequence where
 // both have one: of two polls that disagree with their times, the one of the
 // lower sequence was answered from an older copy and is dropped.
@@ -45,6 +48,13 @@ func (m *Memory) foldTeams(f TeamsReading, now time.Time) {
 	}
 	e := event{Kind: teamsRead, At: notAfter(f.SeenAt, now), Availability: f.Availability, Activity: f.Activity,
 		Source: f.Source, Sequence: f.Sequence}
+	if answered := notAfter(e.At.Add(pollTakes), now); f.Source == Poll && answered.After(e.At) {
+		e.Latest = answered
+	}
+	if slices.ContainsFunc(m.Log, e.isKnown) {
+		return
+	}
+	e = m.afterChoice(e)
 	if m.TeamsFirst.IsZero() || e.At.Before(m.TeamsFirst) {
 		m.TeamsFirst = e.At
 	}
@@ -61,6 +71,31 @@ func (m *Memory) foldTeams(f TeamsReading, now time.Time) {
 		m.Log = slices.DeleteFunc(m.Log, func(known event) bool { return outdates(e, known) })
 	}
 	m.insert(e, now)
+}
+
+// isKnown says whether a reading of the log is e.
+func (e event) isKnown(known event) bool {
+	return known.Kind == teamsRead && (known.At.Equal(e.At) || known.Began.Equal(e.At)) && known.Source == e.Source &&
+		known.Sequence == e.Sequence && known.Availability == e.Availability && known.Activity == e.Activity
+}
+
+// afterChoice lets a poll count as made after a choice if it was under way then, and
+// Offhook changed Teams because of it: what the poll shows may be the consequence of
+// the choice, and must not be what the choice is judged by. A reading that is newer
+// than the begin of such a poll is newer than the poll.
+func (m *Memory) afterChoice(e event) event {
+	m.Log = slices.DeleteFunc(m.Log, func(known event) bool {
+		return !known.Began.IsZero() && e.At.After(known.Began) && !e.At.After(known.At)
+	})
+	within := func(t, from time.Time) bool { return !t.Before(from) && !t.After(e.Latest) }
+	began := e.At
+	for _, choice := range m.Log {
+		changed := func(w OwnTeams) bool { return within(w.From, choice.At) || within(w.Until, choice.At) }
+		if choice.Kind != teamsRead && choice.At.After(began) && within(choice.At, began) && slices.ContainsFunc(m.OwnTeams, changed) {
+			e.Began, e.At = began, choice.At.Add(1)
+		}
+	}
+	return e
 }
 
 // foldRead notes that Teams was read at a time.

@@ -124,6 +124,8 @@ type event struct {
 	Activity     string        `json:"activity,omitempty"`
 	Source       Source        `json:"source,omitempty"`
 	Sequence     string        `json:"sequence,omitempty"`
+	Latest       time.Time     `json:"latest,omitzero"` // of a poll: no later than this it was answered; zero: At
+	Began        time.Time     `json:"began,omitzero"`  // of a poll that counts as made later than it began
 	Line         identity.Line `json:"line,omitzero"`
 	Status       Status        `json:"status,omitempty"`
 	Observation  int64         `json:"observation,omitempty"`
@@ -148,6 +150,14 @@ func (e event) compare(o event) int {
 		e.Until.Compare(o.Until),
 		strings.Compare(e.By, o.By),
 	)
+}
+
+// latest returns the latest moment of which a reading can tell.
+func (e event) latest() time.Time {
+	if e.Latest.IsZero() {
+		return e.At
+	}
+	return e.Latest
 }
 
 func (e event) isPoll() bool {

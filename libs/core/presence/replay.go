@@ -36,6 +36,7 @@ type teams struct {
 	Activity     string    `json:"activity,omitempty"`
 	Sequence     string    `json:"sequence,omitempty"` // the newest of a poll
 	SeenAt       time.Time `json:"seen_at,omitzero"`   // zero: never read
+	Latest       time.Time `json:"latest,omitzero"`    // event.latest
 	Since        time.Time `json:"since,omitzero"`     // when Teams began to show something of this meaning
 	Opinion      Status    `json:"opinion,omitempty"`  // Unset: none
 	OpinionSince time.Time `json:"opinion_since,omitzero"`
@@ -160,6 +161,7 @@ func (r *replay) read(e event) {
 		t.Since = e.At
 	}
 	t.Availability, t.Activity, t.SeenAt = e.Availability, e.Activity, e.At
+	t.Latest = e.latest()
 	if e.isPoll() {
 		t.Sequence = max(t.Sequence, e.Sequence)
 	}
@@ -257,13 +259,18 @@ func (r *replay) settle() {
 }
 
 // echo says whether the newest reading may be what Offhook wrote: something own that
-// was live in the 90 s before the reading as well as before now. until is when that
+// was live in the 90 s before the reading as well as before now. A poll counts as made
+// when it was answered: it may have been under way while we wrote. until is when that
 // ends unless the own is refreshed.
 func (r *replay) echo(means meaning) (until time.Time, own bool) {
 	t := &r.Teams
+	latest := t.Latest
+	if latest.IsZero() { // remembered by an earlier version
+		latest = t.SeenAt
+	}
 	for i := range r.memory.OwnTeams {
 		w := &r.memory.OwnTeams[i]
-		if end := w.Until.Add(maskFor); w.From.Before(t.SeenAt) && r.At.Before(end) && end.After(until) && r.mayBe(w, t.Availability, t.Activity, means) {
+		if end := w.Until.Add(maskFor); w.From.Before(latest) && r.At.Before(end) && end.After(until) && r.mayBe(w, t.Availability, t.Activity, means) {
 			until, own = end, true
 		}
 	}

@@ -96,7 +96,7 @@ func (r *replay) explains(w *OwnTeams, e event) bool {
 	}
 	for i := range r.memory.OwnTeams {
 		other := &r.memory.OwnTeams[i]
-		if other != w && other.From.Before(e.At) && e.At.Before(other.Until.Add(maskFor)) && r.mayBe(other, e.Availability, e.Activity, means) {
+		if other != w && other.From.Before(e.latest()) && e.At.Before(other.Until.Add(maskFor)) && r.mayBe(other, e.Availability, e.Activity, means) {
 			return true
 		}
 	}

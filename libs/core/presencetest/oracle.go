@@ -96,7 +96,7 @@ func Expected(h History) [][]string {
 // nothing can be decided yet, or Offhook is paused. What that was depends on what was
 // known in time.
 func Held(h History) []bool {
-	t := &table{History: h}
+	t := &table{History: h, meant: map[[2]string]string{}}
 	held := make([]bool, h.Ticks)
 	for now := range h.Ticks {
 		t.listen(now)
@@ -107,12 +107,16 @@ func Held(h History) []bool {
 
 // Everything returns what Expected does, and what must be wanted in Teams at each tick.
 func Everything(h History) (lines [][]string, teams []Teams) {
-	t := &table{History: h, u: make([][]string, len(h.Lines)), wanted: make([][]string, len(h.Lines)),
-		ringing: make([]int, len(h.Lines)), lost: make(map[int]int)}
+	t := newTable(h)
 	for now := range h.Ticks {
 		t.fill(now)
 	}
 	return t.wanted, t.shown
+}
+
+func newTable(h History) *table {
+	return &table{History: h, meant: map[[2]string]string{}, u: make([][]string, len(h.Lines)), wanted: make([][]string, len(h.Lines)),
+		ringing: make([]int, len(h.Lines)), lost: make(map[int]int)}
 }
 
 // meaning is docs/presence.md: a status, "release" or "keep".
@@ -134,9 +138,21 @@ func meaning(r Reading) string {
 	return "keep"
 }
 
+// meaning is meaning of a reading, looked up once.
+func (t *table) meaning(r Reading) string {
+	key := [2]string{r.Availability, r.Activity}
+	says, known := t.meant[key]
+	if !known {
+		says = meaning(r)
+		t.meant[key] = says
+	}
+	return says
+}
+
 // table is filled from left to right, a tick at a time.
 type table struct {
 	History
+	meant   map[[2]string]string
 	opinion []string   // of Teams, readable or not; "": none
 	masked  []bool     // Teams shows what Offhook wrote
 	u       [][]string // U of docs/presence.md per line: damped and projected; "" before anything could be decided
@@ -198,9 +214,9 @@ func (t *table) listen(now int) {
 	}
 	masked := false
 	if n >= 0 {
-		says := meaning(last)
+		says := t.meaning(last)
 		began := n // the reading with which Teams began to mean this
-		for began > 0 && meaning(t.Readings[began-1]) == says {
+		for began > 0 && t.meaning(t.Readings[began-1]) == says {
 			began--
 		}
 		stood := now - t.Readings[began].At
@@ -220,7 +236,7 @@ func (t *table) listen(now int) {
 func (t *table) echoes(r Reading, now int, but *own) bool {
 	for i := range t.owns {
 		o := &t.owns[i]
-		same := meaning(pair(o.pair)) == meaning(r) && (!o.preferred || strings.EqualFold(pair(o.pair).Availability, r.Availability))
+		same := t.meaning(pair(o.pair)) == t.meaning(r) && (!o.preferred || strings.EqualFold(pair(o.pair).Availability, r.Availability))
 		if o != but && o.from < r.At && now < o.until+t.Rules.Mask && same {
 			return true
 		}

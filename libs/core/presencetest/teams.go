@@ -35,7 +35,7 @@ func (t *table) pinned(now int) {
 		p.seen = now
 	}
 	signedOut := strings.EqualFold(last.Availability, "Offline") && !strings.EqualFold(last.Activity, "OffWork")
-	if !fresh || shown(last) || p.seen < 0 || signedOut || meaning(last) == "keep" || t.echoes(last, now, p) {
+	if !fresh || shown(last) || p.seen < 0 || signedOut || t.meaning(last) == "keep" || t.echoes(last, now, p) {
 		return
 	}
 	if p.lost = true; t.mode() == "both" {

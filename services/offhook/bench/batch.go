@@ -40,7 +40,7 @@ func measureBatch(ctx context.Context, b *Bench) (Report, error) {
 	if err != nil {
 		return r, err
 	}
-	for _, latency := range []time.Duration{0, 100 * time.Millisecond, time.Second} {
+	for _, latency := range []time.Duration{0, 20 * time.Millisecond, 100 * time.Millisecond, time.Second} {
 		if err := b.delayed(ctx, in, &r, latency, body); err != nil {
 			return r, fmt.Errorf("latency %v: %w", latency, err)
 		}

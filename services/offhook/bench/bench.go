@@ -73,26 +73,29 @@ type Options struct {
 
 // Sizes say how much is measured.
 type Sizes struct {
-	Users    int           // people in the tenant, each with an extension; Graph's most for one subscription is 650
-	Step     time.Duration // how long each concurrency of the door is loaded
-	Rounds   int           // how often the door and its floor are measured, in turn
-	Batches  int           // POSTs of 100 items for each latency
-	Rate     int           // rich notifications a second
-	Duration time.Duration // of that rate
-	Burst    int           // notifications at once
-	Meetings []int         // due at the same instant
-	Sweeps   []int         // users to sweep
+	Users     int           // people in the tenant, each with an extension; Graph's most for one subscription is 650
+	Step      time.Duration // how long each concurrency of the door is loaded
+	Rounds    int           // how often the door and its floor are measured, in turn
+	Batches   int           // POSTs of 100 items for each latency
+	Rate      int           // rich notifications a second
+	Duration  time.Duration // of that rate
+	Burst     int           // notifications at once
+	Meetings  []int         // due at the same instant
+	Sweeps    []int         // users to sweep
+	Covered   []int         // users that are swept and on lanes all the while
+	Calendars []int         // calendars to read once
 }
 
 // Quick is a look, in about three minutes.
 func Quick() Sizes {
-	return Sizes{Users: 650, Step: 600 * time.Millisecond, Rounds: 9, Batches: 20, Rate: 500, Duration: 10 * time.Second, Burst: 5000, Meetings: []int{2000, 10_000}, Sweeps: []int{20_000, 100_000}}
+	return Sizes{Users: 650, Step: 600 * time.Millisecond, Rounds: 9, Batches: 20, Rate: 500, Duration: 10 * time.Second, Burst: 5000, Meetings: []int{2000, 10_000}, Sweeps: []int{20_000, 100_000}, Covered: []int{20_000}, Calendars: []int{5_000}}
 }
 
 // Full is what the project's aims are about.
 func Full() Sizes {
 	s := Quick()
 	s.Step, s.Batches, s.Duration = 2*time.Second, 100, 5*time.Minute
+	s.Covered = []int{100_000}
 	return s
 }
 
@@ -105,7 +108,7 @@ type Bench struct {
 
 // Tables lists the tables of this package, in the order in which a change travels.
 func Tables() []Table {
-	return []Table{doorTable(), batchTable(), pipelineTable(), burstTable(), boundaryTable(), sweepTable(), binariesTable()}
+	return []Table{doorTable(), batchTable(), pipelineTable(), burstTable(), boundaryTable(), sweepTable(), coverageTable(), peersTable(), binariesTable()}
 }
 
 // Run prints the machine and then each table when it is done. It fails if a table

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 func tiny(t *testing.T, tables ...string) Options {
 	return Options{
 		Only: tables, Dir: t.TempDir(), Child: []string{os.Args[0], sweepClient},
-		Sizes: Sizes{Users: 12, Step: 50 * time.Millisecond, Rounds: 1, Batches: 1, Rate: 60, Duration: time.Second, Burst: 60, Meetings: []int{30}, Sweeps: []int{700}},
+		Sizes: Sizes{Users: 12, Step: 50 * time.Millisecond, Rounds: 1, Batches: 1, Rate: 60, Duration: time.Second, Burst: 60, Meetings: []int{30}, Sweeps: []int{700}, Covered: []int{700}, Calendars: []int{60}},
 	}
 }
 

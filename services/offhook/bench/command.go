@@ -50,6 +50,8 @@ func Command(more ...Table) *cobra.Command {
 	f.DurationVar(&o.Sizes.Duration, "duration", o.Sizes.Duration, "how long they come")
 	f.IntVar(&o.Sizes.Burst, "burst", o.Sizes.Burst, "notifications at once in the table burst")
 	f.IntSliceVar(&o.Sizes.Sweeps, "sweep", o.Sizes.Sweeps, "users in the table sweep")
+	f.IntSliceVar(&o.Sizes.Covered, "covered", o.Sizes.Covered, "users in the table coverage")
+	f.IntSliceVar(&o.Sizes.Calendars, "calendars", o.Sizes.Calendars, "calendars in the table peers")
 	f.StringVar(&o.Dir, "dir", "", "folder on the disk to measure (default: that of temporary files)")
 	f.StringVar(&o.Profile, "profile", "", "folder for CPU profiles, to look at with `go tool pprof`")
 	f.BoolVar(&o.Cold, "cold", false, "also build with an empty cache, which takes minutes")
@@ -68,11 +70,13 @@ func Command(more ...Table) *cobra.Command {
 func withFlags(c *cobra.Command, preset, given Sizes) Sizes {
 	changed := c.Flags().Changed
 	for name, take := range map[string]func(){
-		"users":    func() { preset.Users = given.Users },
-		"rate":     func() { preset.Rate = given.Rate },
-		"duration": func() { preset.Duration = given.Duration },
-		"burst":    func() { preset.Burst = given.Burst },
-		"sweep":    func() { preset.Sweeps = given.Sweeps },
+		"users":     func() { preset.Users = given.Users },
+		"rate":      func() { preset.Rate = given.Rate },
+		"duration":  func() { preset.Duration = given.Duration },
+		"burst":     func() { preset.Burst = given.Burst },
+		"sweep":     func() { preset.Sweeps = given.Sweeps },
+		"covered":   func() { preset.Covered = given.Covered },
+		"calendars": func() { preset.Calendars = given.Calendars },
 	} {
 		if changed(name) {
 			take()

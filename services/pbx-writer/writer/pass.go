@@ -45,7 +45,8 @@ func poke(again chan<- struct{}) {
 	}
 }
 
-// pass goes over facts and wants once.
+// pass goes over facts and wants once: first it silences phones, then it lets others
+// ring.
 func (s *system) pass(ctx context.Context) error {
 	if err := s.compareFacts(ctx); err != nil {
 		return err
@@ -62,17 +63,57 @@ func (s *system) pass(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var g errgroup.Group
-	g.SetLimit(atOnce)
+	var silent, ringing []wire.Want
 	for _, want := range open {
-		g.Go(func() error {
-			if err := s.repair(ctx, want); err != nil && ctx.Err() == nil {
-				s.log.Warn("minute pass", "extension", want.Line.Extension, "error", err)
-			}
-			return nil
-		})
+		if s.rings(want) {
+			ringing = append(ringing, want)
+		} else {
+			silent = append(silent, want)
+		}
 	}
-	return g.Wait()
+	s.silencing.Store(int64(len(silent)))
+	s.away.Store(false) // if it still is, the next poll says so
+	defer s.followUp()
+	for _, some := range [][]wire.Want{silent, ringing} {
+		var g errgroup.Group
+		g.SetLimit(atOnce)
+		for _, want := range some {
+			g.Go(func() error {
+				if err := s.repair(ctx, want); err != nil && ctx.Err() == nil {
+					s.log.Warn("minute pass", "extension", want.Line.Extension, "error", err)
+				}
+				s.silencing.Add(-1)
+				return nil
+			})
+		}
+		_ = g.Wait() // they return nil
+	}
+	return nil
+}
+
+// followUp ends a pass. What was left to it after it had read the wants is looked at
+// by another one; while the phone system is away, by the one that its return causes.
+func (s *system) followUp() {
+	s.silencing.Store(0)
+	if s.owed.Swap(false) && !s.away.Load() {
+		poke(s.again)
+	}
+}
+
+// rings says whether a phone that shows what is wanted rings.
+func (s *system) rings(want wire.Want) bool {
+	return s.pbx.Capabilities().Powers.Ring.Has(want.Status)
+}
+
+// waits says whether a want is left to the pass: it lets a phone ring, while the phone
+// system is away or many others wait to be silenced (docs/presence.md: towards busy
+// first). The pass may not know of it any more: then another one follows.
+func (s *system) waits(want wire.Want) bool {
+	if !s.rings(want) || !s.away.Load() && s.silencing.Load() <= atOnce {
+		return false
+	}
+	s.owed.Store(true)
+	return true
 }
 
 // worthALook says whether a want may be open. A line that is busy may be: whoever

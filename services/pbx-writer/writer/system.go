@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -32,6 +33,11 @@ type system struct {
 	lease   store.Lease
 	log     *slog.Logger
 	again   chan struct{} // asks for a pass now
+	// silencing is how many lines the pass under way still has to silence; negative once
+	// it lets others ring.
+	silencing atomic.Int64
+	away      atomic.Bool // the last poll failed, and no pass has begun since
+	owed      atomic.Bool // something is left to a pass
 
 	mu    sync.Mutex // guards lines
 	lines map[identity.Line]*line
@@ -142,6 +148,9 @@ func (s *system) polls(ctx context.Context, part string) error {
 		} else if failed {
 			poke(s.again) // it is back: what waits need not wait for its next try
 		}
+		if err != nil {
+			s.away.Store(true)
+		}
 		failed = err != nil
 		s.w.deps.Health.Set(part, err)
 	}
@@ -205,6 +214,9 @@ func (s *system) consume(ctx context.Context) error {
 		want, err := wire.DecodeWant(m.Data)
 		if err != nil {
 			return err
+		}
+		if s.waits(want) {
+			return nil
 		}
 		return s.apply(ctx, want, s.w.bus.Now(), m.Overtaken)
 	})

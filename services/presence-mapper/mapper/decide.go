@@ -1,8 +1,10 @@
 package mapper
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -64,11 +66,16 @@ func (m *Mapper) decide(ctx context.Context, who identity.Person, r record, revi
 		memory, changed = v.Memory, changed || v.Changed
 	}
 	switch {
-	case changed:
+	case changed, r.due(now) && !v.Wake.Equal(r.Wake): // whose time has come without a change has a next one
 		return m.remember(ctx, who, r, revision, v, l, lost)
 	case lost, l.trigger == fired && !r.due(now): // or fired too early: once more
 		if err := m.schedule(ctx, who, r.Wake); err != nil {
 			return r, 0, err
+		}
+		// No compare-and-set follows here: somebody may have set the memory meanwhile, and
+		// their timer before ours. Then ours must not be the last.
+		if _, now, err := m.load(ctx, who); err != nil || now != revision {
+			return r, 0, cmp.Or(err, fault.New(fault.Conflict, "mapper: memory", errors.New("set by another while a timer was put right")))
 		}
 	}
 	if l.again {

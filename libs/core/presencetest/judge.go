@@ -1,0 +1,323 @@
+package presencetest
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Verdict is the judgement on what was seen of a life.
+type Verdict struct {
+	Wrong   string // what no world explains; "": everything is right
+	Moments int    // quiet moments at which was compared
+	Most    int    // writes to one target after one change
+	Where   string // the change after which there were more than one
+	Late    string // a write long after anything had changed; "": there was none
+	Dull    bool   // what is right never changed
+	Worlds  int    // that were tried
+}
+
+// mostWorlds bounds the search for a world that explains what was seen.
+const mostWorlds = 2_000
+
+// Judge compares what was seen of a life with what the oracle allows, at every moment
+// of which the last Bound ticks were quiet. Which of the events shortly before were
+// seen first, and of two of one source whether the first was seen at all, is nobody's
+// promise: the set of right answers has one for each world in which every event is
+// seen within Bound. What was seen is right if there is one world that explains all of
+// it, from the begin to the end.
+func Judge(l Life, seen Seen) (v Verdict) {
+	canonical := make([]int, len(l.Events))
+	for i, skipped := range seen.Skipped {
+		if skipped {
+			canonical[i] = never
+		}
+	}
+	best, wrong, at := search(l, seen, canonical, &v)
+	if at < l.Ticks {
+		v.Wrong = wrong + l.told(at)
+		return v
+	}
+	v.Moments = len(l.quiet())
+	v.Dull = best.dull()
+	best.judgeWrites(seen, &v)
+	return v
+}
+
+// told returns what happened before a moment, in as many words as are needed.
+func (l Life) told(at int) string {
+	var before []Event
+	for _, e := range l.Events {
+		if e.At <= at && e.At > at-2*reach {
+			before = append(before, e)
+		}
+	}
+	return fmt.Sprintf("; before that %+v; meetings %v; rules %+v", before, l.Meetings, l.Rules)
+}
+
+// candidate is a world and the first moment that it does not explain.
+type candidate struct {
+	world
+	at  int
+	why string
+}
+
+// search goes from the canonical world to others, those that explain most first.
+func search(l Life, seen Seen, canonical []int, v *Verdict) (best world, why string, at int) {
+	try := func(lateness []int) candidate {
+		v.Worlds++
+		w := l.play(lateness)
+		at, why := w.explains(seen)
+		return candidate{w, at, why}
+	}
+	open := []candidate{try(canonical)}
+	best, why, at = open[0].world, open[0].why, open[0].at
+	tried := map[string]bool{}
+	for len(open) > 0 && at < l.Ticks && v.Worlds < mostWorlds {
+		slices.SortStableFunc(open, func(a, b candidate) int { return b.at - a.at })
+		now := open[0]
+		open = open[1:]
+		for _, lateness := range l.others(now.late, now.at, seen.Stale) {
+			key := fmt.Sprint(lateness)
+			if tried[key] || v.Worlds >= mostWorlds {
+				continue
+			}
+			tried[key] = true
+			next := try(lateness)
+			if next.at > at {
+				best, why, at = next.world, next.why, next.at
+			}
+			if next.at >= now.at {
+				open = append(open, next)
+			}
+			if at >= l.Ticks {
+				break
+			}
+		}
+	}
+	return best, why, at
+}
+
+// reach is how many ticks back any event may decide about a moment: a mask outlives
+// what it belongs to by 18. What is believed of two that happened at the same time may
+// decide for longer: a choice lives on, and an opinion behind a mask.
+const reach = 40
+
+// others are the worlds that differ from one in one of the events before a moment,
+// the latest first. stale are the ticks at which an old notification was believed.
+func (l Life) others(from []int, at int, stale []int) (all [][]int) {
+	for i := len(l.Events) - 1; i >= 0; i-- {
+		e := l.Events[i]
+		if e.At > at || from[i] == never {
+			continue
+		}
+		if e.At < at-reach && !l.crowded(i) && !l.unmasks(i) {
+			continue
+		}
+		with := func(lateness int) {
+			if lateness != from[i] {
+				next := slices.Clone(from)
+				next[i] = lateness
+				all = append(all, next)
+			}
+		}
+		for lateness := 0; lateness <= late && e.Kind != Boundary; lateness++ {
+			with(lateness)
+		}
+		if l.crowded(i) && e.Kind != Boundary {
+			with(never)
+		}
+		for lateness := 1; lateness <= late; lateness++ {
+			with(blind + lateness)
+		}
+		for lateness := 1; lateness <= Bound; lateness++ {
+			// A tick later what was wanted in between is shown, and another one it is seen.
+			if slices.ContainsFunc(stale, func(tick int) bool { return tick <= e.At+lateness && e.At+lateness <= tick+2 }) {
+				with(again + lateness)
+			}
+		}
+	}
+	return all
+}
+
+// crowded says whether something else happens so shortly after an event that what
+// showed between them may be seen by nobody, or before it, so that a write which was
+// under way then covers it.
+func (l Life) crowded(i int) bool {
+	return i+1 < len(l.Events) && l.Events[i+1].At-l.Events[i].At < Bound || i > 0 && l.Events[i].At-l.Events[i-1].At < Bound
+}
+
+// unmasks says whether a mask may end when something else happens: that of this event,
+// or another's at this one.
+func (l Life) unmasks(i int) bool {
+	return slices.ContainsFunc(l.Events, func(e Event) bool {
+		apart := max(e.At-l.Events[i].At, l.Events[i].At-e.At)
+		return e.Kind != Boundary && apart > l.Rules.Mask-Bound && apart < l.Rules.Mask+Bound
+	})
+}
+
+// quiet lists the moments before which nothing happened for Bound ticks.
+func (l Life) quiet() (moments []int) {
+	last, next := 0, 0
+	for t := settled - 1; t < l.Ticks; t++ {
+		for ; next < len(l.Events) && l.Events[next].At <= t; next++ {
+			last = l.Events[next].At
+		}
+		if t >= last+Bound {
+			moments = append(moments, t)
+		}
+	}
+	return moments
+}
+
+// explains returns the first quiet moment at which was seen what this world does not
+// have, or the end of the life. What follows from the passing of time alone may be
+// seen two ticks late.
+func (w *world) explains(seen Seen) (at int, why string) {
+	since := 0 // the last event as this world has it
+	next := 0
+	times := make([]int, 0, len(w.l.Events))
+	for i, e := range w.l.Events {
+		switch {
+		case w.late[i] >= again:
+			times = append(times, e.At+w.late[i]-again)
+		case w.late[i] >= blind:
+			times = append(times, e.At+w.late[i]-blind)
+		case w.late[i] != never:
+			times = append(times, e.At+w.late[i])
+		}
+	}
+	slices.Sort(times)
+	repeats := slices.ContainsFunc(w.late, func(lateness int) bool { return lateness >= again })
+	for _, t := range w.l.quiet() {
+		for ; next < len(times) && times[next] <= t; next++ {
+			since = times[next]
+		}
+		from, to := max(t-2, min(since, t)), t
+		if repeats { // which this world has a little later
+			to = min(t+2, w.l.Ticks-1)
+		}
+		if w.l.Rules.Mode != "pbx-to-teams" {
+			for i := range w.lines {
+				if !slices.Contains(w.lines[i][from:to+1], seen.Lines[i][t]) {
+					return t, fmt.Sprintf("at tick %d line %d shows %q, want one of %q; Teams shows %q", t, i, seen.Lines[i][t], slices.Compact(slices.Clone(w.lines[i][from:to+1])), seen.Teams[t])
+				}
+			}
+		}
+		if w.writesTeams() && !slices.Contains(w.shown[from:to+1], seen.Teams[t]) {
+			return t, fmt.Sprintf("at tick %d Teams shows %q, want one of %q", t, seen.Teams[t], slices.Compact(slices.Clone(w.shown[from:to+1])))
+		}
+	}
+	return w.l.Ticks, ""
+}
+
+func (w *world) writesTeams() bool {
+	return w.l.Rules.Mode == "both" || w.l.Rules.Mode == "pbx-to-teams"
+}
+
+// dull says whether the truth never changes.
+func (w *world) dull() bool {
+	same := func(row []string) bool { return len(slices.Compact(slices.Clone(row[min(len(row), settled):]))) < 2 }
+	for _, row := range w.lines {
+		if !same(row) {
+			return false
+		}
+	}
+	return same(w.shown)
+}
+
+// due lists for each target when something had to be written.
+func (w *world) due(seen Seen) map[string][]int {
+	due := map[string][]int{}
+	for i, row := range w.lines {
+		if w.l.Rules.Mode == "pbx-to-teams" {
+			break
+		}
+		target, shows, next := fmt.Sprintf("line %d", i), "available", 0
+		for t, want := range row {
+			for ; next < len(w.l.Events) && w.l.Events[next].At <= t; next++ {
+				if e := w.l.Events[next]; e.Kind == Chooses && e.Line == i && !seen.Skipped[next] {
+					shows = e.Says
+				}
+			}
+			if want != "" && want != shows {
+				due[target] = append(due[target], t)
+				shows = want
+			}
+		}
+	}
+	var was Teams
+	for t, is := range w.teams {
+		if is.Session != was.Session {
+			due["session"] = append(due["session"], t)
+		}
+		if is.Preferred != was.Preferred {
+			due["preferred"] = append(due["preferred"], t)
+		}
+		was = is
+	}
+	return due
+}
+
+// judgeWrites counts the writes after each change that stands alone, beside those of
+// what follows by itself, and finds those that came when nothing had changed for a
+// while. Of changes at about the same time there may be one more than they are.
+func (w *world) judgeWrites(seen Seen, v *Verdict) {
+	due := w.due(seen)
+	within := func(ticks []int, from, to int) (n int) {
+		for _, t := range ticks {
+			if t >= from && t < to {
+				n++
+			}
+		}
+		return n
+	}
+	unmasked := w.unmasked()
+	written := map[string][]int{}
+	for _, write := range seen.Writes {
+		written[write.Target] = append(written[write.Target], write.At)
+	}
+	for target, ticks := range written {
+		for i := 0; i < len(w.l.Events); {
+			from, n := w.l.Events[i].At, 0
+			for i < len(w.l.Events) && (n == 0 || w.l.Events[i].At-w.l.Events[i-1].At < Bound) {
+				i, n = i+1, n+1
+			}
+			to := w.l.Ticks
+			if i < len(w.l.Events) {
+				to = w.l.Events[i].At
+			}
+			most := max(0, within(due[target], from-late, to+1)-1) // what follows by itself later
+			most += within(unmasked, from-late, to+late) + 2*within(seen.Stale, from, to)
+			if n > 1 { // news that were on their way may overtake what was damped
+				most += n
+			}
+			if writes := within(ticks, from, to) - most; writes > v.Most {
+				if v.Most = writes; writes > 1 {
+					v.Where = fmt.Sprintf("%d writes to %s after tick %d", writes, target, from)
+				}
+			}
+		}
+		for _, t := range ticks {
+			if v.Late == "" && t >= settled && t < w.l.Ticks && within(due[target], t-Bound, t+Bound)+within(unmasked, t-Bound, t+Bound) == 0 && !w.l.near(t) {
+				v.Late = fmt.Sprintf("%s was written at tick %d", target, t)
+			}
+		}
+	}
+}
+
+// unmasked lists the ticks at which a mask ends: what it has hidden comes out then.
+func (w *world) unmasked() (ticks []int) {
+	var was Teams
+	for t, is := range w.teams {
+		if was.Session != "" && is.Session == "" || was.Preferred != "" && is.Preferred == "" {
+			ticks = append(ticks, t+w.l.Rules.Mask)
+		}
+		was = is
+	}
+	return ticks
+}
+
+// near says whether something happened in the Bound ticks before t.
+func (l Life) near(t int) bool {
+	return slices.ContainsFunc(l.Events, func(e Event) bool { return e.At <= t && t-e.At <= Bound })
+}

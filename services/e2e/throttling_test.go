@@ -1,0 +1,79 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/graph/graphsim"
+	"offhook.dev/services/e2e/world"
+)
+
+// storm is how long Graph refuses everything in the test, and patience how long it asks
+// for with each refusal: whoever listens asks once in that time, and not with every
+// sweep of 200 ms and every change.
+const (
+	storm    = 6 * time.Second
+	patience = 2 * time.Second
+)
+
+// Graph answers every request with 429, and then every one with 503, while people and
+// phones change. Nobody asks before the Retry-After is over, and when the storm is over
+// Teams and phones agree with the truth: nothing was lost, in either direction.
+func TestGraphIsLeftAloneForAsLongAsItAsksAndNothingIsLost(t *testing.T) {
+	for name, status := range map[string]int{"429": 429, "503": 503} {
+		t.Run(name, func(t *testing.T) {
+			w := world.New(t, world.Options{Mode: presence.Both, Sweep: 200 * time.Millisecond})
+			w.Start()
+			w.Settled(3)
+			before := refused(w, status)
+			_, err := w.Tenant.Fault(graphsim.Fault{Kind: graphsim.FaultStatus, Status: status, RetryAfter: "2", For: storm})
+			must(t, err)
+			w.Set("anna", "Busy", "InAMeeting")
+			if _, err := w.PBX.StartCall(world.Extension(1), ""); err != nil {
+				t.Fatal(err)
+			}
+			if !w.PBX.SetStatus(world.Extension(2), presence.DND) {
+				t.Fatal("there is no such extension")
+			}
+			w.Shows(world.Extension(0), presence.DND, 60*time.Second)
+			w.InTeams("ben", "Busy/InACall", 60*time.Second)
+			w.InTeams(third(t, w), "DoNotDisturb/DoNotDisturb", 60*time.Second)
+			// Poller and graph-writer are two processes that may each have to be told, and
+			// may have several requests under way then; a slow machine asks more seldom.
+			asked := refused(w, status) - before
+			most := 2 * requestsAtOnce * int(storm/patience+1)
+			t.Logf("%d requests were refused in %v; without listening the sweeps alone make %d", asked, storm, int(storm/(200*time.Millisecond)))
+			if asked == 0 {
+				t.Error("nothing was refused: nothing was tried")
+			}
+			if asked > most {
+				t.Errorf("%d requests were refused, more than %d", asked, most)
+			}
+		})
+	}
+}
+
+// requestsAtOnce is how many requests may be under way when Graph first asks to be left
+// alone.
+const requestsAtOnce = 2
+
+// refused counts the answers of a status.
+func refused(w *world.World, status int) (n int) {
+	for _, c := range w.Graph.Requests().Counts {
+		if c.Status == status {
+			n += c.Count
+		}
+	}
+	return n
+}
+
+// third is the third user's id.
+func third(t *testing.T, w *world.World) string {
+	t.Helper()
+	users := w.Tenant.Users("", 3)
+	if len(users) < 3 {
+		t.Fatal("there are not three users")
+	}
+	return users[2].ID
+}

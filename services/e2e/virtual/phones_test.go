@@ -1,0 +1,69 @@
+package virtual
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/pbx"
+	"offhook.dev/libs/pbx/memory"
+)
+
+// exchange is a phone system of the memory driver's whose writes are counted. Now and
+// then the answer to one is lost. Requests take no time: pbx-writer holds a line's lock
+// meanwhile, and who waits for a lock keeps a bubble's time from passing.
+type exchange struct {
+	id     identity.System
+	powers presence.Powers
+	system *memory.PhoneSystem
+	wrote  func(identity.Extension) // called for a write that changed something
+
+	mu   sync.Mutex // guards dice
+	dice *rand.Rand
+}
+
+func newExchange(id identity.System, powers presence.Powers, extensions int, seed uint64) *exchange {
+	var all []pbx.Extension
+	for i := range extensions {
+		all = append(all, pbx.Extension{Number: extension(i), Enabled: true})
+	}
+	e := &exchange{id: id, powers: powers, system: memory.NewPhoneSystem(all...), wrote: func(identity.Extension) {}, dice: rand.New(rand.NewPCG(seed, 2))}
+	return e
+}
+
+func extension(i int) identity.Extension { return identity.Extension(fmt.Sprint(10_000 + i)) }
+
+func (e *exchange) open(context.Context) (pbx.Driver, error) {
+	return counted{memory.Open(e.system, e.powers).(whole), e}, nil
+}
+
+// whole is a driver with all powers of the memory driver's.
+type whole interface {
+	pbx.Driver
+	pbx.Extensions
+	pbx.NativeSync
+	pbx.Watcher
+}
+
+type counted struct {
+	whole
+	e *exchange
+}
+
+func (c counted) SetStatus(ctx context.Context, ext identity.Extension, s presence.Status) error {
+	before := c.e.system.Shown(ext)
+	err := c.whole.SetStatus(ctx, ext, s)
+	if c.e.system.Shown(ext) == s && before != s {
+		c.e.wrote(ext)
+	}
+	c.e.mu.Lock()
+	defer c.e.mu.Unlock()
+	if err == nil && c.e.dice.IntN(200) == 0 {
+		return fault.New(fault.Timeout, "set status", memory.ErrLost)
+	}
+	return err
+}

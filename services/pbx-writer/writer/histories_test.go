@@ -1,0 +1,645 @@
+package writer
+
+import (
+	"cmp"
+	priority "container/heap"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"offhook.dev/libs/core/calendar"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/core/presencetest"
+	"offhook.dev/libs/wire"
+)
+
+// guards are what keeps both sides right; a history runs without those that are set.
+type guards struct{ echo, fence, sweep, ledger bool }
+
+// history is one person's life with everything that Offhook does about it, in one
+// thread and virtual time: the decision and the ledger are the real ones, around them
+// is what the services do as far as it matters here. Notifications are lost, doubled,
+// late and out of order; mapper and writer die in the middle of their work; two of
+// each are at work at the same time.
+type history struct {
+	r       *rand.Rand
+	life    presencetest.Life
+	options presence.Options
+	without guards
+	start   time.Time
+	now     time.Time
+	queue   queue
+	seen    presencetest.Seen
+
+	teams     presencetest.Side
+	ends      time.Time // of the session
+	pinEnds   time.Time // zero: what is preferred is the person's
+	shown     string
+	phones    []presence.Status
+	calls     []int
+	confirmed []int // numbers the words on each line's calls
+
+	stored   presence.TeamsReading // the fact of the stream
+	sweeping bool                  // the next sweep finds something
+	phase    time.Duration         // of the sweeps
+
+	memory   presence.Memory
+	revision uint64
+	wake     time.Time
+	wants    map[identity.Line]wire.Want
+	inTeams  presence.TeamsWant
+	ours     string // what graph-writer believes to be preferred and Offhook's
+
+	ledger []stock
+	facts  []presence.StatusReading
+	owner  *owner
+	fences uint64
+	taking bool // a new owner is about to take over
+}
+
+// stock is a ledger entry as the bucket has it.
+type stock struct {
+	entry
+	revision int
+}
+
+// happening is something that is due.
+type happening struct {
+	at time.Time
+	n  int // in which order it was planned
+	do func()
+}
+
+type queue struct {
+	all []happening
+	n   int
+}
+
+func (q *queue) Len() int      { return len(q.all) }
+func (q *queue) Swap(i, j int) { q.all[i], q.all[j] = q.all[j], q.all[i] }
+func (q *queue) Push(x any)    { q.all = append(q.all, x.(happening)) }
+func (q *queue) Less(i, j int) bool {
+	return cmp.Or(q.all[i].at.Compare(q.all[j].at), cmp.Compare(q.all[i].n, q.all[j].n)) < 0
+}
+func (q *queue) Pop() any {
+	last := q.all[len(q.all)-1]
+	q.all[len(q.all)-1].do = nil
+	q.all = q.all[:len(q.all)-1]
+	return last
+}
+
+func (h *history) at(when time.Time, do func()) {
+	h.queue.n++
+	priority.Push(&h.queue, happening{when, h.queue.n, do})
+}
+
+// soon does something between lo and hi milliseconds later.
+func (h *history) soon(lo, hi int, do func()) {
+	h.at(h.now.Add(time.Duration(lo)*time.Millisecond+time.Duration(h.r.Int64N(int64(hi-lo)*int64(time.Millisecond)))), do)
+}
+
+func (h *history) chance(percent int) bool { return h.r.IntN(100) < percent }
+
+// historyLines are the lines of a history, and what they can do.
+func historyLines(r *rand.Rand) (lines []presencetest.Line, powers []presence.Powers) {
+	all := presence.Powers{Write: presence.All, Read: presence.All, Ring: presence.SetOf(presence.Available, presence.Lunch, presence.BusinessTrip)}
+	dnd := presence.Powers{Write: presence.SetOf(presence.Available, presence.DND), Read: presence.All, Ring: presence.SetOf(presence.Available, presence.Lunch)}
+	words := func(set presence.Set) (words []string) {
+		for _, s := range set.Slice() {
+			words = append(words, s.String())
+		}
+		return words
+	}
+	for range 1 + r.IntN(4)/3 {
+		p := all
+		if r.IntN(4) == 0 {
+			p = dnd
+		}
+		powers = append(powers, p)
+		lines = append(lines, presencetest.Line{FirstStatus: "available", Rings: words(p.Ring), Writes: words(p.Write)})
+	}
+	return lines, powers
+}
+
+func newHistory(r *rand.Rand, events int, without guards) *history {
+	modes := []string{"both", "both", "both", "teams-to-pbx", "teams-to-pbx", "calendar", "pbx-to-teams"}
+	lines, powers := historyLines(r)
+	life := presencetest.RandomLife(r, events, modes[r.IntN(len(modes))], lines...)
+	h := &history{r: r, life: life, without: without, seen: presencetest.NewSeen(life), wants: map[identity.Line]wire.Want{},
+		phase: time.Duration(r.Int64N(int64(sweepEvery))), shown: "Available/Available", fences: 1}
+	h.start = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	if life.Rules.MaxAt < life.Ticks {
+		h.start = time.Date(2026, 3, 2, 4, 0, 0, 0, time.UTC).Add(-time.Duration(life.Rules.MaxAt) * presencetest.Tick)
+	}
+	h.now, h.teams.Client = h.start, h.shown
+	h.options = lifeOptions(life.Rules)
+	links := presence.LinksChanged{Revision: 1}
+	for i := range lines {
+		h.phones, h.calls, h.confirmed = append(h.phones, presence.Available), append(h.calls, 0), append(h.confirmed, 0)
+		h.ledger, h.facts = append(h.ledger, stock{}), append(h.facts, presence.StatusReading{})
+		links.Links = append(links.Links, presence.Link{Line: historyLine(i), Revision: 1, Powers: powers[i]})
+	}
+	h.decide(links)
+	reading := presence.CalendarReading{SeenAt: h.start}
+	for _, m := range life.Meetings {
+		reading.Intervals = append(reading.Intervals, calendar.Interval{From: h.tick(m.From), To: h.tick(m.To), Class: calendar.Class(m.Class)})
+	}
+	h.decide(reading)
+	h.publishReading(h.shown, presence.Poll, h.now)
+	h.takeOver()
+	return h
+}
+
+func lifeOptions(rules presencetest.Rules) presence.Options {
+	o := presence.DefaultOptions()
+	o.Mode, o.Manual.Policy = presence.Mode(rules.Mode), presence.Policy(rules.Policy)
+	if rules.Strongest {
+		o.Combine = presence.Strongest
+	}
+	if rules.WholeUser {
+		o.Manual.Scope = presence.OnUser
+	}
+	return o
+}
+
+func historyLine(i int) identity.Line {
+	return identity.Line{System: "hq", Extension: identity.Extension([]string{"204", "205"}[i])}
+}
+
+func lineIndex(line identity.Line) int { return int(line.Extension[2] - '4') }
+
+func (h *history) tick(t int) time.Time { return h.start.Add(time.Duration(t) * presencetest.Tick) }
+
+func (h *history) tickNow() int { return int(h.now.Sub(h.start) / presencetest.Tick) }
+
+// run lets the life happen.
+func (h *history) run() presencetest.Seen {
+	for n, e := range h.life.Events {
+		h.at(h.tick(e.At).Add(time.Duration(h.r.IntN(1_000))*time.Millisecond), func() { h.happens(n, e) })
+	}
+	for t := range h.life.Ticks {
+		end := h.tick(t + 1).Add(-time.Millisecond)
+		for h.queue.Len() > 0 && !h.queue.all[0].at.After(end) {
+			next := priority.Pop(&h.queue).(happening)
+			if next.at.After(h.now) {
+				h.now = next.at
+			}
+			next.do()
+		}
+		h.now = end
+		for i, status := range h.phones {
+			h.seen.Lines[i][t] = status.String()
+		}
+		h.seen.Teams[t] = h.teams.Shows()
+	}
+	return h.seen
+}
+
+// happens lets the person do something.
+func (h *history) happens(n int, e presencetest.Event) {
+	switch e.Kind {
+	case presencetest.Shows:
+		h.teams.Do(e)
+		h.lookAtTeams()
+	case presencetest.Prefers:
+		h.teams.Do(e)
+		h.pinEnds = time.Time{}
+		h.lookAtTeams()
+	case presencetest.Chooses:
+		status, _ := presence.ParseStatus(e.Says)
+		if h.phones[e.Line] == status {
+			h.seen.Skipped[n] = true
+			return
+		}
+		h.shows(e.Line, status)
+	case presencetest.Talks:
+		h.calls[e.Line] = e.Calls
+		h.watch(e.Line)
+	}
+}
+
+// watch lets the writer's watch tell of a line's calls, and confirm them.
+func (h *history) watch(line int) {
+	h.confirmed[line]++
+	word := h.confirmed[line]
+	hi := 200
+	if h.chance(5) { // the connection was cut
+		hi = 4_000
+	}
+	h.soon(10, hi, func() { h.confirm(line, word) })
+}
+
+func (h *history) confirm(line, word int) {
+	if word != h.confirmed[line] {
+		return
+	}
+	h.deliver(presence.CallReading{Line: historyLine(line), Calls: h.calls[line], SeenAt: h.now})
+	if h.calls[line] > 0 {
+		h.at(h.now.Add(4*time.Minute), func() { h.confirm(line, word) })
+	}
+}
+
+const sweepEvery = 10 * time.Second
+
+// lookAtTeams notices that Teams shows something else.
+func (h *history) lookAtTeams() {
+	if shows := h.teams.Shows(); shows != h.shown {
+		h.shown = shows
+		h.notify(shows)
+	}
+	h.sweepSoon()
+}
+
+// notify is Graph: a notification may be lost, doubled, late.
+func (h *history) notify(shows string) {
+	if h.chance(30) {
+		return
+	}
+	for range 1 + h.r.IntN(5)/4 {
+		hi := 2_000
+		if h.chance(10) {
+			hi = 8_000
+		}
+		h.soon(50, hi, func() { h.publishReading(shows, presence.Notification, h.now) })
+	}
+}
+
+// sweepSoon lets the next sweep find what differs.
+func (h *history) sweepSoon() {
+	if h.sweeping || h.without.sweep || h.shown == h.stored.Availability+"/"+h.stored.Activity {
+		return
+	}
+	h.sweeping = true
+	h.at(h.lastSweep().Add(sweepEvery), func() {
+		began := h.now
+		h.soon(10, 500, func() { // a request takes a while
+			shows := h.teams.Shows()
+			h.soon(10, 300, func() {
+				h.sweeping = false
+				h.publishReading(shows, presence.Poll, began)
+				h.sweepSoon()
+			})
+		})
+	})
+}
+
+// lastSweep is when the last sweep began.
+func (h *history) lastSweep() time.Time {
+	first := h.start.Add(h.phase - sweepEvery)
+	return first.Add(h.now.Sub(first).Truncate(sweepEvery))
+}
+
+// publishReading publishes what Teams shows over an older fact that says something else.
+func (h *history) publishReading(shows string, source presence.Source, seen time.Time) {
+	fact := presence.TeamsReading{Source: source, SeenAt: seen}
+	fact.Availability, fact.Activity, _ = strings.Cut(shows, "/")
+	if !fact.SeenAt.After(h.stored.SeenAt) || source == presence.Poll && fact.Availability == h.stored.Availability && fact.Activity == h.stored.Activity {
+		return
+	}
+	if shows != h.teams.Shows() {
+		h.seen.Stale = append(h.seen.Stale, h.tickNow())
+	}
+	h.stored = fact
+	h.deliver(fact)
+	h.sweepSoon() // a late notification may have said what is over
+}
+
+// deliver hands a fact to the mapper, now and then twice.
+func (h *history) deliver(f presence.Fact) {
+	for range 1 + h.r.IntN(10)/9 {
+		h.soon(1, 300, func() { h.decide(f) })
+	}
+}
+
+// decide is the mapper. Two replicas may be at work: the slower one has decided on a
+// memory that is not the newest any more.
+func (h *history) decide(f presence.Fact) {
+	memory, revision := h.memory, h.revision
+	if revision > 3 && h.chance(4) {
+		h.soon(20, 3_000, func() { h.decided(f, memory, revision) })
+		return
+	}
+	h.decided(f, memory, revision)
+}
+
+func (h *history) decided(f presence.Fact, memory presence.Memory, revision uint64) {
+	verdict := h.verdict(f, memory)
+	if revision != h.revision && !h.without.fence {
+		verdict = h.verdict(f, h.memory) // lost the compare-and-set: again
+	}
+	stands := verdict.Wake.Equal(h.wake)
+	if h.memory, h.wake = verdict.Memory, verdict.Wake; verdict.Changed || !stands {
+		h.revision++
+		if !stands && !h.wake.IsZero() {
+			h.at(h.wake.Add(time.Second-1).Truncate(time.Second), h.wakeUp)
+		}
+		if h.revision > 3 && h.chance(2) { // it dies before it has told anybody
+			h.soon(500, 4_000, func() { h.decide(f) })
+			return
+		}
+	}
+	h.publishWants()
+}
+
+func (h *history) verdict(f presence.Fact, memory presence.Memory) presence.Verdict {
+	changed := false
+	if h.without.echo {
+		memory.OwnTeams = nil
+	}
+	facts := [3]presence.Fact{presence.Sweep{Began: h.lastSweep(), Ended: h.lastSweep(), OK: true}, f, presence.Tick{}}
+	first := 0
+	if _, tick := f.(presence.Tick); !tick && (h.wake.IsZero() || h.wake.After(h.now)) {
+		first = 1
+	}
+	var v presence.Verdict
+	for _, fact := range facts[first:] {
+		v = presence.Decide(memory, fact, h.options, h.now)
+		memory, changed = v.Memory, changed || v.Changed
+	}
+	v.Changed = changed
+	return v
+}
+
+func (h *history) wakeUp() {
+	if !h.wake.IsZero() && !h.wake.After(h.now) {
+		h.decide(presence.Tick{})
+	}
+}
+
+// publishWants makes the stream hold what memory wants.
+func (h *history) publishWants() {
+	for _, w := range h.memory.Wants() {
+		want := wire.Want{Line: w.Line, Status: w.Status, Reason: w.Reason.String(), DecidedOn: w.DecidedOn, LinkRevision: w.LinkRevision,
+			Release: w.Released, Revision: wire.Revision{Epoch: 1, Sequence: h.revision}}
+		if stored, ok := h.wants[w.Line]; ok && stored.Same(want) {
+			continue
+		}
+		h.wants[w.Line] = want
+		h.soon(1, 30, func() { h.owner.want(want) })
+	}
+	if want, ok := h.memory.TeamsWant(); ok && want != h.inTeams {
+		h.inTeams = want
+		hi := 300
+		if h.chance(3) { // graph-writer dies, and its successor carries the want out
+			hi = 4_000
+		}
+		h.soon(20, hi, h.writeTeams)
+	}
+}
+
+// writeTeams is graph-writer, with the newest want.
+func (h *history) writeTeams() {
+	w := h.inTeams
+	if w.Session != h.teams.Session {
+		h.wrote("session")
+		h.teams.Session = w.Session
+	}
+	if h.ends = w.SessionUntil; w.Session != "" {
+		h.at(h.ends, func() {
+			if h.teams.Session != "" && !h.ends.After(h.now) {
+				h.teams.Session = ""
+				h.lookAtTeams()
+			}
+		})
+	}
+	switch asked := w.Preferred + "@" + w.PreferredUntil.String(); {
+	case w.Disowned:
+		h.ours = ""
+	case w.Preferred == "" && h.ours != "":
+		if ours, _, _ := strings.Cut(h.ours, "@"); h.teams.Explains(ours) { // it looks before it clears
+			h.wrote("preferred")
+			h.teams.Preferred, h.pinEnds = "", time.Time{}
+		}
+		h.ours = ""
+	case w.Preferred != "" && h.ours != asked:
+		if h.teams.Preferred != w.Preferred || h.pinEnds.IsZero() {
+			h.wrote("preferred")
+		}
+		h.teams.Preferred, h.pinEnds, h.ours = w.Preferred, w.PreferredUntil, asked
+		h.at(w.PreferredUntil, func() {
+			if !h.pinEnds.IsZero() && !h.pinEnds.After(h.now) {
+				h.teams.Preferred, h.pinEnds = "", time.Time{}
+				h.lookAtTeams()
+			}
+		})
+	}
+	h.lookAtTeams()
+}
+
+func (h *history) wrote(target string) {
+	h.seen.Writes = append(h.seen.Writes, presencetest.Write{At: h.tickNow(), Target: target})
+}
+
+// shows makes a phone show something, by whomever, and lets the watch and the next
+// poll find that out. News of the watch are lost now and then.
+func (h *history) shows(line int, status presence.Status) {
+	h.phones[line] = status
+	if h.chance(70) {
+		h.soon(10, 300, func() { h.owner.read(line) })
+	}
+	h.pollSoon(line)
+}
+
+func (h *history) pollSoon(line int) {
+	h.soon(100, 2_000, func() {
+		h.owner.read(line)
+		if l := h.owner.lines[line]; l.status != h.phones[line] || l.busy || h.owner.dead {
+			h.pollSoon(line)
+		}
+	})
+}
+
+// owner is a writer that owns the phone system, or believes it does.
+type owner struct {
+	h     *history
+	fence uint64
+	dead  bool
+	lines []*owned
+}
+
+// owned is a line in an owner's memory.
+type owned struct {
+	index    int
+	ledger   entry
+	revision int
+	status   presence.Status
+	origin   presence.Origin
+	began    time.Time
+	blind    time.Time
+	newest   wire.Revision
+	busy     bool
+	pending  *wire.Want
+}
+
+// takeOver makes a new owner: it reads the ledger and all statuses, and goes over the
+// wants.
+func (h *history) takeOver() {
+	h.fences++
+	h.taking = false
+	o := &owner{h: h, fence: h.fences}
+	for i := range h.phones {
+		l := &owned{index: i}
+		if !h.without.ledger {
+			l.ledger, l.revision = h.ledger[i].entry, h.ledger[i].revision
+		}
+		o.lines = append(o.lines, l)
+	}
+	if h.without.ledger {
+		for i := range h.ledger {
+			h.ledger[i] = stock{}
+		}
+	}
+	h.owner = o
+	for _, l := range o.lines {
+		o.read(l.index)
+	}
+	for _, want := range h.wants {
+		h.soon(1, 50, func() { o.want(want) })
+	}
+}
+
+// dies ends an owner; another one comes before long.
+func (o *owner) dies(lo, hi int) {
+	if h := o.h; !h.taking && h.owner == o {
+		h.taking = true
+		h.soon(lo, hi, h.takeOver)
+	}
+}
+
+// save is compare-and-set of the ledger.
+func (o *owner) save(l *owned, next entry) bool {
+	next.Fence = o.fence
+	stored := &o.h.ledger[l.index]
+	if stored.revision != l.revision && !o.h.without.fence {
+		if stored.Fence > o.fence {
+			o.dead = true
+			return false
+		}
+		l.ledger, l.revision, l.began = stored.entry, stored.revision, time.Time{}
+		return false
+	}
+	stored.entry, stored.revision = next, stored.revision+1
+	l.ledger, l.revision = next, stored.revision
+	return true
+}
+
+// read reads a line and folds that in.
+func (o *owner) read(i int) {
+	if l := o.lines[i]; !o.dead && !l.busy {
+		o.see(l)
+	}
+}
+
+func (o *owner) see(l *owned) bool {
+	status, began := o.h.phones[l.index], o.h.now
+	if !began.After(l.blind) || began.Before(l.began) {
+		return false
+	}
+	next, origin, used := l.ledger.observe(reading{status: status, began: began})
+	if !used {
+		return false
+	}
+	if !sameEntry(next, l.ledger) && !o.save(l, next) {
+		return false
+	}
+	l.status, l.origin, l.began = status, origin, began
+	o.tell(l)
+	return true
+}
+
+func (o *owner) tell(l *owned) {
+	fact := presence.StatusReading{Line: historyLine(l.index), Status: l.status, Origin: l.origin, SeenAt: l.began, Observation: l.ledger.Observation, LastPerson: l.ledger.Person}
+	if known := o.h.facts[l.index]; sameFact(known, fact) || !known.SeenAt.Before(l.began) {
+		return
+	}
+	o.h.facts[l.index] = fact
+	o.h.deliver(fact)
+}
+
+// want carries a want out, or says why not.
+func (o *owner) want(w wire.Want) {
+	l := o.lines[lineIndex(w.Line)]
+	if o.dead {
+		return // whoever comes next goes over the wants
+	}
+	if l.busy {
+		if l.pending == nil || w.Revision.Compare(l.pending.Revision) > 0 {
+			l.pending = &w
+		}
+		return
+	}
+	if w.Revision.Compare(l.ledger.revision()) < 0 || w.Revision.Compare(l.newest) < 0 {
+		return
+	}
+	l.newest = w.Revision
+	if !o.see(l) && l.began.IsZero() {
+		o.h.soon(50, 500, func() { o.h.owner.want(w) })
+		return
+	}
+	if w.Release && l.ledger.personShows() || l.status == w.Status || !l.ledger.covers(w) {
+		return
+	}
+	o.write(l, w)
+}
+
+// write asks the phone system: intent before, effect after. It may die at any moment,
+// or sleep until another owner has taken over.
+func (o *owner) write(l *owned, w wire.Want) {
+	h := o.h
+	if !o.save(l, l.ledger.intend(w, l.status, h.now)) {
+		h.soon(50, 500, func() { h.owner.want(w) })
+		return
+	}
+	l.busy = true
+	dies, lo, hi := h.r.IntN(100), 5, 100
+	if dies < 2 { // before it has asked
+		o.dead = true
+		o.dies(500, 4_000)
+		return
+	}
+	if dies < 4 { // it sleeps: another one takes over meanwhile
+		o.dies(1_000, 4_000)
+		lo, hi = 5_000, 60_000
+	}
+	h.soon(lo, hi, func() {
+		if h.owner != o && !h.without.fence {
+			o.dead = true // its deadline is over, and its ledger another's
+			return
+		}
+		if h.phones[l.index] != w.Status {
+			h.wrote("line " + string('0'+rune(l.index)))
+			h.shows(l.index, w.Status)
+		}
+		if dies == 4 || dies == 5 { // before it has noted that
+			o.dead = true
+			o.dies(500, 4_000)
+			return
+		}
+		h.soon(5, 50, func() { o.happened(l, w) })
+	})
+}
+
+func (o *owner) happened(l *owned, w wire.Want) {
+	l.busy, l.blind = false, o.h.now
+	if l.ledger.Intent != nil && o.save(l, l.ledger.happened(o.h.now)) {
+		_, l.origin = l.ledger.explained()
+		l.status, l.began = w.Status, o.h.now
+		o.tell(l)
+	}
+	if next := l.pending; next != nil {
+		l.pending = nil
+		o.want(*next)
+	}
+}
+
+// seeds are those of many histories from one.
+func seeds(seed uint64, n int) []uint64 {
+	r := rand.New(rand.NewPCG(seed, 0))
+	all := make([]uint64, n)
+	for i := range all {
+		all[i] = r.Uint64()
+	}
+	return slices.Clip(all)
+}

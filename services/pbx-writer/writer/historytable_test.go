@@ -1,0 +1,132 @@
+package writer
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"offhook.dev/libs/core/presencetest"
+)
+
+// tally is what many histories came to.
+type tally struct {
+	mu        sync.Mutex // guards what follows
+	histories int
+	moments   int
+	worlds    int
+	writes    int
+	most      int
+	dull      int
+	wrong     []string
+	late      []string
+}
+
+func (c *tally) add(seed uint64, seen presencetest.Seen, v presencetest.Verdict) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.histories++
+	c.moments += v.Moments
+	c.worlds += v.Worlds
+	c.writes += len(seen.Writes)
+	if v.Dull {
+		c.dull++
+	}
+	c.most = max(c.most, v.Most)
+	if v.Where != "" {
+		c.late = append(c.late, fmt.Sprintf("history %d: %s", seed, v.Where))
+	}
+	if v.Wrong != "" {
+		c.wrong = append(c.wrong, fmt.Sprintf("history %d: %s", seed, v.Wrong))
+	}
+	if v.Late != "" {
+		c.late = append(c.late, fmt.Sprintf("history %d: %s", seed, v.Late))
+	}
+}
+
+// live runs histories of a number of events each, on all processors, until one is
+// wrong and stop says that this is enough.
+func live(seed uint64, n, events int, without guards, stop bool) *tally {
+	var c tally
+	var next, found atomic.Int64
+	all := seeds(seed, n)
+	var g sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		g.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n && (!stop || found.Load() == 0); i = int(next.Add(1)) - 1 {
+				h := newHistory(rand.New(rand.NewPCG(all[i], 0)), events, without)
+				seen := h.run()
+				v := presencetest.Judge(h.life, seen)
+				c.add(all[i], seen, v)
+				if v.Wrong != "" {
+					found.Add(1)
+				}
+			}
+		})
+	}
+	g.Wait()
+	return &c
+}
+
+// number reads a number from the environment.
+func number(t *testing.T, name string, otherwise int) int {
+	n, err := strconv.Atoi(cmp.Or(os.Getenv(name), strconv.Itoa(otherwise)))
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
+
+func historySeed(t *testing.T) uint64 {
+	seed := rand.Uint64()
+	if s := os.Getenv("OFFHOOK_SEED"); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatalf("OFFHOOK_SEED: %v", err)
+		}
+	}
+	t.Logf("OFFHOOK_SEED=%d repeats this", seed)
+	return seed
+}
+
+// OFFHOOK_LIVES and OFFHOOK_LIFE say how many histories of how many events; make soak
+// has 100,000 of 200.
+func TestRandomHistoriesOfBothSidesAreRightAtEveryQuietMoment(t *testing.T) {
+	n, events := number(t, "OFFHOOK_LIVES", 300), number(t, "OFFHOOK_LIFE", 60)
+	began := time.Now()
+	c := live(historySeed(t), n, events, guards{}, false)
+	t.Logf("%d histories of %d events: %d wrong, at %d quiet moments; at most %d writes to a target after one change, %d in all; %d written late; %.2f %% whose truth never changes; %d worlds; %.1f s",
+		c.histories, events, len(c.wrong), c.moments, c.most, c.writes, len(c.late), 100*float64(c.dull)/float64(c.histories), c.worlds, time.Since(began).Seconds())
+	for i, wrong := range append(c.wrong, c.late...) {
+		if t.Errorf("%s", wrong); i == 5 {
+			break
+		}
+	}
+	if c.most > 1 {
+		t.Errorf("%d writes to one target after one change", c.most)
+	}
+	if c.dull*20 > c.histories {
+		t.Errorf("the truth of %d of %d histories never changes", c.dull, c.histories)
+	}
+}
+
+func foundOut(t *testing.T, without guards) {
+	const n = 400
+	if c := live(1, n, 60, without, true); len(c.wrong) == 0 {
+		t.Errorf("%d histories did not find it", n)
+	} else {
+		t.Logf("found by %d histories: %s", c.histories, c.wrong[0])
+	}
+}
+
+// Without each of its guards the simulation goes wrong: else it would prove nothing.
+func TestWithoutEchoSuppressionHistoriesGoWrong(t *testing.T) { foundOut(t, guards{echo: true}) }
+func TestWithoutTheFenceHistoriesGoWrong(t *testing.T)        { foundOut(t, guards{fence: true}) }
+func TestWithoutTheSweepHistoriesGoWrong(t *testing.T)        { foundOut(t, guards{sweep: true}) }
+func TestWithoutTheLedgerHistoriesGoWrong(t *testing.T)       { foundOut(t, guards{ledger: true}) }
