@@ -1,10 +1,8 @@
 package mapper
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -65,18 +63,11 @@ func (m *Mapper) decide(ctx context.Context, who identity.Person, r record, revi
 		v = presence.Decide(memory, fact, options, now)
 		memory, changed = v.Memory, changed || v.Changed
 	}
-	switch {
-	case changed, r.due(now) && !v.Wake.Equal(r.Wake): // whose time has come without a change has a next one
-		return m.remember(ctx, who, r, revision, v, l, lost)
-	case lost, l.trigger == fired && !r.due(now): // or fired too early: once more
-		if err := m.schedule(ctx, who, r.Wake); err != nil {
-			return r, 0, err
-		}
-		// No compare-and-set follows here: somebody may have set the memory meanwhile, and
-		// their timer before ours. Then ours must not be the last.
-		if _, now, err := m.load(ctx, who); err != nil || now != revision {
-			return r, 0, cmp.Or(err, fault.New(fault.Conflict, "mapper: memory", errors.New("set by another while a timer was put right")))
-		}
+	// A timer is set by whoever sets the memory as well, and by nobody else: the one who
+	// loses starts again, so that the last timer belongs to the last memory.
+	early := l.trigger == fired && !r.Wake.IsZero() && !r.due(now) // once more
+	if changed || lost || early || r.due(now) && !v.Wake.Equal(r.Wake) {
+		return m.remember(ctx, who, r, revision, v, l, lost || early)
 	}
 	if l.again {
 		return r, revision, m.tellAgain(ctx, who, r, revision, v, l)
@@ -84,8 +75,9 @@ func (m *Mapper) decide(ctx context.Context, who identity.Person, r record, revi
 	return r, revision, nil
 }
 
-// remember stores what was decided and says why.
-func (m *Mapper) remember(ctx context.Context, who identity.Person, r record, revision uint64, v presence.Verdict, l look, lost bool) (record, uint64, error) {
+// remember stores what was decided and says why. timer says that the timer is to be set
+// even if the time to look again is the same.
+func (m *Mapper) remember(ctx context.Context, who identity.Person, r record, revision uint64, v presence.Verdict, l look, timer bool) (record, uint64, error) {
 	now := m.bus.Now()
 	next := record{Memory: v.Memory, Wake: v.Wake, Decision: r.Decision, Decided: r.Decided, Seen: r.Seen, Shown: r.showing(l)}
 	told := revision == 0 || !slices.Equal(r.Memory.Wants(), v.Wants) || !sameTeams(r.Memory, v.Memory)
@@ -95,7 +87,7 @@ func (m *Mapper) remember(ctx context.Context, who identity.Person, r record, re
 			next.Seen = now
 		}
 	}
-	if lost || !next.Wake.Equal(r.Wake) {
+	if timer || !next.Wake.Equal(r.Wake) {
 		if err := m.schedule(ctx, who, next.Wake); err != nil {
 			return r, 0, err
 		}
@@ -108,10 +100,14 @@ func (m *Mapper) remember(ctx context.Context, who identity.Person, r record, re
 	if err != nil {
 		return r, 0, err
 	}
-	if told {
-		if err := m.tell(ctx, who, next, revision, v, l); err != nil {
-			return r, 0, err
-		}
+	switch {
+	case told:
+		err = m.tell(ctx, who, next, revision, v, l)
+	case l.again:
+		err = m.tellAgain(ctx, who, next, revision, v, l)
+	}
+	if err != nil {
+		return r, 0, err
 	}
 	return next, revision, nil
 }

@@ -78,6 +78,25 @@ func TestATimerFires(t *testing.T) {
 	s.wants(0, presence.Available)
 }
 
+// A link, a calendar and two presences of one person at the same time: whoever loses the
+// compare-and-set puts the timer right, and must not put it over that of a memory which
+// has been set since.
+func TestTheLastTimerBelongsToTheLastMemory(t *testing.T) {
+	s := newStage(t)
+	s.options.Damping = 300 * time.Millisecond
+	s.run("a")
+	const people = 60
+	for i := range people {
+		s.ready(i)
+		s.teams(i, "Busy", s.bus.Now())
+		s.wants(i, presence.DND)
+		s.teams(i, "Available", s.bus.Now())
+	}
+	for i := range people {
+		s.wants(i, presence.Available)
+	}
+}
+
 // Somebody has been busy for longer than StaleAfter and was swept all the while. Who
 // looks then, for whatever reason, knows that Teams is fresh.
 func TestWhoeverLooksLateKnowsOfTheLastSweep(t *testing.T) {
