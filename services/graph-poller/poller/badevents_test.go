@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"offhook.dev/libs/core/calendar"
-	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/graph/graphsim"
 )
 
@@ -45,7 +44,7 @@ func TestEventsThatCannotBeCostThemselvesAlone(t *testing.T) {
 	conf.Presence, conf.Calendar, conf.Calendars = false, true, never
 	s.run(conf)
 	good := calendar.Interval{From: hour.Add(2 * time.Hour).UTC(), To: hour.Add(150 * time.Minute).UTC(), Class: calendar.Busy}
-	s.shows(identity.User(user), good)
+	s.shows(user, good)
 	for cause, n := range want {
 		if got := s.metric("offhook_calendar_dropped_events_total", cause); got != n {
 			t.Errorf("%s: counted %v, want %v", cause, got, n)
