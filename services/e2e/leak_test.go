@@ -25,7 +25,7 @@ import (
 // not on the bus, not in a bucket, not in Redis, not in a log, not in a span, not on
 // disk.
 func TestNothingOfAMeetingIsKept(t *testing.T) {
-	places := &everywhere{t: t, log: &journal{}, spans: collectSpans(t), redis: startRedis(t)}
+	places := &everywhere{t: t, log: &journal{}, spans: collectSpans(t, "127.0.0.1:0"), redis: startRedis(t)}
 	o := world.Options{Webhook: true, LogTo: places.log, SpansTo: places.spans.url, Mode: presence.Both}
 	if places.redis != nil {
 		o.Redis = "redis://" + places.redis.address

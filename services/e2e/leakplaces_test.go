@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+
+	"offhook.dev/services/e2e/procs"
 )
 
 // collector is where spans are exported to: it keeps every export as it came over
@@ -20,14 +22,15 @@ import (
 type collector struct {
 	url string
 
-	mu  sync.Mutex // guards all
-	all bytes.Buffer
+	mu      sync.Mutex // guards exports
+	exports [][]byte   // of opentelemetry.io/docs/specs/otlp: ExportTraceServiceRequest
 }
 
-// collectSpans runs a collector until the end of the test.
-func collectSpans(t *testing.T) *collector {
+// collectSpans runs a collector at an address, with port 0 for any, until the end of
+// the test.
+func collectSpans(t *testing.T, address string) *collector {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +41,7 @@ func collectSpans(t *testing.T) *collector {
 			return err
 		}
 		c.mu.Lock()
-		c.all.Write(export)
+		c.exports = append(c.exports, export)
 		c.mu.Unlock()
 		var empty []byte // everything was taken
 		return stream.SendMsg(&empty)
@@ -48,10 +51,13 @@ func collectSpans(t *testing.T) *collector {
 	return c
 }
 
-func (c *collector) count(text string) int {
+func (c *collector) count(text string) (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return bytes.Count(c.all.Bytes(), []byte(text))
+	for _, export := range c.exports {
+		n += bytes.Count(export, []byte(text))
+	}
+	return n
 }
 
 // asItCame is the codec of a server that does not look into messages.
@@ -65,16 +71,11 @@ func (asItCame) Unmarshal(data []byte, v any) error { *v.(*[]byte) = bytes.Clone
 type redisServer struct{ address, dir string }
 
 // startRedis runs a redis-server until the end of the test, or returns nil where there
-// is none. In CI there must be one: else nobody would search it.
+// is none.
 func startRedis(t *testing.T) *redisServer {
 	t.Helper()
-	binary, err := exec.LookPath("redis-server")
-	if err != nil {
-		const missing = "no redis-server on PATH; get it with: apt-get install redis-server (or the redis package of your system)"
-		if os.Getenv("CI") != "" {
-			t.Fatal(missing)
-		}
-		t.Log(missing + ". Redis is not searched.")
+	binary := procs.Debian(t, "redis-server")
+	if binary == "" {
 		return nil
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

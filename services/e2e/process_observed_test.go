@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"net"
@@ -11,13 +10,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"go.yaml.in/yaml/v3"
-	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	"offhook.dev/services/e2e/procs"
 )
@@ -35,7 +33,7 @@ func everythingIsObserved(t *testing.T, binaries procs.Binaries) {
 		Root: root(t), Profiles: append([]string{"cli"}, everything...), Binaries: binaries, Without: slices.Collect(maps.Keys(notStarted)),
 		Environment: map[string]string{"OFFHOOK_OTLP_ENDPOINT": "http://otel-collector:4317"},
 	})
-	spans := collect(t, s.Address("otel-collector:4317"))
+	spans := collectSpans(t, s.Address("otel-collector:4317"))
 	s.Up()
 	// Before a first decision a change would be decided because of the link or of what
 	// the phone shows, which have traces of their own.
@@ -49,7 +47,7 @@ func everythingIsObserved(t *testing.T, binaries procs.Binaries) {
 		t.Fatalf("%v: %s", err, output)
 	}
 	s.Eventually(30*time.Second, func() string {
-		if together := spans.together(); !slices.Contains(together, "graph-poller presence-mapper pbx-writer") && !slices.Contains(together, "webhook-receiver presence-mapper pbx-writer") {
+		if together := spans.together(t); !slices.Contains(together, "graph-poller presence-mapper pbx-writer") && !slices.Contains(together, "webhook-receiver presence-mapper pbx-writer") {
 			return fmt.Sprintf("no trace goes from Graph to the phone system; there are %q", together)
 		}
 		return ""
@@ -86,71 +84,45 @@ func scraped(t *testing.T, s *procs.Stack) string {
 	return ""
 }
 
-// spans is what a collector was sent: which services take part in each trace.
-type spans struct {
-	v1.UnimplementedTraceServiceServer
-
-	mu sync.Mutex // guards of
-	of map[string]map[string]bool
-}
-
-// collect listens where the collector would.
-func collect(t *testing.T, address string) *spans {
-	t.Helper()
-	l, err := net.Listen("tcp", address)
-	must(t, err)
-	s := &spans{of: map[string]map[string]bool{}}
-	server := grpc.NewServer()
-	v1.RegisterTraceServiceServer(server, s)
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(l) }()
-	t.Cleanup(func() {
-		server.Stop()
-		must(t, <-done)
-	})
-	return s
-}
-
-// Export takes spans in (opentelemetry.io/docs/specs/otlp).
-func (s *spans) Export(_ context.Context, r *v1.ExportTraceServiceRequest) (*v1.ExportTraceServiceResponse, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, resource := range r.GetResourceSpans() {
-		service := ""
-		for _, attribute := range resource.GetResource().GetAttributes() {
-			if attribute.GetKey() == "service.name" {
-				service = strings.TrimPrefix(attribute.GetValue().GetStringValue(), "offhook-")
-			}
-		}
-		for _, scope := range resource.GetScopeSpans() {
-			for _, span := range scope.GetSpans() {
-				id := string(span.GetTraceId())
-				if s.of[id] == nil {
-					s.of[id] = map[string]bool{}
-				}
-				s.of[id][service] = true
-			}
-		}
-	}
-	return &v1.ExportTraceServiceResponse{}, nil
-}
-
-// together lists which services were seen in one trace, in the order of flow; each
+// together lists which services were seen in one trace, in the order of a change; each
 // combination once.
-func (s *spans) together() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (c *collector) together(t *testing.T) []string {
+	order := []string{"webhook-receiver", "graph-poller", "presence-mapper", "pbx-writer"}
 	found := map[string]bool{}
-	for _, services := range s.of {
-		var names []string
-		for _, name := range []string{"webhook-receiver", "graph-poller", "presence-mapper", "pbx-writer"} {
-			if services[name] {
-				names = append(names, name)
-			}
-		}
-		found[strings.Join(names, " ")] = true
+	for _, services := range c.traces(t) {
+		found[strings.Join(slices.DeleteFunc(slices.Clone(order), func(name string) bool { return !services[name] }), " ")] = true
 	}
 	return slices.Sorted(maps.Keys(found))
+}
+
+// traces are the services of each trace that was exported, by its id.
+func (c *collector) traces(t *testing.T) map[string]map[string]bool {
+	c.mu.Lock()
+	exports := slices.Clone(c.exports)
+	c.mu.Unlock()
+	of := map[string]map[string]bool{}
+	for _, export := range exports {
+		var r tracepb.ExportTraceServiceRequest
+		must(t, proto.Unmarshal(export, &r))
+		for _, resource := range r.GetResourceSpans() {
+			service := ""
+			for _, attribute := range resource.GetResource().GetAttributes() {
+				if attribute.GetKey() == "service.name" {
+					service = strings.TrimPrefix(attribute.GetValue().GetStringValue(), "offhook-")
+				}
+			}
+			for _, scope := range resource.GetScopeSpans() {
+				for _, span := range scope.GetSpans() {
+					id := string(span.GetTraceId())
+					if of[id] == nil {
+						of[id] = map[string]bool{}
+					}
+					of[id][service] = true
+				}
+			}
+		}
+	}
+	return of
 }
 
 func readYAML(t *testing.T, into any, path ...string) {

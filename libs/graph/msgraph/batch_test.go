@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -111,20 +110,38 @@ func TestEveryAnswerInABatchIsCounted(t *testing.T) {
 	}
 }
 
+// Requests are answered when as many are under way as may be: a client that asks for
+// fewer at a time waits for ever, and one that asks for more is seen.
 func TestNoMailboxIsAskedFiveThingsAtATime(t *testing.T) {
-	var under, most atomic.Int64
-	host := newBatches(t, nil)
-	host.stage = newStage(t, func(n int, w http.ResponseWriter, _ *http.Request) {
-		now := under.Add(1)
-		for seen := most.Load(); now > seen && !most.CompareAndSwap(seen, now); seen = most.Load() {
+	var mu sync.Mutex // guards what follows
+	under, most, waiting := 0, 0, 0
+	full := make(chan struct{})
+	arrive := func() (answered <-chan struct{}) {
+		mu.Lock()
+		defer mu.Unlock()
+		under, waiting = under+1, waiting+1
+		most = max(most, under)
+		answered = full
+		if waiting == graph.MailboxConcurrency {
+			close(full)
+			full, waiting = make(chan struct{}), 0
 		}
-		time.Sleep(20 * time.Millisecond)
-		under.Add(-1)
+		return answered
+	}
+	host := newBatches(t, nil)
+	host.stage = newStage(t, func(n int, w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-arrive():
+		case <-r.Context().Done():
+		}
+		mu.Lock()
+		under--
+		mu.Unlock()
 		writeBatch(w, 200, host.read(t, n), func(int, inner) answer { return ok(page(meeting)) })
 	})
 	client := host.client(t, nil)
 	var calls sync.WaitGroup
-	for range 12 {
+	for range 3 * graph.MailboxConcurrency {
 		calls.Go(func() {
 			if a := collect(t, t.Context(), client, views(anna))[anna]; a.Err != nil {
 				t.Error(a.Err)
@@ -132,8 +149,8 @@ func TestNoMailboxIsAskedFiveThingsAtATime(t *testing.T) {
 		})
 	}
 	calls.Wait()
-	if got := most.Load(); got != graph.MailboxConcurrency {
-		t.Errorf("%d requests at a time, want %d", got, graph.MailboxConcurrency)
+	if most != graph.MailboxConcurrency {
+		t.Errorf("%d requests at a time, want %d", most, graph.MailboxConcurrency)
 	}
 }
 

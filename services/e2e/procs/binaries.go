@@ -30,10 +30,10 @@ func Build(t testing.TB, root string, services ...string) Binaries {
 
 func (b Binaries) path(name string) string { return filepath.Join(string(b), name) }
 
-// debian finds a program that Debian has a package for, named as the program, or
+// Debian finds a program that Debian has a package for, named as the program, or
 // returns "" where there is none. In CI there must be one: else nobody would notice
 // that it is no longer tried.
-func debian(t testing.TB, program string) string {
+func Debian(t testing.TB, program string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)
 	if err == nil {

@@ -58,7 +58,7 @@ func New(t testing.TB, o Options) *Stack {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	s := &Stack{Project: project, t: t, options: o, dir: dir, addresses: reserve(t), redis: debian(t, "redis-server"), scraper: debian(t, "prometheus"), running: map[string]*Process{}}
+	s := &Stack{Project: project, t: t, options: o, dir: dir, addresses: reserve(t), redis: Debian(t, "redis-server"), scraper: Debian(t, "prometheus"), running: map[string]*Process{}}
 	s.Simulator = Simulator{"http://" + s.Address("simulator:9480") + "/sim/v1"}
 	t.Cleanup(s.down)
 	return s
