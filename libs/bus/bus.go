@@ -47,7 +47,6 @@ type Bus struct {
 	streams sync.Map // topology.Stream -> jetstream.Stream
 
 	mu          sync.Mutex // guards what follows
-	readers     []*nats.Conn
 	reconnected []func()
 	reconnects  uint64
 	session     context.Context // ends when the connection comes back
@@ -64,31 +63,18 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 	if b.tracer == nil {
 		b.tracer = noop.NewTracerProvider().Tracer("")
 	}
-	var err error
-	b.nc, b.js, err = o.dial("",
+	opts := []nats.Option{
+		nats.Name("offhook-" + o.Service + "@" + o.Instance),
+		nats.MaxReconnects(-1), nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(100*time.Millisecond, time.Second),
+		nats.RetryOnFailedConnect(true), nats.NoCallbacksAfterClientClose(),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			b.log.Warn("broker connection lost", "error", err)
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) {
 			b.log.Info("broker connection is back")
 			b.cameBack()
-		}))
-	if err != nil {
-		return nil, err
+		}),
 	}
-	if err := b.waitReady(ctx); err != nil {
-		b.nc.Close()
-		return nil, err
-	}
-	return b, nil
-}
-
-// dial makes one connection, which comes back by itself.
-func (o Options) dial(purpose string, opts ...nats.Option) (*nats.Conn, jetstream.JetStream, error) {
-	opts = append(opts,
-		nats.Name("offhook-"+o.Service+"@"+o.Instance+purpose),
-		nats.MaxReconnects(-1), nats.ReconnectWait(250*time.Millisecond), nats.ReconnectJitter(100*time.Millisecond, time.Second),
-		nats.RetryOnFailedConnect(true), nats.NoCallbacksAfterClientClose())
 	if o.CredsFile != "" {
 		opts = append(opts, nats.UserCredentials(o.CredsFile))
 	}
@@ -97,33 +83,18 @@ func (o Options) dial(purpose string, opts ...nats.Option) (*nats.Conn, jetstrea
 	}
 	nc, err := nats.Connect(o.URL, opts...)
 	if err != nil {
-		return nil, nil, fault.New(fault.Unavailable, "bus: connect", err)
+		return nil, fault.New(fault.Unavailable, "bus: connect", err)
 	}
-	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(publishTimeout))
-	if err != nil {
+	b.nc = nc
+	if b.js, err = jetstream.New(nc, jetstream.WithDefaultTimeout(publishTimeout)); err != nil {
 		nc.Close()
-		return nil, nil, fault.New(fault.Unknown, "bus: jetstream", err)
+		return nil, fault.New(fault.Unknown, "bus: jetstream", err)
 	}
-	return nc, js, nil
-}
-
-// Readers makes n further connections, for store.Open: a bucket that is both read and
-// written at a high rate is read over them. The broker looks a value up on the
-// connection that asks for it (nats-server 2.15.2, processDirectGetRequest), where it
-// waits for the synced write that is under way in the same bucket, and until then it
-// takes in nothing else from that connection. They end with the Bus.
-func (b *Bus) Readers(n int) ([]jetstream.JetStream, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var readers []jetstream.JetStream
-	for range n {
-		nc, js, err := b.opts.dial(" reader")
-		if err != nil {
-			return nil, err
-		}
-		b.readers, readers = append(b.readers, nc), append(readers, js)
+	if err := b.waitReady(ctx); err != nil {
+		nc.Close()
+		return nil, err
 	}
-	return readers, nil
+	return b, nil
 }
 
 func (b *Bus) waitReady(ctx context.Context) error {
@@ -183,16 +154,8 @@ func (b *Bus) JetStream() jetstream.JetStream { return b.js }
 // Conn returns the underlying connection, for health checks.
 func (b *Bus) Conn() *nats.Conn { return b.nc }
 
-// Close flushes what was published and closes the connections.
-func (b *Bus) Close() {
-	b.mu.Lock()
-	readers := b.readers
-	b.mu.Unlock()
-	for _, nc := range readers {
-		nc.Close()
-	}
-	b.nc.Close()
-}
+// Close flushes what was published and closes the connection.
+func (b *Bus) Close() { b.nc.Close() }
 
 // Publish stores a message and returns its sequence in the stream.
 func (b *Bus) Publish(ctx context.Context, m Message) (uint64, error) {

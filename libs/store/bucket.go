@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -18,10 +17,8 @@ const timeout = 5 * time.Second
 
 // Bucket is one key-value bucket. Keys are made by topology.Join.
 type Bucket struct {
-	kv    jetstream.KeyValue
-	reads []jetstream.KeyValue // the same bucket, over the connections that Get takes in turn
-	turn  atomic.Uint32        // of reads
-	name  string
+	kv   jetstream.KeyValue
+	name string
 }
 
 // Entry is one value of a bucket.
@@ -33,33 +30,20 @@ type Entry struct {
 	Deleted  bool      // of watches only
 }
 
-// Open opens a bucket that bus.Apply has made. Get goes over the readers, if there
-// are any (bus.Readers), everything else over js.
-func Open(ctx context.Context, js jetstream.JetStream, bucket topology.Bucket, readers ...jetstream.JetStream) (*Bucket, error) {
-	b := &Bucket{name: string(bucket)}
-	var err error
-	if b.kv, err = js.KeyValue(ctx, b.name); err != nil {
-		return nil, classify("store: open "+b.name, err)
+// Open opens a bucket that bus.Apply has made.
+func Open(ctx context.Context, js jetstream.JetStream, bucket topology.Bucket) (*Bucket, error) {
+	kv, err := js.KeyValue(ctx, string(bucket))
+	if err != nil {
+		return nil, classify("store: open "+string(bucket), err)
 	}
-	b.reads = []jetstream.KeyValue{b.kv}
-	if len(readers) > 0 {
-		b.reads = nil
-	}
-	for _, reader := range readers {
-		kv, err := reader.KeyValue(ctx, b.name)
-		if err != nil {
-			return nil, classify("store: open "+b.name, err)
-		}
-		b.reads = append(b.reads, kv)
-	}
-	return b, nil
+	return &Bucket{kv, string(bucket)}, nil
 }
 
 // Get returns the newest value, or a fault of kind NotFound.
 func (b *Bucket) Get(ctx context.Context, key string) (Entry, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	e, err := b.reads[int(b.turn.Add(1))%len(b.reads)].Get(ctx, key)
+	e, err := b.kv.Get(ctx, key)
 	if err != nil {
 		return Entry{}, classify("store: get from "+b.name, err)
 	}

@@ -55,46 +55,6 @@ func TestSetIsCompareAndSet(t *testing.T) {
 	}
 }
 
-func TestReadersReadWhatWasSetAndEndWithTheirBus(t *testing.T) {
-	writes := bustest.Connect(t, bustest.Broker(t), "test")
-	readers, err := writes.Readers(3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := store.Open(t.Context(), writes.JetStream(), topology.Memory, readers...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	taken := func() (of []uint64) {
-		for _, r := range readers {
-			of = append(of, r.Conn().Stats().OutMsgs)
-		}
-		return of
-	}
-	before := taken()
-	revision := uint64(0)
-	for n := range 6 {
-		value := []byte{byte(n)}
-		if revision, err = b.Set(t.Context(), "contoso.anna", value, revision); err != nil {
-			t.Fatal(err)
-		}
-		if e, err := b.Get(t.Context(), "contoso.anna"); err != nil || e.Revision != revision || e.Value[0] != value[0] {
-			t.Fatalf("read %v at %d (%v), set %v at %d", e.Value, e.Revision, err, value, revision)
-		}
-	}
-	for i, now := range taken() {
-		if asked := now - before[i]; asked != 2 {
-			t.Errorf("reader %d was asked %d times of 6, want 2", i, asked)
-		}
-	}
-	writes.Close()
-	for i, r := range readers {
-		if !r.Conn().IsClosed() {
-			t.Errorf("reader %d is still connected", i)
-		}
-	}
-}
-
 func TestWatchGivesWhatIsThereThenWhatChanges(t *testing.T) {
 	b := open(t, topology.Links)
 	revision, err := b.Put(t.Context(), "contoso.anna", []byte("1"))

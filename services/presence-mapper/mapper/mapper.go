@@ -29,10 +29,6 @@ type Options struct {
 	MinutePass time.Duration
 }
 
-// memoryReaders is how many connections memories are read over: so many that those
-// who wait for the disk to write one memory are read together.
-const memoryReaders = 4
-
 // Mapper is the service.
 type Mapper struct {
 	deps    run.Deps
@@ -59,11 +55,7 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	if m.metrics, err = newMetrics(deps.Meter); err != nil {
 		return err
 	}
-	readers, err := m.bus.Readers(memoryReaders)
-	if err != nil {
-		return err
-	}
-	if m.memory, err = store.Open(ctx, m.bus.JetStream(), topology.Memory, readers...); err != nil {
+	if m.memory, err = store.Open(ctx, m.bus.JetStream(), topology.Memory); err != nil {
 		return err
 	}
 	linked, err := store.Open(ctx, m.bus.JetStream(), topology.Links)
