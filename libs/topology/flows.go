@@ -18,7 +18,7 @@ type Flow struct {
 
 // Flows lists all messages, in the order in which a change travels.
 func Flows() []Flow {
-	all := []Service{WebhookReceiver, GraphPoller, UserSync, PresenceMapper, PBXWriter, GraphWriter}
+	all := []Service{WebhookReceiver, GraphPoller, UserSync, ContactSync, PresenceMapper, PBXWriter, GraphWriter}
 	return []Flow{
 		{Subject: "in.<tenant>.<resource>", Stream: Ingress, Produce: []Service{WebhookReceiver}, Consume: []Service{WebhookReceiver}, OwnQueue: true,
 			Meaning: "a POST of Graph, answered 202 because it is stored here"},
@@ -32,10 +32,16 @@ func Flows() []Flow {
 			Meaning: "when everyone of a shard was last read"},
 		{Subject: "m365.fact.user.<tenant>.<user>", Stream: Directory, Produce: []Service{GraphPoller}, Consume: []Service{UserSync, ControlAPI},
 			Meaning: "a user of the directory"},
-		{Subject: "m365.fact.group.<tenant>.<group>", Stream: Directory, Produce: []Service{GraphPoller}, Consume: []Service{PresenceMapper, ControlAPI},
-			Meaning: "who is in a group that options or priorities name"},
+		{Subject: "m365.fact.photo.<tenant>.<user>", Stream: Pages, Produce: []Service{GraphPoller}, Consume: []Service{UserSync},
+			Meaning: "a photo that the user's extensions do not have yet"},
+		{Subject: "m365.fact.contacts.<tenant>.<mailbox>", Stream: Pages, Produce: []Service{GraphPoller}, Consume: []Service{ContactSync},
+			Meaning: "a page of a mailbox's contacts, in order"},
+		{Subject: "m365.fact.group.<tenant>.<group>", Stream: Directory, Produce: []Service{GraphPoller}, Consume: []Service{PresenceMapper, UserSync, ControlAPI},
+			Meaning: "who is in a group that options, priorities or the choice of users name"},
 		{Subject: "pbx.fact.inventory.<system>.<ext>", Stream: Directory, Produce: []Service{PBXWriter}, Consume: []Service{UserSync},
 			Meaning: "an extension of a phone system"},
+		{Subject: "pbx.fact.system.<system>", Stream: Directory, Produce: []Service{PBXWriter}, Consume: []Service{UserSync, ContactSync, ControlAPI},
+			Meaning: "what a phone system can take of people and phonebooks"},
 		{Subject: "pbx.fact.status.<system>.<ext>", Stream: Facts, Produce: []Service{PBXWriter}, Consume: []Service{PresenceMapper, ControlAPI},
 			Meaning: "what an extension shows, and who set it"},
 		{Subject: "pbx.fact.call.<system>.<ext>", Stream: Facts, Produce: []Service{PBXWriter}, Consume: []Service{PresenceMapper},
@@ -50,6 +56,16 @@ func Flows() []Flow {
 			Meaning: "the status an extension should show"},
 		{Subject: "m365.want.presence.<tenant>.<user>", Stream: Wants, Produce: []Service{PresenceMapper}, Consume: []Service{GraphWriter},
 			Meaning: "what Teams should show of a user's calls and choices"},
+		{Subject: "pbx.want.extension.<system>.<ext>", Stream: Changes, Produce: []Service{UserSync}, Consume: []Service{PBXWriter},
+			Meaning: "what an extension should be, or that it should not be"},
+		{Subject: "pbx.want.photo.<system>.<ext>", Stream: Changes, Produce: []Service{UserSync}, Consume: []Service{PBXWriter},
+			Meaning: "the photo that an extension should have"},
+		{Subject: "pbx.want.contact.<system>.<owner>.<chunk>", Stream: Changes, Produce: []Service{ContactSync}, Consume: []Service{PBXWriter},
+			Meaning: "changes of a phonebook, in order"},
+		{Subject: "outcome.extension.<system>.<ext>", Stream: Outcomes, Produce: []Service{PBXWriter}, Consume: []Service{UserSync, ControlAPI},
+			Meaning: "what came of a change of an extension"},
+		{Subject: "outcome.contact.<system>.<owner>.<chunk>", Stream: Outcomes, Produce: []Service{PBXWriter}, Consume: []Service{ContactSync, ControlAPI},
+			Meaning: "what came of changes of a phonebook, one by one, with the ids given"},
 		{Subject: "outcome.<system>.<ext>", Stream: Outcomes, Produce: []Service{PBXWriter}, Consume: []Service{ControlAPI},
 			Meaning: "what the writer did with a want, and why"},
 		{Subject: "outcome.presence.<tenant>.<user>", Stream: Outcomes, Produce: []Service{GraphWriter}, Consume: []Service{ControlAPI},
@@ -58,6 +74,14 @@ func Flows() []Flow {
 			Meaning: "let a person sign an account in that holds a lane, or give one up"},
 		{Subject: "outcome.account.<tenant>.<id>", Stream: Outcomes, Produce: []Service{GraphPoller}, Consume: []Service{ControlAPI},
 			Meaning: "how far an order about an account is: the code to enter, and how it ended"},
+		{Subject: "order.read.<tenant>.<id>", Stream: Orders, Produce: []Service{ControlAPI}, Consume: []Service{GraphPoller},
+			Meaning: "read users or contacts now"},
+		{Subject: "order.users.<tenant>.<id>", Stream: Orders, Produce: []Service{ControlAPI}, Consume: []Service{UserSync},
+			Meaning: "plan changes of extensions, or apply a plan"},
+		{Subject: "order.contacts.<tenant>.<id>", Stream: Orders, Produce: []Service{ControlAPI}, Consume: []Service{ContactSync},
+			Meaning: "plan changes of phonebooks, or apply a plan"},
+		{Subject: "outcome.sync.<tenant>.<id>", Stream: Outcomes, Produce: []Service{GraphPoller, UserSync, ContactSync}, Consume: []Service{ControlAPI},
+			Meaning: "how far an order about users or contacts is"},
 		{Subject: "m365.fact.lane.<tenant>.<account>", Stream: Facts, Produce: []Service{GraphPoller}, Consume: []Service{ControlAPI},
 			Meaning: "whether a lane tells of changes, or why not"},
 		{Subject: "parked.<stream>.<service>", Stream: ParkedMsg, Produce: all, Consume: []Service{ControlAPI},
@@ -71,6 +95,9 @@ type Bucket string
 // The buckets.
 const (
 	Links         Bucket = "links"
+	Plans         Bucket = "plans"
+	Books         Bucket = "books"
+	BookPlans     Bucket = "bookplans"
 	Memory        Bucket = "memory"
 	Ledger        Bucket = "ledger"
 	Pins          Bucket = "pins"
@@ -94,7 +121,10 @@ type BucketInfo struct {
 // Buckets lists all buckets. All are synced.
 func Buckets() []BucketInfo {
 	return []BucketInfo{
-		{Links, []Service{UserSync}, []Service{PresenceMapper, PBXWriter, GraphPoller, ControlAPI}, "which user is which extension"},
+		{Links, []Service{UserSync}, []Service{PresenceMapper, PBXWriter, GraphPoller, ContactSync, ControlAPI}, "which user is which extension, and which extensions are ours"},
+		{Plans, []Service{UserSync}, []Service{ControlAPI}, "plans for extensions, and how far they are applied"},
+		{Books, []Service{ContactSync}, nil, "which entries of phonebooks are ours: source, id there, fingerprint"},
+		{BookPlans, []Service{ContactSync}, []Service{ControlAPI}, "plans for phonebooks, and how far they are applied"},
 		{Memory, []Service{PresenceMapper}, []Service{ControlAPI}, "what is known of a user and was decided last"},
 		{Ledger, []Service{PBXWriter}, nil, "what was written to an extension, and what a person chose there"},
 		{Pins, []Service{GraphWriter}, nil, "what Offhook itself made Teams show, and until when"},
@@ -104,6 +134,6 @@ func Buckets() []BucketInfo {
 		{Lanes, []Service{GraphPoller}, []Service{ControlAPI}, "who is on which presence subscription of a delegated account"},
 		{Accounts, []Service{GraphPoller}, nil, "delegated accounts that have signed in; their refresh tokens are sealed"},
 		{Certificates, []Service{WebhookReceiver}, []Service{GraphPoller}, "under which Graph encrypts notifications; the private keys are sealed"},
-		{Leases, []Service{GraphPoller, GraphWriter, PBXWriter, PresenceMapper, UserSync, WebhookReceiver}, nil, "who owns which share of the work"},
+		{Leases, []Service{GraphPoller, GraphWriter, PBXWriter, PresenceMapper, UserSync, ContactSync, WebhookReceiver}, nil, "who owns which share of the work"},
 	}
 }

@@ -9,6 +9,7 @@ const (
 	GraphPoller     Service = "graph-poller"
 	PresenceMapper  Service = "presence-mapper"
 	UserSync        Service = "user-sync"
+	ContactSync     Service = "contact-sync"
 	PBXWriter       Service = "pbx-writer"
 	GraphWriter     Service = "graph-writer"
 	ControlAPI      Service = "control-api"
@@ -18,10 +19,11 @@ const (
 func Services() []ServiceInfo {
 	return []ServiceInfo{
 		{WebhookReceiver, "the public HTTPS endpoint: handshake, clientState, limits, durable publish, 202; behind the queue, token validation and decryption"},
-		{GraphPoller, "reading Graph: presence sweeps, calendars, users; creating and renewing subscriptions"},
-		{UserSync, "the links: which Microsoft user is which extension"},
+		{GraphPoller, "reading Graph: presence sweeps, calendars, users, contacts, photos; creating and renewing subscriptions"},
+		{UserSync, "the plan for extensions, their numbers, and the links: which Microsoft user is which extension"},
+		{ContactSync, "the plan for phonebooks, and which of their entries are ours"},
 		{PresenceMapper, "the decision: claims, mapping, timers, both directions"},
-		{PBXWriter, "the only process that speaks to phone systems: one owner each, applies wants, reads statuses, watches calls"},
+		{PBXWriter, "the only process that speaks to phone systems: one owner each, applies wants, reads statuses and inventories, watches calls"},
 		{GraphWriter, "writing to Graph: presence sessions and preferred presence, with its own, smaller set of permissions"},
 		{ControlAPI, "status, explanation, live changes, options and orders over gRPC, REST and SSE"},
 	}

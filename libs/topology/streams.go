@@ -10,8 +10,10 @@ const (
 	Ingress   Stream = "INGRESS"
 	Facts     Stream = "FACTS"
 	Directory Stream = "DIRECTORY"
+	Pages     Stream = "PAGES"
 	Hints     Stream = "HINTS"
 	Wants     Stream = "WANTS"
+	Changes   Stream = "CHANGES"
 	Timers    Stream = "TIMERS"
 	Orders    Stream = "ORDERS"
 	Decisions Stream = "DECISIONS"
@@ -56,8 +58,10 @@ func Streams() []StreamInfo {
 		{Name: Ingress, Keeping: Queue, Synced: true, MaxBytes: 1 << 30, MaxPerSubject: 10_000, Dedupe: 10 * time.Minute, Meaning: "notifications accepted from Graph"},
 		{Name: Facts, Keeping: Newest, Meaning: "newest presence and status of everyone"},
 		{Name: Directory, Keeping: Newest, Synced: true, Meaning: "users and groups of tenants, extensions of phone systems"},
+		{Name: Pages, Keeping: Queue, Synced: true, MaxBytes: 2 << 30, MaxPerSubject: 1_000, Meaning: "contacts and photos on their way; nothing of them stays"},
 		{Name: Hints, Keeping: Newest, Meaning: "look again"},
-		{Name: Wants, Keeping: Newest, Meaning: "the status that each extension should show"},
+		{Name: Wants, Keeping: Newest, Meaning: "the status that each extension should show, and each person in Teams"},
+		{Name: Changes, Keeping: Queue, Synced: true, MaxBytes: 2 << 30, MaxPerSubject: 1, Meaning: "changes of extensions and phonebooks that are on their way"},
 		{Name: Orders, Keeping: Queue, Synced: true, MaxAge: 24 * time.Hour, MaxBytes: 16 << 20, MaxPerSubject: 1, Dedupe: 10 * time.Minute, Meaning: "what was asked once; each has an expiry of its own"},
 		{Name: Timers, Keeping: Newest, Schedules: true, Meaning: "when to look at a user again"},
 		{Name: Decisions, Keeping: History, MaxAge: week, Dedupe: 2 * time.Minute, Meaning: "why"},

@@ -105,42 +105,6 @@ func InShard(user identity.User, shard string) bool {
 	return shard == ShardAll || strings.HasPrefix(string(user), shard)
 }
 
-// User is a user of the directory.
-type User struct {
-	Person      identity.Person
-	UPN, Mail   string
-	DisplayName string
-	GivenName   string
-	Surname     string
-	Type        string // "Member", "Guest"
-	Enabled     bool
-	Gone        bool // deleted; only Person and SeenAt are set
-	SeenAt      time.Time
-}
-
-// Encode implements Message.
-func (u User) Encode() (string, []byte) {
-	return "m365.fact.user." + PersonKey(u.Person), marshal(&eventv1.UserFact{
-		Tenant: string(u.Person.Tenant), User: string(u.Person.User), Upn: clean(u.UPN), Mail: clean(u.Mail),
-		DisplayName: clean(u.DisplayName), GivenName: clean(u.GivenName), Surname: clean(u.Surname),
-		UserType: clean(u.Type), Enabled: u.Enabled, Gone: u.Gone, SeenAt: stamp(u.SeenAt),
-	})
-}
-
-// DecodeUser is the inverse of User.Encode.
-func DecodeUser(data []byte) (User, error) {
-	var m eventv1.UserFact
-	if err := unmarshal(data, &m); err != nil {
-		return User{}, err
-	}
-	who, err := person("wire: user", m.Tenant, m.User)
-	if err != nil {
-		return User{}, err
-	}
-	return User{Person: who, UPN: m.Upn, Mail: m.Mail, DisplayName: m.DisplayName, GivenName: m.GivenName, Surname: m.Surname,
-		Type: m.UserType, Enabled: m.Enabled, Gone: m.Gone, SeenAt: moment(m.SeenAt)}, nil
-}
-
 var origins = map[presence.Origin]eventv1.Origin{
 	presence.Ours:   eventv1.Origin_ORIGIN_OURS,
 	presence.Person: eventv1.Origin_ORIGIN_PERSON,
@@ -190,37 +154,4 @@ func DecodeStatus(data []byte) (Status, error) {
 		r.LastPerson = &presence.Choice{Status: statusIn(c.Status), Observation: c.Observation, At: moment(c.At)}
 	}
 	return Status{r}, nil
-}
-
-// Inventory is an extension of a phone system and what can be done with it.
-type Inventory struct {
-	Line                identity.Line
-	FirstName, LastName string
-	Mail                string
-	Enabled, Gone       bool
-	Powers              presence.Powers
-	SeenAt              time.Time
-}
-
-// Encode implements Message.
-func (i Inventory) Encode() (string, []byte) {
-	return "pbx.fact.inventory." + LineKey(i.Line), marshal(&eventv1.InventoryFact{
-		System: string(i.Line.System), Extension: string(i.Line.Extension), FirstName: clean(i.FirstName), LastName: clean(i.LastName),
-		Mail: clean(i.Mail), Enabled: i.Enabled, Gone: i.Gone, SeenAt: stamp(i.SeenAt),
-		Writes: uint32(i.Powers.Write), Reads: uint32(i.Powers.Read), Rings: uint32(i.Powers.Ring),
-	})
-}
-
-// DecodeInventory is the inverse of Inventory.Encode.
-func DecodeInventory(data []byte) (Inventory, error) {
-	var m eventv1.InventoryFact
-	if err := unmarshal(data, &m); err != nil {
-		return Inventory{}, err
-	}
-	l, err := line("wire: inventory", m.System, m.Extension)
-	if err != nil {
-		return Inventory{}, err
-	}
-	return Inventory{Line: l, FirstName: m.FirstName, LastName: m.LastName, Mail: m.Mail, Enabled: m.Enabled, Gone: m.Gone, SeenAt: moment(m.SeenAt),
-		Powers: presence.Powers{Write: presence.Set(m.Writes) & presence.All, Read: presence.Set(m.Reads) & presence.All, Ring: presence.Set(m.Rings) & presence.All}}, nil
 }

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"offhook.dev/libs/core/calendar"
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
@@ -36,7 +37,7 @@ func decoder[T wire.Message](decode func([]byte) (T, error)) func([]byte) (wire.
 }
 
 func kinds() []kind {
-	return []kind{
+	return append(peopleKinds(), []kind{
 		{name: "presence", decode: decoder(wire.DecodePresence), random: func(r *rand.Rand) wire.Message {
 			return wire.Presence{Person: somebody(r), Reading: presence.TeamsReading{Availability: word(r), Activity: word(r), Sequence: word(r),
 				Source: one(r, presence.Poll, presence.Notification), SeenAt: moment(r)}}
@@ -50,7 +51,7 @@ func kinds() []kind {
 		}},
 		{name: "user", decode: decoder(wire.DecodeUser), random: func(r *rand.Rand) wire.Message {
 			return wire.User{Person: somebody(r), UPN: word(r), Mail: word(r), DisplayName: word(r), GivenName: word(r), Surname: word(r),
-				Type: word(r), Enabled: flag(r), Gone: flag(r), SeenAt: moment(r)}
+				Mobile: word(r), OfficePhone: word(r), Department: word(r), Language: word(r), Purpose: word(r), Photo: word(r), Type: word(r), Enabled: flag(r), Gone: flag(r), SeenAt: moment(r)}
 		}},
 		{name: "status", decode: decoder(wire.DecodeStatus), random: func(r *rand.Rand) wire.Message {
 			reading := presence.StatusReading{Line: line(r), Status: status(r), Origin: one(r, "", presence.Ours, presence.Person, presence.Revert),
@@ -62,7 +63,7 @@ func kinds() []kind {
 		}},
 		{name: "inventory", decode: decoder(wire.DecodeInventory), random: func(r *rand.Rand) wire.Message {
 			set := func() presence.Set { return presence.Set(r.Uint32()) & presence.All }
-			return wire.Inventory{Line: line(r), FirstName: word(r), LastName: word(r), Mail: word(r), Enabled: flag(r), Gone: flag(r),
+			return wire.Inventory{Line: line(r), Fields: fields(r), Marker: marker(r), Enabled: flag(r), Gone: flag(r),
 				Powers: presence.Powers{Write: set(), Read: set(), Ring: set()}, SeenAt: moment(r)}
 		}},
 		{name: "calendar", decode: decoder(wire.DecodeCalendar), random: func(r *rand.Rand) wire.Message {
@@ -142,7 +143,7 @@ func kinds() []kind {
 			}
 			return l
 		}},
-	}
+	}...)
 }
 
 func one[T any](r *rand.Rand, all ...T) T { return all[r.IntN(len(all))] }
@@ -307,7 +308,7 @@ func TestTextFromOutsideThatIsNotUTF8IsCleaned(t *testing.T) {
 	for _, m := range []wire.Message{
 		wire.Presence{Person: somebody(r), Reading: presence.TeamsReading{Availability: bad, Activity: bad, Sequence: bad}},
 		wire.User{Person: somebody(r), UPN: bad, Mail: bad, DisplayName: bad, GivenName: bad, Surname: bad, Type: bad},
-		wire.Inventory{Line: line(r), FirstName: bad, LastName: bad, Mail: bad},
+		wire.Inventory{Line: line(r), Fields: directory.Fields{FirstName: bad, LastName: bad, Mail: bad}},
 		wire.Outcome{ID: "1", Person: somebody(r), Line: line(r), Detail: bad},
 		wire.Decision{Person: somebody(r), Claims: []wire.Claim{{Detail: bad}}, Evidence: []wire.Evidence{{Value: bad}}},
 	} {

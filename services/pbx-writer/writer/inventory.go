@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"offhook.dev/libs/bus"
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/pbx"
@@ -48,8 +49,8 @@ func (s *system) inventory(ctx context.Context) error {
 	}
 	began := s.w.bus.Now()
 	err = s.pbx.Extensions(ctx, func(e pbx.Extension) error {
-		fact := wire.Inventory{Line: identity.Line{System: s.id, Extension: e.Number}, FirstName: e.FirstName, LastName: e.LastName,
-			Mail: e.Mail, Enabled: e.Enabled, Powers: s.pbx.Capabilities().Powers, SeenAt: began}
+		fact := wire.Inventory{Line: identity.Line{System: s.id, Extension: e.Number}, Fields: directory.Fields{FirstName: e.FirstName, LastName: e.LastName,
+			Mail: e.Mail}, Enabled: e.Enabled, Powers: s.pbx.Capabilities().Powers, SeenAt: began}
 		old := known[fact.Line]
 		delete(known, fact.Line)
 		if old.same(fact) {

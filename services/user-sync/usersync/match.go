@@ -91,7 +91,7 @@ func match(v view) (pairs []Pair, conflicts []Conflict) {
 
 // byConfiguration pairs what the configuration names, where it is clear whom and
 // what it means.
-func byConfiguration(v view, people directory, lines map[identity.Line]wire.Inventory) (pairs []Pair, conflicts []Conflict) {
+func byConfiguration(v view, people people, lines map[identity.Line]wire.Inventory) (pairs []Pair, conflicts []Conflict) {
 	owners := map[identity.Line][]identity.Person{}
 	for _, e := range v.explicit {
 		candidates := people[e.Tenant][strings.ToLower(e.User)]
@@ -121,7 +121,7 @@ func byConfiguration(v view, people directory, lines map[identity.Line]wire.Inve
 
 // byMail pairs what is left where exactly one user and one extension of a system
 // share an address.
-func byMail(v view, people directory, lines map[identity.Line]wire.Inventory, taken map[identity.Line]bool, paired map[identity.System]map[identity.Person]bool) (pairs []Pair, conflicts []Conflict) {
+func byMail(v view, people people, lines map[identity.Line]wire.Inventory, taken map[identity.Line]bool, paired map[identity.System]map[identity.Person]bool) (pairs []Pair, conflicts []Conflict) {
 	// An address can be a UPN of one user and the mail of another; a person can be
 	// reached by two addresses of two lines. Both are conflicts.
 	candidates := map[identity.System]map[identity.Person][]identity.Line{}
@@ -158,11 +158,11 @@ func byMail(v view, people directory, lines map[identity.Line]wire.Inventory, ta
 	return pairs, conflicts
 }
 
-// directory finds people of a tenant by object id, UPN or mail address in lower case.
-type directory map[identity.Tenant]map[string][]identity.Person
+// people finds people of a tenant by object id, UPN or mail address in lower case.
+type people map[identity.Tenant]map[string][]identity.Person
 
-func index(users []wire.User) directory {
-	d := directory{}
+func index(users []wire.User) people {
+	d := people{}
 	for _, u := range users {
 		if u.Gone {
 			continue

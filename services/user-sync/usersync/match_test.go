@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/wire"
 )
@@ -24,7 +25,7 @@ func user(who identity.Person, mail string) wire.User {
 }
 
 func extension(ext identity.Extension, mail string) wire.Inventory {
-	return wire.Inventory{Line: lineOf(ext), Mail: mail, Enabled: true}
+	return wire.Inventory{Line: lineOf(ext), Fields: directory.Fields{Mail: mail}, Enabled: true}
 }
 
 // small is two users and two extensions that fit.
@@ -145,7 +146,7 @@ func random(r *rand.Rand) view {
 	}
 	for i := range 2 + r.IntN(5) {
 		line := identity.Line{System: systems[r.IntN(3)], Extension: identity.Extension(fmt.Sprint(100 + i))}
-		v.lines = append(v.lines, wire.Inventory{Line: line, Mail: mail(), Enabled: r.IntN(4) > 0, Gone: r.IntN(5) == 0})
+		v.lines = append(v.lines, wire.Inventory{Line: line, Fields: directory.Fields{Mail: mail()}, Enabled: r.IntN(4) > 0, Gone: r.IntN(5) == 0})
 		if r.IntN(3) == 0 {
 			v.existing[line] = v.users[r.IntN(len(v.users))].Person
 		}

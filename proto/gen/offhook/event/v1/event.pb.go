@@ -549,8 +549,19 @@ type UserFact struct {
 	Enabled     bool                   `protobuf:"varint,8,opt,name=enabled,proto3" json:"enabled,omitempty"`
 	UserType    string                 `protobuf:"bytes,9,opt,name=user_type,json=userType,proto3" json:"user_type,omitempty"`
 	// Gone from the directory; the other fields are then empty.
-	Gone          bool                   `protobuf:"varint,10,opt,name=gone,proto3" json:"gone,omitempty"`
-	SeenAt        *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
+	Gone   bool                   `protobuf:"varint,10,opt,name=gone,proto3" json:"gone,omitempty"`
+	SeenAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
+	Mobile string                 `protobuf:"bytes,12,opt,name=mobile,proto3" json:"mobile,omitempty"`
+	// The first business phone, as it was written.
+	OfficePhone string `protobuf:"bytes,13,opt,name=office_phone,json=officePhone,proto3" json:"office_phone,omitempty"`
+	Department  string `protobuf:"bytes,14,opt,name=department,proto3" json:"department,omitempty"`
+	// BCP 47, as Microsoft has it.
+	Language string `protobuf:"bytes,15,opt,name=language,proto3" json:"language,omitempty"`
+	// What the mailbox is for: "user", "shared", "room", "equipment"; empty where that
+	// was not asked or there is no mailbox.
+	Purpose string `protobuf:"bytes,16,opt,name=purpose,proto3" json:"purpose,omitempty"`
+	// The ETag of the photo; empty: none, or not asked yet.
+	Photo         string `protobuf:"bytes,17,opt,name=photo,proto3" json:"photo,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -660,6 +671,48 @@ func (x *UserFact) GetSeenAt() *timestamppb.Timestamp {
 		return x.SeenAt
 	}
 	return nil
+}
+
+func (x *UserFact) GetMobile() string {
+	if x != nil {
+		return x.Mobile
+	}
+	return ""
+}
+
+func (x *UserFact) GetOfficePhone() string {
+	if x != nil {
+		return x.OfficePhone
+	}
+	return ""
+}
+
+func (x *UserFact) GetDepartment() string {
+	if x != nil {
+		return x.Department
+	}
+	return ""
+}
+
+func (x *UserFact) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+func (x *UserFact) GetPurpose() string {
+	if x != nil {
+		return x.Purpose
+	}
+	return ""
+}
+
+func (x *UserFact) GetPhoto() string {
+	if x != nil {
+		return x.Photo
+	}
+	return ""
 }
 
 // GroupFact is on m365.fact.group.<tenant>.<group>: who is in a group, all of them.
@@ -1225,9 +1278,18 @@ type InventoryFact struct {
 	Gone      bool                   `protobuf:"varint,7,opt,name=gone,proto3" json:"gone,omitempty"`
 	SeenAt    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
 	// What the system can do with statuses, as bit sets of Status.
-	Writes        uint32 `protobuf:"varint,9,opt,name=writes,proto3" json:"writes,omitempty"`
-	Reads         uint32 `protobuf:"varint,10,opt,name=reads,proto3" json:"reads,omitempty"`
-	Rings         uint32 `protobuf:"varint,11,opt,name=rings,proto3" json:"rings,omitempty"`
+	Writes      uint32 `protobuf:"varint,9,opt,name=writes,proto3" json:"writes,omitempty"`
+	Reads       uint32 `protobuf:"varint,10,opt,name=reads,proto3" json:"reads,omitempty"`
+	Rings       uint32 `protobuf:"varint,11,opt,name=rings,proto3" json:"rings,omitempty"`
+	DisplayName string `protobuf:"bytes,12,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	Mobile      string `protobuf:"bytes,13,opt,name=mobile,proto3" json:"mobile,omitempty"`
+	CallerId    string `protobuf:"bytes,14,opt,name=caller_id,json=callerId,proto3" json:"caller_id,omitempty"`
+	Department  string `protobuf:"bytes,15,opt,name=department,proto3" json:"department,omitempty"`
+	Language    string `protobuf:"bytes,16,opt,name=language,proto3" json:"language,omitempty"`
+	SignIn      bool   `protobuf:"varint,17,opt,name=sign_in,json=signIn,proto3" json:"sign_in,omitempty"`
+	// Object id of the Microsoft user that the extension was marked with; empty: none,
+	// or the phone system tells it for single extensions only.
+	Marker        string `protobuf:"bytes,18,opt,name=marker,proto3" json:"marker,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1339,6 +1401,187 @@ func (x *InventoryFact) GetRings() uint32 {
 	return 0
 }
 
+func (x *InventoryFact) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *InventoryFact) GetMobile() string {
+	if x != nil {
+		return x.Mobile
+	}
+	return ""
+}
+
+func (x *InventoryFact) GetCallerId() string {
+	if x != nil {
+		return x.CallerId
+	}
+	return ""
+}
+
+func (x *InventoryFact) GetDepartment() string {
+	if x != nil {
+		return x.Department
+	}
+	return ""
+}
+
+func (x *InventoryFact) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+func (x *InventoryFact) GetSignIn() bool {
+	if x != nil {
+		return x.SignIn
+	}
+	return false
+}
+
+func (x *InventoryFact) GetMarker() string {
+	if x != nil {
+		return x.Marker
+	}
+	return ""
+}
+
+// SystemFact is on pbx.fact.system.<system>: what a phone system can take of people
+// and phonebooks, and whether it may be written to.
+type SystemFact struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	System  string                 `protobuf:"bytes,1,opt,name=system,proto3" json:"system,omitempty"`
+	Version string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	// When every extension was last listed; what is not in the stream by then is not there.
+	ListedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=listed_at,json=listedAt,proto3" json:"listed_at,omitempty"`
+	// Names of the fields of extensions that can be written; empty: none can.
+	Fields []string `protobuf:"bytes,4,rep,name=fields,proto3" json:"fields,omitempty"`
+	// Edge of the square of a photo in pixels; 0: no photos.
+	Photo         uint32 `protobuf:"varint,5,opt,name=photo,proto3" json:"photo,omitempty"`
+	CompanyBook   bool   `protobuf:"varint,6,opt,name=company_book,json=companyBook,proto3" json:"company_book,omitempty"`
+	PersonalBooks bool   `protobuf:"varint,7,opt,name=personal_books,json=personalBooks,proto3" json:"personal_books,omitempty"`
+	// The kinds of numbers that a contact can have there.
+	Numbers []string `protobuf:"bytes,8,rep,name=numbers,proto3" json:"numbers,omitempty"`
+	// The phone system's own Microsoft 365 sync keeps extensions, or phonebooks, and
+	// nobody has said that it may be written to all the same.
+	ExtensionsKept bool                   `protobuf:"varint,9,opt,name=extensions_kept,json=extensionsKept,proto3" json:"extensions_kept,omitempty"`
+	BooksKept      bool                   `protobuf:"varint,10,opt,name=books_kept,json=booksKept,proto3" json:"books_kept,omitempty"`
+	SeenAt         *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *SystemFact) Reset() {
+	*x = SystemFact{}
+	mi := &file_offhook_event_v1_event_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SystemFact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SystemFact) ProtoMessage() {}
+
+func (x *SystemFact) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_event_v1_event_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SystemFact.ProtoReflect.Descriptor instead.
+func (*SystemFact) Descriptor() ([]byte, []int) {
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *SystemFact) GetSystem() string {
+	if x != nil {
+		return x.System
+	}
+	return ""
+}
+
+func (x *SystemFact) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *SystemFact) GetListedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ListedAt
+	}
+	return nil
+}
+
+func (x *SystemFact) GetFields() []string {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *SystemFact) GetPhoto() uint32 {
+	if x != nil {
+		return x.Photo
+	}
+	return 0
+}
+
+func (x *SystemFact) GetCompanyBook() bool {
+	if x != nil {
+		return x.CompanyBook
+	}
+	return false
+}
+
+func (x *SystemFact) GetPersonalBooks() bool {
+	if x != nil {
+		return x.PersonalBooks
+	}
+	return false
+}
+
+func (x *SystemFact) GetNumbers() []string {
+	if x != nil {
+		return x.Numbers
+	}
+	return nil
+}
+
+func (x *SystemFact) GetExtensionsKept() bool {
+	if x != nil {
+		return x.ExtensionsKept
+	}
+	return false
+}
+
+func (x *SystemFact) GetBooksKept() bool {
+	if x != nil {
+		return x.BooksKept
+	}
+	return false
+}
+
+func (x *SystemFact) GetSeenAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SeenAt
+	}
+	return nil
+}
+
 // Revision orders wants: the epoch is raised when memory is restored from a backup.
 type Revision struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1350,7 +1593,7 @@ type Revision struct {
 
 func (x *Revision) Reset() {
 	*x = Revision{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[12]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1362,7 +1605,7 @@ func (x *Revision) String() string {
 func (*Revision) ProtoMessage() {}
 
 func (x *Revision) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[12]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1375,7 +1618,7 @@ func (x *Revision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Revision.ProtoReflect.Descriptor instead.
 func (*Revision) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Revision) GetEpoch() uint64 {
@@ -1418,7 +1661,7 @@ type StatusWant struct {
 
 func (x *StatusWant) Reset() {
 	*x = StatusWant{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[13]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1430,7 +1673,7 @@ func (x *StatusWant) String() string {
 func (*StatusWant) ProtoMessage() {}
 
 func (x *StatusWant) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[13]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1443,7 +1686,7 @@ func (x *StatusWant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusWant.ProtoReflect.Descriptor instead.
 func (*StatusWant) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *StatusWant) GetTenant() string {
@@ -1571,7 +1814,7 @@ type PresenceWant struct {
 
 func (x *PresenceWant) Reset() {
 	*x = PresenceWant{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[14]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1583,7 +1826,7 @@ func (x *PresenceWant) String() string {
 func (*PresenceWant) ProtoMessage() {}
 
 func (x *PresenceWant) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[14]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1596,7 +1839,7 @@ func (x *PresenceWant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PresenceWant.ProtoReflect.Descriptor instead.
 func (*PresenceWant) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PresenceWant) GetTenant() string {
@@ -1704,7 +1947,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[15]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1716,7 +1959,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[15]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1729,7 +1972,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Claim) GetSource() string {
@@ -1781,7 +2024,7 @@ type Evidence struct {
 
 func (x *Evidence) Reset() {
 	*x = Evidence{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[16]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1793,7 +2036,7 @@ func (x *Evidence) String() string {
 func (*Evidence) ProtoMessage() {}
 
 func (x *Evidence) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[16]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1806,7 +2049,7 @@ func (x *Evidence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evidence.ProtoReflect.Descriptor instead.
 func (*Evidence) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Evidence) GetKind() string {
@@ -1866,7 +2109,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[17]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1878,7 +2121,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[17]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1891,7 +2134,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Decision) GetId() string {
@@ -2004,7 +2247,7 @@ type PresenceOutcome struct {
 
 func (x *PresenceOutcome) Reset() {
 	*x = PresenceOutcome{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[18]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2016,7 +2259,7 @@ func (x *PresenceOutcome) String() string {
 func (*PresenceOutcome) ProtoMessage() {}
 
 func (x *PresenceOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[18]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2029,7 +2272,7 @@ func (x *PresenceOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PresenceOutcome.ProtoReflect.Descriptor instead.
 func (*PresenceOutcome) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PresenceOutcome) GetId() string {
@@ -2177,7 +2420,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[19]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2189,7 +2432,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[19]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2202,7 +2445,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Outcome) GetId() string {
@@ -2343,7 +2586,7 @@ type AccountOrder struct {
 
 func (x *AccountOrder) Reset() {
 	*x = AccountOrder{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[20]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2355,7 +2598,7 @@ func (x *AccountOrder) String() string {
 func (*AccountOrder) ProtoMessage() {}
 
 func (x *AccountOrder) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[20]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2368,7 +2611,7 @@ func (x *AccountOrder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccountOrder.ProtoReflect.Descriptor instead.
 func (*AccountOrder) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AccountOrder) GetId() string {
@@ -2437,7 +2680,7 @@ type AccountOutcome struct {
 
 func (x *AccountOutcome) Reset() {
 	*x = AccountOutcome{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[21]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2449,7 +2692,7 @@ func (x *AccountOutcome) String() string {
 func (*AccountOutcome) ProtoMessage() {}
 
 func (x *AccountOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[21]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2462,7 +2705,7 @@ func (x *AccountOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccountOutcome.ProtoReflect.Descriptor instead.
 func (*AccountOutcome) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AccountOutcome) GetId() string {
@@ -2565,7 +2808,7 @@ type LaneFact struct {
 
 func (x *LaneFact) Reset() {
 	*x = LaneFact{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[22]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2577,7 +2820,7 @@ func (x *LaneFact) String() string {
 func (*LaneFact) ProtoMessage() {}
 
 func (x *LaneFact) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[22]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2590,7 +2833,7 @@ func (x *LaneFact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LaneFact.ProtoReflect.Descriptor instead.
 func (*LaneFact) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LaneFact) GetTenant() string {
@@ -2684,6 +2927,1473 @@ func (x *LaneFact) GetSeenAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// Extension is an extension of a phone system with what is kept the same on both sides.
+type Extension struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        string                 `protobuf:"bytes,1,opt,name=number,proto3" json:"number,omitempty"`
+	FirstName     string                 `protobuf:"bytes,2,opt,name=first_name,json=firstName,proto3" json:"first_name,omitempty"`
+	LastName      string                 `protobuf:"bytes,3,opt,name=last_name,json=lastName,proto3" json:"last_name,omitempty"`
+	DisplayName   string                 `protobuf:"bytes,4,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	Mail          string                 `protobuf:"bytes,5,opt,name=mail,proto3" json:"mail,omitempty"`
+	Mobile        string                 `protobuf:"bytes,6,opt,name=mobile,proto3" json:"mobile,omitempty"`
+	CallerId      string                 `protobuf:"bytes,7,opt,name=caller_id,json=callerId,proto3" json:"caller_id,omitempty"`
+	Department    string                 `protobuf:"bytes,8,opt,name=department,proto3" json:"department,omitempty"`
+	Language      string                 `protobuf:"bytes,9,opt,name=language,proto3" json:"language,omitempty"`
+	SignIn        bool                   `protobuf:"varint,10,opt,name=sign_in,json=signIn,proto3" json:"sign_in,omitempty"`
+	Enabled       bool                   `protobuf:"varint,11,opt,name=enabled,proto3" json:"enabled,omitempty"`
+	Marker        string                 `protobuf:"bytes,12,opt,name=marker,proto3" json:"marker,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Extension) Reset() {
+	*x = Extension{}
+	mi := &file_offhook_event_v1_event_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Extension) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Extension) ProtoMessage() {}
+
+func (x *Extension) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_event_v1_event_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Extension.ProtoReflect.Descriptor instead.
+func (*Extension) Descriptor() ([]byte, []int) {
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *Extension) GetNumber() string {
+	if x != nil {
+		return x.Number
+	}
+	return ""
+}
+
+func (x *Extension) GetFirstName() string {
+	if x != nil {
+		return x.FirstName
+	}
+	return ""
+}
+
+func (x *Extension) GetLastName() string {
+	if x != nil {
+		return x.LastName
+	}
+	return ""
+}
+
+func (x *Extension) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *Extension) GetMail() string {
+	if x != nil {
+		return x.Mail
+	}
+	return ""
+}
+
+func (x *Extension) GetMobile() string {
+	if x != nil {
+		return x.Mobile
+	}
+	return ""
+}
+
+func (x *Extension) GetCallerId() string {
+	if x != nil {
+		return x.CallerId
+	}
+	return ""
+}
+
+func (x *Extension) GetDepartment() string {
+	if x != nil {
+		return x.Department
+	}
+	return ""
+}
+
+func (x *Extension) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+func (x *Extension) GetSignIn() bool {
+	if x != nil {
+		return x.SignIn
+	}
+	return false
+}
+
+func (x *Extension) GetEnabled() bool {
+	if x != nil {
+		return x.Enabled
+	}
+	return false
+}
+
+func (x *Extension) GetMarker() string {
+	if x != nil {
+		return x.Marker
+	}
+	return ""
+}
+
+// ExtensionWant is on pbx.want.extension.<system>.<extension>.
+type ExtensionWant struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Id        string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Tenant    string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	User      string                 `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
+	System    string                 `protobuf:"bytes,4,opt,name=system,proto3" json:"system,omitempty"`
+	Extension string                 `protobuf:"bytes,5,opt,name=extension,proto3" json:"extension,omitempty"`
+	// "create", "adopt", "update", "disable", "return" or "delete".
+	Op string `protobuf:"bytes,6,opt,name=op,proto3" json:"op,omitempty"`
+	// Which values of to are written; those of a create are all.
+	Fields []string   `protobuf:"bytes,7,rep,name=fields,proto3" json:"fields,omitempty"`
+	To     *Extension `protobuf:"bytes,8,opt,name=to,proto3" json:"to,omitempty"`
+	// The plan that it is of.
+	Plan          string                 `protobuf:"bytes,9,opt,name=plan,proto3" json:"plan,omitempty"`
+	WantedAt      *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=wanted_at,json=wantedAt,proto3" json:"wanted_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExtensionWant) Reset() {
+	*x = ExtensionWant{}
+	mi := &file_offhook_event_v1_event_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExtensionWant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExtensionWant) ProtoMessage() {}
+
+func (x *ExtensionWant) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_event_v1_event_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExtensionWant.ProtoReflect.Descriptor instead.
+func (*ExtensionWant) Descriptor() ([]byte, []int) {
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ExtensionWant) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ExtensionWant) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ExtensionWant) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *ExtensionWant) GetSystem() string {
+	if x != nil {
+		return x.System
+	}
+	return ""
+}
+
+func (x *ExtensionWant) GetExtension() string {
+	if x != nil {
+		return x.Extension
+	}
+	return ""
+}
+
+func (x *ExtensionWant) GetOp() string {
+	if x != nil {
+		return x.Op
+	}
+	return ""
+}
+
+func (x *ExtensionWant) GetFields() []string {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *ExtensionWant) GetTo() *Extension {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *ExtensionWant) GetPlan() string {
+	if x != nil {
+		return x.Plan
+	}
+	return ""
+}
+
+func (x *ExtensionWant) GetWantedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WantedAt
+	}
+	return nil
+}
+
+// ExtensionOutcome is on outcome.extension.<system>.<extension>.
+type ExtensionOutcome struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the want.
+	Id        string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Tenant    string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	User      string `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
+	System    string `protobuf:"bytes,4,opt,name=system,proto3" json:"system,omitempty"`
+	Extension string `protobuf:"bytes,5,opt,name=extension,proto3" json:"extension,omitempty"`
+	Op        string `protobuf:"bytes,6,opt,name=op,proto3" json:"op,omitempty"`
+	// "done", "already", "taken", "foreign", "full", "refused" or "failed".
+	Result string `protobuf:"bytes,7,opt,name=result,proto3" json:"result,omitempty"`
+	// For people.
+	Detail        string                 `protobuf:"bytes,8,opt,name=detail,proto3" json:"detail,omitempty"`
+	Plan          string                 `protobuf:"bytes,9,opt,name=plan,proto3" json:"plan,omitempty"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExtensionOutcome) Reset() {
+	*x = ExtensionOutcome{}
+	mi := &file_offhook_event_v1_event_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExtensionOutcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExtensionOutcome) ProtoMessage() {}
+
+func (x *ExtensionOutcome) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_event_v1_event_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExtensionOutcome.ProtoReflect.Descriptor instead.
+func (*ExtensionOutcome) Descriptor() ([]byte, []int) {
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ExtensionOutcome) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ExtensionOutcome) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ExtensionOutcome) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *ExtensionOutcome) GetSystem() string {
+	if x != nil {
+		return x.System
+	}
+	return ""
+}
+
+func (x *ExtensionOutcome) GetExtension() string {
+	if x != nil {
+		return x.Extension
+	}
+	return ""
+}
+
+func (x *ExtensionOutcome) GetOp() string {
+	if x != nil {
+		return x.Op
+	}
+	return ""
+}
+
+func (x *ExtensionOutcome) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *ExtensionOutcome) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *ExtensionOutcome) GetPlan() string {
+	if x != nil {
+		return x.Plan
+	}
+	return ""
+}
+
+func (x *ExtensionOutcome) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+// PhotoWant is on pbx.want.photo.<system>.<extension>.
+type PhotoWant struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Tenant    string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	User      string                 `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	System    string                 `protobuf:"bytes,3,opt,name=system,proto3" json:"system,omitempty"`
+	Extension string                 `protobuf:"bytes,4,opt,name=extension,proto3" json:"extension,omitempty"`
+	Etag      string                 `protobuf:"bytes,5,opt,name=etag,proto3" json:"etag,omitempty"`
+	Mime      string                 `protobuf:"bytes,6,opt,name=mime,proto3" json:"mime,omitempty"`
+	// Empty: the photo is removed.
+	Image         []byte `protobuf:"bytes,7,opt,name=image,proto3" json:"image,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PhotoWant) Reset() {
+	*x = PhotoWant{}
+	mi := &file_offhook_event_v1_event_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PhotoWant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PhotoWant) ProtoMessage() {}
+
+func (x *PhotoWant) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_event_v1_event_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PhotoWant.ProtoReflect.Descriptor instead.
+func (*PhotoWant) Descriptor() ([]byte, []int) {
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *PhotoWant) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *PhotoWant) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *PhotoWant) GetSystem() string {
+	if x != nil {
+		return x.System
+	}
+	return ""
+}
+
+func (x *PhotoWant) GetExtension() string {
+	if x != nil {
+		return x.Extension
+	}
+	return ""
+}
+
+func (x *PhotoWant) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *PhotoWant) GetMime() string {
+	if x != nil {
+		return x.Mime
+	}
+	return ""
+}
+
+func (x *PhotoWant) GetImage() []byte {
+	if x != nil {
+		return x.Image
+	}
+	return nil
+}
+
+// PhotoFact is on m365.fact.photo.<tenant>.<user>: a photo that is not on the phone
+// systems yet.
+type PhotoFact struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	User   string                 `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	Etag   string                 `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	Mime   string                 `protobuf:"bytes,4,opt,name=mime,proto3" json:"mime,omitempty"`
+	// Empty: there is none any more.
+	Image         []byte                 `protobuf:"bytes,5,opt,name=image,proto3" json:"image,omitempty"`
+	SeenAt        *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PhotoFact) Reset() {
+	*x = PhotoFact{}
+	mi := &file_offhook_event_v1_event_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PhotoFact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PhotoFact) ProtoMessage() {}
+
+func (x *PhotoFact) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_event_v1_event_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PhotoFact.ProtoReflect.Descriptor instead.
+func (*PhotoFact) Descriptor() ([]byte, []int) {
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *PhotoFact) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *PhotoFact) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *PhotoFact) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *PhotoFact) GetMime() string {
+	if x != nil {
+		return x.Mime
+	}
+	return ""
+}
+
+func (x *PhotoFact) GetImage() []byte {
+	if x != nil {
+		return x.Image
+	}
+	return nil
+}
+
+func (x *PhotoFact) GetSeenAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SeenAt
+	}
+	return nil
+}
+
+// PhoneNumber is a number as it was written.
+type PhoneNumber struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Text          string                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PhoneNumber) Reset() {
+	*x = PhoneNumber{}
+	mi := &file_offhook_event_v1_event_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PhoneNumber) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PhoneNumber) ProtoMessage() {}
+
+func (x *PhoneNumber) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_event_v1_event_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PhoneNumber.ProtoReflect.Descriptor instead.
+func (*PhoneNumber) Descriptor() ([]byte, []int) {
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *PhoneNumber) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *PhoneNumber) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+// Contact is an entry of a phonebook.
+type Contact struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The phone system's.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Key of the Microsoft contact that it is made of.
+	Source        string         `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	FirstName     string         `protobuf:"bytes,3,opt,name=first_name,json=firstName,proto3" json:"first_name,omitempty"`
+	LastName      string         `protobuf:"bytes,4,opt,name=last_name,json=lastName,proto3" json:"last_name,omitempty"`
+	Company       string         `protobuf:"bytes,5,opt,name=company,proto3" json:"company,omitempty"`
+	Title         string         `protobuf:"bytes,6,opt,name=title,proto3" json:"title,omitempty"`
+	Department    string         `protobuf:"bytes,7,opt,name=department,proto3" json:"department,omitempty"`
+	Mail          string         `protobuf:"bytes,8,opt,name=mail,proto3" json:"mail,omitempty"`
+	Numbers       []*PhoneNumber `protobuf:"bytes,9,rep,name=numbers,proto3" json:"numbers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Contact) Reset() {
+	*x = Contact{}
+	mi := &file_offhook_event_v1_event_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Contact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Contact) ProtoMessage() {}
+
+func (x *Contact) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_event_v1_event_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Contact.ProtoReflect.Descriptor instead.
+func (*Contact) Descriptor() ([]byte, []int) {
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *Contact) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Contact) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *Contact) GetFirstName() string {
+	if x != nil {
+		return x.FirstName
+	}
+	return ""
+}
+
+func (x *Contact) GetLastName() string {
+	if x != nil {
+		return x.LastName
+	}
+	return ""
+}
+
+func (x *Contact) GetCompany() string {
+	if x != nil {
+		return x.Company
+	}
+	return ""
+}
+
+func (x *Contact) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *Contact) GetDepartment() string {
+	if x != nil {
+		return x.Department
+	}
+	return ""
+}
+
+func (x *Contact) GetMail() string {
+	if x != nil {
+		return x.Mail
+	}
+	return ""
+}
+
+func (x *Contact) GetNumbers() []*PhoneNumber {
+	if x != nil {
+		return x.Numbers
+	}
+	return nil
+}
+
+// ContactsPage is on m365.fact.contacts.<tenant>.<mailbox>: one page of the contacts of
+// one folder of a mailbox, in the order in which they were read.
+type ContactsPage struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Object id of the mailbox's user.
+	Mailbox string `protobuf:"bytes,2,opt,name=mailbox,proto3" json:"mailbox,omitempty"`
+	Folder  string `protobuf:"bytes,3,opt,name=folder,proto3" json:"folder,omitempty"`
+	// Tells rounds apart; grows.
+	Round uint64 `protobuf:"varint,4,opt,name=round,proto3" json:"round,omitempty"`
+	// The round reads all contacts of the folder; who is not in it is gone at its end.
+	Full  bool `protobuf:"varint,5,opt,name=full,proto3" json:"full,omitempty"`
+	First bool `protobuf:"varint,6,opt,name=first,proto3" json:"first,omitempty"`
+	Last  bool `protobuf:"varint,7,opt,name=last,proto3" json:"last,omitempty"`
+	// The source field is set, the phone system's id is not.
+	Contacts []*Contact `protobuf:"bytes,8,rep,name=contacts,proto3" json:"contacts,omitempty"`
+	// Sources of contacts that are gone.
+	Removed []string `protobuf:"bytes,9,rep,name=removed,proto3" json:"removed,omitempty"`
+	// Why there is nothing to read ("gone", "denied", "no mailbox"); the page is empty then.
+	Problem string `protobuf:"bytes,10,opt,name=problem,proto3" json:"problem,omitempty"`
+	// The folder itself is gone.
+	FolderGone bool                   `protobuf:"varint,11,opt,name=folder_gone,json=folderGone,proto3" json:"folder_gone,omitempty"`
+	SeenAt     *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
+	// The mailbox is a shared one, whose contacts are everybody's.
+	Shared        bool `protobuf:"varint,13,opt,name=shared,proto3" json:"shared,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContactsPage) Reset() {
+	*x = ContactsPage{}
+	mi := &file_offhook_event_v1_event_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContactsPage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContactsPage) ProtoMessage() {}
+
+func (x *ContactsPage) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_event_v1_event_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContactsPage.ProtoReflect.Descriptor instead.
+func (*ContactsPage) Descriptor() ([]byte, []int) {
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ContactsPage) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ContactsPage) GetMailbox() string {
+	if x != nil {
+		return x.Mailbox
+	}
+	return ""
+}
+
+func (x *ContactsPage) GetFolder() string {
+	if x != nil {
+		return x.Folder
+	}
+	return ""
+}
+
+func (x *ContactsPage) GetRound() uint64 {
+	if x != nil {
+		return x.Round
+	}
+	return 0
+}
+
+func (x *ContactsPage) GetFull() bool {
+	if x != nil {
+		return x.Full
+	}
+	return false
+}
+
+func (x *ContactsPage) GetFirst() bool {
+	if x != nil {
+		return x.First
+	}
+	return false
+}
+
+func (x *ContactsPage) GetLast() bool {
+	if x != nil {
+		return x.Last
+	}
+	return false
+}
+
+func (x *ContactsPage) GetContacts() []*Contact {
+	if x != nil {
+		return x.Contacts
+	}
+	return nil
+}
+
+func (x *ContactsPage) GetRemoved() []string {
+	if x != nil {
+		return x.Removed
+	}
+	return nil
+}
+
+func (x *ContactsPage) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *ContactsPage) GetFolderGone() bool {
+	if x != nil {
+		return x.FolderGone
+	}
+	return false
+}
+
+func (x *ContactsPage) GetSeenAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SeenAt
+	}
+	return nil
+}
+
+func (x *ContactsPage) GetShared() bool {
+	if x != nil {
+		return x.Shared
+	}
+	return false
+}
+
+// ContactChange is a change of one entry.
+type ContactChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "create", "update" or "delete".
+	Op string `protobuf:"bytes,1,opt,name=op,proto3" json:"op,omitempty"`
+	// Of a deletion, only id and source are set.
+	Contact       *Contact `protobuf:"bytes,2,opt,name=contact,proto3" json:"contact,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContactChange) Reset() {
+	*x = ContactChange{}
+	mi := &file_offhook_event_v1_event_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContactChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContactChange) ProtoMessage() {}
+
+func (x *ContactChange) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_event_v1_event_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContactChange.ProtoReflect.Descriptor instead.
+func (*ContactChange) Descriptor() ([]byte, []int) {
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ContactChange) GetOp() string {
+	if x != nil {
+		return x.Op
+	}
+	return ""
+}
+
+func (x *ContactChange) GetContact() *Contact {
+	if x != nil {
+		return x.Contact
+	}
+	return nil
+}
+
+// ContactsWant is on pbx.want.contact.<system>.<owner>.<chunk>: changes of one phonebook
+// that are carried out in order.
+type ContactsWant struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Id     string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Tenant string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Object id of the mailbox's user.
+	Mailbox string `protobuf:"bytes,3,opt,name=mailbox,proto3" json:"mailbox,omitempty"`
+	System  string `protobuf:"bytes,4,opt,name=system,proto3" json:"system,omitempty"`
+	// Extension whose book it is; empty: the company's.
+	Owner   string           `protobuf:"bytes,5,opt,name=owner,proto3" json:"owner,omitempty"`
+	Changes []*ContactChange `protobuf:"bytes,6,rep,name=changes,proto3" json:"changes,omitempty"`
+	// It was asked before, and nobody knows what came of it: look before creating.
+	Again         bool                   `protobuf:"varint,7,opt,name=again,proto3" json:"again,omitempty"`
+	Plan          string                 `protobuf:"bytes,8,opt,name=plan,proto3" json:"plan,omitempty"`
+	WantedAt      *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=wanted_at,json=wantedAt,proto3" json:"wanted_at,omitempty"`
+	Chunk         string                 `protobuf:"bytes,10,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContactsWant) Reset() {
+	*x = ContactsWant{}
+	mi := &file_offhook_event_v1_event_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContactsWant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContactsWant) ProtoMessage() {}
+
+func (x *ContactsWant) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_event_v1_event_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContactsWant.ProtoReflect.Descriptor instead.
+func (*ContactsWant) Descriptor() ([]byte, []int) {
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ContactsWant) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ContactsWant) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ContactsWant) GetMailbox() string {
+	if x != nil {
+		return x.Mailbox
+	}
+	return ""
+}
+
+func (x *ContactsWant) GetSystem() string {
+	if x != nil {
+		return x.System
+	}
+	return ""
+}
+
+func (x *ContactsWant) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *ContactsWant) GetChanges() []*ContactChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *ContactsWant) GetAgain() bool {
+	if x != nil {
+		return x.Again
+	}
+	return false
+}
+
+func (x *ContactsWant) GetPlan() string {
+	if x != nil {
+		return x.Plan
+	}
+	return ""
+}
+
+func (x *ContactsWant) GetWantedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WantedAt
+	}
+	return nil
+}
+
+func (x *ContactsWant) GetChunk() string {
+	if x != nil {
+		return x.Chunk
+	}
+	return ""
+}
+
+// ContactResult is what came of one change.
+type ContactResult struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Source string                 `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	Id     string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Op     string                 `protobuf:"bytes,3,opt,name=op,proto3" json:"op,omitempty"`
+	// "done", "already", "full", "refused" or "failed".
+	Result        string `protobuf:"bytes,4,opt,name=result,proto3" json:"result,omitempty"`
+	Detail        string `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContactResult) Reset() {
+	*x = ContactResult{}
+	mi := &file_offhook_event_v1_event_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContactResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContactResult) ProtoMessage() {}
+
+func (x *ContactResult) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_event_v1_event_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContactResult.ProtoReflect.Descriptor instead.
+func (*ContactResult) Descriptor() ([]byte, []int) {
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ContactResult) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *ContactResult) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ContactResult) GetOp() string {
+	if x != nil {
+		return x.Op
+	}
+	return ""
+}
+
+func (x *ContactResult) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *ContactResult) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+// ContactsOutcome is on outcome.contact.<system>.<owner>.<chunk>.
+type ContactsOutcome struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the want.
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Tenant        string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Mailbox       string                 `protobuf:"bytes,3,opt,name=mailbox,proto3" json:"mailbox,omitempty"`
+	System        string                 `protobuf:"bytes,4,opt,name=system,proto3" json:"system,omitempty"`
+	Owner         string                 `protobuf:"bytes,5,opt,name=owner,proto3" json:"owner,omitempty"`
+	Results       []*ContactResult       `protobuf:"bytes,6,rep,name=results,proto3" json:"results,omitempty"`
+	Plan          string                 `protobuf:"bytes,7,opt,name=plan,proto3" json:"plan,omitempty"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=at,proto3" json:"at,omitempty"`
+	Chunk         string                 `protobuf:"bytes,9,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContactsOutcome) Reset() {
+	*x = ContactsOutcome{}
+	mi := &file_offhook_event_v1_event_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContactsOutcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContactsOutcome) ProtoMessage() {}
+
+func (x *ContactsOutcome) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_event_v1_event_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContactsOutcome.ProtoReflect.Descriptor instead.
+func (*ContactsOutcome) Descriptor() ([]byte, []int) {
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *ContactsOutcome) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ContactsOutcome) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ContactsOutcome) GetMailbox() string {
+	if x != nil {
+		return x.Mailbox
+	}
+	return ""
+}
+
+func (x *ContactsOutcome) GetSystem() string {
+	if x != nil {
+		return x.System
+	}
+	return ""
+}
+
+func (x *ContactsOutcome) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *ContactsOutcome) GetResults() []*ContactResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+func (x *ContactsOutcome) GetPlan() string {
+	if x != nil {
+		return x.Plan
+	}
+	return ""
+}
+
+func (x *ContactsOutcome) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *ContactsOutcome) GetChunk() string {
+	if x != nil {
+		return x.Chunk
+	}
+	return ""
+}
+
+// SyncOrder is on order.users.<tenant>.<id>, order.contacts.<tenant>.<id> and, to read
+// Microsoft 365 now, order.read.<tenant>.<id>.
+type SyncOrder struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Id     string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Tenant string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// "users" or "contacts".
+	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	// "plan", "apply", "sync" (both at once) or "read".
+	Op string `protobuf:"bytes,4,opt,name=op,proto3" json:"op,omitempty"`
+	// Which plan is applied.
+	Plan string `protobuf:"bytes,5,opt,name=plan,proto3" json:"plan,omitempty"`
+	// The brake is lifted for this plan.
+	Force         bool                   `protobuf:"varint,6,opt,name=force,proto3" json:"force,omitempty"`
+	AskedAt       *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=asked_at,json=askedAt,proto3" json:"asked_at,omitempty"`
+	Expires       *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=expires,proto3" json:"expires,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SyncOrder) Reset() {
+	*x = SyncOrder{}
+	mi := &file_offhook_event_v1_event_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SyncOrder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SyncOrder) ProtoMessage() {}
+
+func (x *SyncOrder) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_event_v1_event_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SyncOrder.ProtoReflect.Descriptor instead.
+func (*SyncOrder) Descriptor() ([]byte, []int) {
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *SyncOrder) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SyncOrder) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SyncOrder) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *SyncOrder) GetOp() string {
+	if x != nil {
+		return x.Op
+	}
+	return ""
+}
+
+func (x *SyncOrder) GetPlan() string {
+	if x != nil {
+		return x.Plan
+	}
+	return ""
+}
+
+func (x *SyncOrder) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+func (x *SyncOrder) GetAskedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AskedAt
+	}
+	return nil
+}
+
+func (x *SyncOrder) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
+// SyncOutcome is on outcome.sync.<tenant>.<id>: how far an order is.
+type SyncOutcome struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the order.
+	Id     string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Tenant string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Kind   string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	Op     string `protobuf:"bytes,4,opt,name=op,proto3" json:"op,omitempty"`
+	// "reading", "planned", "applying"; and at the end "done", "braked", "stale",
+	// "expired", "refused" or "failed".
+	State  string `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"`
+	Plan   string `protobuf:"bytes,6,opt,name=plan,proto3" json:"plan,omitempty"`
+	Total  uint32 `protobuf:"varint,7,opt,name=total,proto3" json:"total,omitempty"`
+	Done   uint32 `protobuf:"varint,8,opt,name=done,proto3" json:"done,omitempty"`
+	Failed uint32 `protobuf:"varint,9,opt,name=failed,proto3" json:"failed,omitempty"`
+	// For people.
+	Detail        string                 `protobuf:"bytes,10,opt,name=detail,proto3" json:"detail,omitempty"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SyncOutcome) Reset() {
+	*x = SyncOutcome{}
+	mi := &file_offhook_event_v1_event_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SyncOutcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SyncOutcome) ProtoMessage() {}
+
+func (x *SyncOutcome) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_event_v1_event_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SyncOutcome.ProtoReflect.Descriptor instead.
+func (*SyncOutcome) Descriptor() ([]byte, []int) {
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *SyncOutcome) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SyncOutcome) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SyncOutcome) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *SyncOutcome) GetOp() string {
+	if x != nil {
+		return x.Op
+	}
+	return ""
+}
+
+func (x *SyncOutcome) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *SyncOutcome) GetPlan() string {
+	if x != nil {
+		return x.Plan
+	}
+	return ""
+}
+
+func (x *SyncOutcome) GetTotal() uint32 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *SyncOutcome) GetDone() uint32 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *SyncOutcome) GetFailed() uint32 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *SyncOutcome) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *SyncOutcome) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
 var File_offhook_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_offhook_event_v1_event_proto_rawDesc = "" +
@@ -2711,7 +4421,7 @@ const file_offhook_event_v1_event_proto_rawDesc = "" +
 	"\x05users\x18\x05 \x01(\rR\x05users\x12\x16\n" +
 	"\x06failed\x18\x06 \x03(\tR\x06failed\x12\x0e\n" +
 	"\x02ok\x18\a \x01(\bR\x02ok\x12\x16\n" +
-	"\x06denied\x18\b \x01(\bR\x06denied\"\xb8\x02\n" +
+	"\x06denied\x18\b \x01(\bR\x06denied\"\xdf\x03\n" +
 	"\bUserFact\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x10\n" +
@@ -2725,7 +4435,15 @@ const file_offhook_event_v1_event_proto_rawDesc = "" +
 	"\tuser_type\x18\t \x01(\tR\buserType\x12\x12\n" +
 	"\x04gone\x18\n" +
 	" \x01(\bR\x04gone\x123\n" +
-	"\aseen_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\"\xb6\x01\n" +
+	"\aseen_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\x12\x16\n" +
+	"\x06mobile\x18\f \x01(\tR\x06mobile\x12!\n" +
+	"\foffice_phone\x18\r \x01(\tR\vofficePhone\x12\x1e\n" +
+	"\n" +
+	"department\x18\x0e \x01(\tR\n" +
+	"department\x12\x1a\n" +
+	"\blanguage\x18\x0f \x01(\tR\blanguage\x12\x18\n" +
+	"\apurpose\x18\x10 \x01(\tR\apurpose\x12\x14\n" +
+	"\x05photo\x18\x11 \x01(\tR\x05photo\"\xb6\x01\n" +
 	"\tGroupFact\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\x12\x12\n" +
@@ -2769,7 +4487,7 @@ const file_offhook_event_v1_event_proto_rawDesc = "" +
 	"\vobservation\x18\x05 \x01(\x03R\vobservation\x123\n" +
 	"\aseen_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\x129\n" +
 	"\vlast_person\x18\a \x01(\v2\x18.offhook.event.v1.ChoiceR\n" +
-	"lastPerson\"\xbc\x02\n" +
+	"lastPerson\"\x81\x04\n" +
 	"\rInventoryFact\x12\x16\n" +
 	"\x06system\x18\x01 \x01(\tR\x06system\x12\x1c\n" +
 	"\textension\x18\x02 \x01(\tR\textension\x12\x1d\n" +
@@ -2783,7 +4501,31 @@ const file_offhook_event_v1_event_proto_rawDesc = "" +
 	"\x06writes\x18\t \x01(\rR\x06writes\x12\x14\n" +
 	"\x05reads\x18\n" +
 	" \x01(\rR\x05reads\x12\x14\n" +
-	"\x05rings\x18\v \x01(\rR\x05rings\"<\n" +
+	"\x05rings\x18\v \x01(\rR\x05rings\x12!\n" +
+	"\fdisplay_name\x18\f \x01(\tR\vdisplayName\x12\x16\n" +
+	"\x06mobile\x18\r \x01(\tR\x06mobile\x12\x1b\n" +
+	"\tcaller_id\x18\x0e \x01(\tR\bcallerId\x12\x1e\n" +
+	"\n" +
+	"department\x18\x0f \x01(\tR\n" +
+	"department\x12\x1a\n" +
+	"\blanguage\x18\x10 \x01(\tR\blanguage\x12\x17\n" +
+	"\asign_in\x18\x11 \x01(\bR\x06signIn\x12\x16\n" +
+	"\x06marker\x18\x12 \x01(\tR\x06marker\"\x86\x03\n" +
+	"\n" +
+	"SystemFact\x12\x16\n" +
+	"\x06system\x18\x01 \x01(\tR\x06system\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion\x127\n" +
+	"\tlisted_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\blistedAt\x12\x16\n" +
+	"\x06fields\x18\x04 \x03(\tR\x06fields\x12\x14\n" +
+	"\x05photo\x18\x05 \x01(\rR\x05photo\x12!\n" +
+	"\fcompany_book\x18\x06 \x01(\bR\vcompanyBook\x12%\n" +
+	"\x0epersonal_books\x18\a \x01(\bR\rpersonalBooks\x12\x18\n" +
+	"\anumbers\x18\b \x03(\tR\anumbers\x12'\n" +
+	"\x0fextensions_kept\x18\t \x01(\bR\x0eextensionsKept\x12\x1d\n" +
+	"\n" +
+	"books_kept\x18\n" +
+	" \x01(\bR\tbooksKept\x123\n" +
+	"\aseen_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\"<\n" +
 	"\bRevision\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\"\x9b\x04\n" +
@@ -2923,7 +4665,148 @@ const file_offhook_event_v1_event_proto_rawDesc = "" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\aheardAt\x12\x1a\n" +
 	"\bsilences\x18\v \x01(\rR\bsilences\x12\x12\n" +
 	"\x04gone\x18\f \x01(\bR\x04gone\x123\n" +
-	"\aseen_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt*\x83\x01\n" +
+	"\aseen_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\"\xd2\x02\n" +
+	"\tExtension\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\tR\x06number\x12\x1d\n" +
+	"\n" +
+	"first_name\x18\x02 \x01(\tR\tfirstName\x12\x1b\n" +
+	"\tlast_name\x18\x03 \x01(\tR\blastName\x12!\n" +
+	"\fdisplay_name\x18\x04 \x01(\tR\vdisplayName\x12\x12\n" +
+	"\x04mail\x18\x05 \x01(\tR\x04mail\x12\x16\n" +
+	"\x06mobile\x18\x06 \x01(\tR\x06mobile\x12\x1b\n" +
+	"\tcaller_id\x18\a \x01(\tR\bcallerId\x12\x1e\n" +
+	"\n" +
+	"department\x18\b \x01(\tR\n" +
+	"department\x12\x1a\n" +
+	"\blanguage\x18\t \x01(\tR\blanguage\x12\x17\n" +
+	"\asign_in\x18\n" +
+	" \x01(\bR\x06signIn\x12\x18\n" +
+	"\aenabled\x18\v \x01(\bR\aenabled\x12\x16\n" +
+	"\x06marker\x18\f \x01(\tR\x06marker\"\xa3\x02\n" +
+	"\rExtensionWant\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04user\x18\x03 \x01(\tR\x04user\x12\x16\n" +
+	"\x06system\x18\x04 \x01(\tR\x06system\x12\x1c\n" +
+	"\textension\x18\x05 \x01(\tR\textension\x12\x0e\n" +
+	"\x02op\x18\x06 \x01(\tR\x02op\x12\x16\n" +
+	"\x06fields\x18\a \x03(\tR\x06fields\x12+\n" +
+	"\x02to\x18\b \x01(\v2\x1b.offhook.event.v1.ExtensionR\x02to\x12\x12\n" +
+	"\x04plan\x18\t \x01(\tR\x04plan\x127\n" +
+	"\twanted_at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\bwantedAt\"\x84\x02\n" +
+	"\x10ExtensionOutcome\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04user\x18\x03 \x01(\tR\x04user\x12\x16\n" +
+	"\x06system\x18\x04 \x01(\tR\x06system\x12\x1c\n" +
+	"\textension\x18\x05 \x01(\tR\textension\x12\x0e\n" +
+	"\x02op\x18\x06 \x01(\tR\x02op\x12\x16\n" +
+	"\x06result\x18\a \x01(\tR\x06result\x12\x16\n" +
+	"\x06detail\x18\b \x01(\tR\x06detail\x12\x12\n" +
+	"\x04plan\x18\t \x01(\tR\x04plan\x12*\n" +
+	"\x02at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xab\x01\n" +
+	"\tPhotoWant\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04user\x18\x02 \x01(\tR\x04user\x12\x16\n" +
+	"\x06system\x18\x03 \x01(\tR\x06system\x12\x1c\n" +
+	"\textension\x18\x04 \x01(\tR\textension\x12\x12\n" +
+	"\x04etag\x18\x05 \x01(\tR\x04etag\x12\x12\n" +
+	"\x04mime\x18\x06 \x01(\tR\x04mime\x12\x14\n" +
+	"\x05image\x18\a \x01(\fR\x05image\"\xaa\x01\n" +
+	"\tPhotoFact\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04user\x18\x02 \x01(\tR\x04user\x12\x12\n" +
+	"\x04etag\x18\x03 \x01(\tR\x04etag\x12\x12\n" +
+	"\x04mime\x18\x04 \x01(\tR\x04mime\x12\x14\n" +
+	"\x05image\x18\x05 \x01(\fR\x05image\x123\n" +
+	"\aseen_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\"5\n" +
+	"\vPhoneNumber\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"\x8a\x02\n" +
+	"\aContact\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\x12\x1d\n" +
+	"\n" +
+	"first_name\x18\x03 \x01(\tR\tfirstName\x12\x1b\n" +
+	"\tlast_name\x18\x04 \x01(\tR\blastName\x12\x18\n" +
+	"\acompany\x18\x05 \x01(\tR\acompany\x12\x14\n" +
+	"\x05title\x18\x06 \x01(\tR\x05title\x12\x1e\n" +
+	"\n" +
+	"department\x18\a \x01(\tR\n" +
+	"department\x12\x12\n" +
+	"\x04mail\x18\b \x01(\tR\x04mail\x127\n" +
+	"\anumbers\x18\t \x03(\v2\x1d.offhook.event.v1.PhoneNumberR\anumbers\"\x85\x03\n" +
+	"\fContactsPage\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x18\n" +
+	"\amailbox\x18\x02 \x01(\tR\amailbox\x12\x16\n" +
+	"\x06folder\x18\x03 \x01(\tR\x06folder\x12\x14\n" +
+	"\x05round\x18\x04 \x01(\x04R\x05round\x12\x12\n" +
+	"\x04full\x18\x05 \x01(\bR\x04full\x12\x14\n" +
+	"\x05first\x18\x06 \x01(\bR\x05first\x12\x12\n" +
+	"\x04last\x18\a \x01(\bR\x04last\x125\n" +
+	"\bcontacts\x18\b \x03(\v2\x19.offhook.event.v1.ContactR\bcontacts\x12\x18\n" +
+	"\aremoved\x18\t \x03(\tR\aremoved\x12\x18\n" +
+	"\aproblem\x18\n" +
+	" \x01(\tR\aproblem\x12\x1f\n" +
+	"\vfolder_gone\x18\v \x01(\bR\n" +
+	"folderGone\x123\n" +
+	"\aseen_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\x12\x16\n" +
+	"\x06shared\x18\r \x01(\bR\x06shared\"T\n" +
+	"\rContactChange\x12\x0e\n" +
+	"\x02op\x18\x01 \x01(\tR\x02op\x123\n" +
+	"\acontact\x18\x02 \x01(\v2\x19.offhook.event.v1.ContactR\acontact\"\xb2\x02\n" +
+	"\fContactsWant\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x18\n" +
+	"\amailbox\x18\x03 \x01(\tR\amailbox\x12\x16\n" +
+	"\x06system\x18\x04 \x01(\tR\x06system\x12\x14\n" +
+	"\x05owner\x18\x05 \x01(\tR\x05owner\x129\n" +
+	"\achanges\x18\x06 \x03(\v2\x1f.offhook.event.v1.ContactChangeR\achanges\x12\x14\n" +
+	"\x05again\x18\a \x01(\bR\x05again\x12\x12\n" +
+	"\x04plan\x18\b \x01(\tR\x04plan\x127\n" +
+	"\twanted_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\bwantedAt\x12\x14\n" +
+	"\x05chunk\x18\n" +
+	" \x01(\tR\x05chunk\"w\n" +
+	"\rContactResult\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x0e\n" +
+	"\x02op\x18\x03 \x01(\tR\x02op\x12\x16\n" +
+	"\x06result\x18\x04 \x01(\tR\x06result\x12\x16\n" +
+	"\x06detail\x18\x05 \x01(\tR\x06detail\"\x92\x02\n" +
+	"\x0fContactsOutcome\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x18\n" +
+	"\amailbox\x18\x03 \x01(\tR\amailbox\x12\x16\n" +
+	"\x06system\x18\x04 \x01(\tR\x06system\x12\x14\n" +
+	"\x05owner\x18\x05 \x01(\tR\x05owner\x129\n" +
+	"\aresults\x18\x06 \x03(\v2\x1f.offhook.event.v1.ContactResultR\aresults\x12\x12\n" +
+	"\x04plan\x18\a \x01(\tR\x04plan\x12*\n" +
+	"\x02at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x14\n" +
+	"\x05chunk\x18\t \x01(\tR\x05chunk\"\xee\x01\n" +
+	"\tSyncOrder\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x0e\n" +
+	"\x02op\x18\x04 \x01(\tR\x02op\x12\x12\n" +
+	"\x04plan\x18\x05 \x01(\tR\x04plan\x12\x14\n" +
+	"\x05force\x18\x06 \x01(\bR\x05force\x125\n" +
+	"\basked_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aaskedAt\x124\n" +
+	"\aexpires\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\"\x89\x02\n" +
+	"\vSyncOutcome\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x0e\n" +
+	"\x02op\x18\x04 \x01(\tR\x02op\x12\x14\n" +
+	"\x05state\x18\x05 \x01(\tR\x05state\x12\x12\n" +
+	"\x04plan\x18\x06 \x01(\tR\x04plan\x12\x14\n" +
+	"\x05total\x18\a \x01(\rR\x05total\x12\x12\n" +
+	"\x04done\x18\b \x01(\rR\x04done\x12\x16\n" +
+	"\x06failed\x18\t \x01(\rR\x06failed\x12\x16\n" +
+	"\x06detail\x18\n" +
+	" \x01(\tR\x06detail\x12*\n" +
+	"\x02at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x02at*\x83\x01\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10STATUS_AVAILABLE\x10\x01\x12\x0f\n" +
@@ -2965,7 +4848,7 @@ func file_offhook_event_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_offhook_event_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_offhook_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_offhook_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_offhook_event_v1_event_proto_goTypes = []any{
 	(Status)(0),                   // 0: offhook.event.v1.Status
 	(Source)(0),                   // 1: offhook.event.v1.Source
@@ -2983,92 +4866,124 @@ var file_offhook_event_v1_event_proto_goTypes = []any{
 	(*Choice)(nil),                // 13: offhook.event.v1.Choice
 	(*StatusFact)(nil),            // 14: offhook.event.v1.StatusFact
 	(*InventoryFact)(nil),         // 15: offhook.event.v1.InventoryFact
-	(*Revision)(nil),              // 16: offhook.event.v1.Revision
-	(*StatusWant)(nil),            // 17: offhook.event.v1.StatusWant
-	(*PresenceWant)(nil),          // 18: offhook.event.v1.PresenceWant
-	(*Claim)(nil),                 // 19: offhook.event.v1.Claim
-	(*Evidence)(nil),              // 20: offhook.event.v1.Evidence
-	(*Decision)(nil),              // 21: offhook.event.v1.Decision
-	(*PresenceOutcome)(nil),       // 22: offhook.event.v1.PresenceOutcome
-	(*Outcome)(nil),               // 23: offhook.event.v1.Outcome
-	(*AccountOrder)(nil),          // 24: offhook.event.v1.AccountOrder
-	(*AccountOutcome)(nil),        // 25: offhook.event.v1.AccountOutcome
-	(*LaneFact)(nil),              // 26: offhook.event.v1.LaneFact
-	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
+	(*SystemFact)(nil),            // 16: offhook.event.v1.SystemFact
+	(*Revision)(nil),              // 17: offhook.event.v1.Revision
+	(*StatusWant)(nil),            // 18: offhook.event.v1.StatusWant
+	(*PresenceWant)(nil),          // 19: offhook.event.v1.PresenceWant
+	(*Claim)(nil),                 // 20: offhook.event.v1.Claim
+	(*Evidence)(nil),              // 21: offhook.event.v1.Evidence
+	(*Decision)(nil),              // 22: offhook.event.v1.Decision
+	(*PresenceOutcome)(nil),       // 23: offhook.event.v1.PresenceOutcome
+	(*Outcome)(nil),               // 24: offhook.event.v1.Outcome
+	(*AccountOrder)(nil),          // 25: offhook.event.v1.AccountOrder
+	(*AccountOutcome)(nil),        // 26: offhook.event.v1.AccountOutcome
+	(*LaneFact)(nil),              // 27: offhook.event.v1.LaneFact
+	(*Extension)(nil),             // 28: offhook.event.v1.Extension
+	(*ExtensionWant)(nil),         // 29: offhook.event.v1.ExtensionWant
+	(*ExtensionOutcome)(nil),      // 30: offhook.event.v1.ExtensionOutcome
+	(*PhotoWant)(nil),             // 31: offhook.event.v1.PhotoWant
+	(*PhotoFact)(nil),             // 32: offhook.event.v1.PhotoFact
+	(*PhoneNumber)(nil),           // 33: offhook.event.v1.PhoneNumber
+	(*Contact)(nil),               // 34: offhook.event.v1.Contact
+	(*ContactsPage)(nil),          // 35: offhook.event.v1.ContactsPage
+	(*ContactChange)(nil),         // 36: offhook.event.v1.ContactChange
+	(*ContactsWant)(nil),          // 37: offhook.event.v1.ContactsWant
+	(*ContactResult)(nil),         // 38: offhook.event.v1.ContactResult
+	(*ContactsOutcome)(nil),       // 39: offhook.event.v1.ContactsOutcome
+	(*SyncOrder)(nil),             // 40: offhook.event.v1.SyncOrder
+	(*SyncOutcome)(nil),           // 41: offhook.event.v1.SyncOutcome
+	(*timestamppb.Timestamp)(nil), // 42: google.protobuf.Timestamp
 }
 var file_offhook_event_v1_event_proto_depIdxs = []int32{
 	1,  // 0: offhook.event.v1.PresenceFact.source:type_name -> offhook.event.v1.Source
-	27, // 1: offhook.event.v1.PresenceFact.seen_at:type_name -> google.protobuf.Timestamp
-	27, // 2: offhook.event.v1.SweepFact.began:type_name -> google.protobuf.Timestamp
-	27, // 3: offhook.event.v1.SweepFact.ended:type_name -> google.protobuf.Timestamp
-	27, // 4: offhook.event.v1.UserFact.seen_at:type_name -> google.protobuf.Timestamp
-	27, // 5: offhook.event.v1.GroupFact.seen_at:type_name -> google.protobuf.Timestamp
-	27, // 6: offhook.event.v1.Interval.from:type_name -> google.protobuf.Timestamp
-	27, // 7: offhook.event.v1.Interval.to:type_name -> google.protobuf.Timestamp
-	27, // 8: offhook.event.v1.CalendarFact.from:type_name -> google.protobuf.Timestamp
-	27, // 9: offhook.event.v1.CalendarFact.to:type_name -> google.protobuf.Timestamp
+	42, // 1: offhook.event.v1.PresenceFact.seen_at:type_name -> google.protobuf.Timestamp
+	42, // 2: offhook.event.v1.SweepFact.began:type_name -> google.protobuf.Timestamp
+	42, // 3: offhook.event.v1.SweepFact.ended:type_name -> google.protobuf.Timestamp
+	42, // 4: offhook.event.v1.UserFact.seen_at:type_name -> google.protobuf.Timestamp
+	42, // 5: offhook.event.v1.GroupFact.seen_at:type_name -> google.protobuf.Timestamp
+	42, // 6: offhook.event.v1.Interval.from:type_name -> google.protobuf.Timestamp
+	42, // 7: offhook.event.v1.Interval.to:type_name -> google.protobuf.Timestamp
+	42, // 8: offhook.event.v1.CalendarFact.from:type_name -> google.protobuf.Timestamp
+	42, // 9: offhook.event.v1.CalendarFact.to:type_name -> google.protobuf.Timestamp
 	9,  // 10: offhook.event.v1.CalendarFact.intervals:type_name -> offhook.event.v1.Interval
-	27, // 11: offhook.event.v1.CalendarFact.seen_at:type_name -> google.protobuf.Timestamp
-	27, // 12: offhook.event.v1.CallFact.since:type_name -> google.protobuf.Timestamp
-	27, // 13: offhook.event.v1.CallFact.seen_at:type_name -> google.protobuf.Timestamp
-	27, // 14: offhook.event.v1.Hint.seen_at:type_name -> google.protobuf.Timestamp
+	42, // 11: offhook.event.v1.CalendarFact.seen_at:type_name -> google.protobuf.Timestamp
+	42, // 12: offhook.event.v1.CallFact.since:type_name -> google.protobuf.Timestamp
+	42, // 13: offhook.event.v1.CallFact.seen_at:type_name -> google.protobuf.Timestamp
+	42, // 14: offhook.event.v1.Hint.seen_at:type_name -> google.protobuf.Timestamp
 	0,  // 15: offhook.event.v1.Choice.status:type_name -> offhook.event.v1.Status
-	27, // 16: offhook.event.v1.Choice.at:type_name -> google.protobuf.Timestamp
+	42, // 16: offhook.event.v1.Choice.at:type_name -> google.protobuf.Timestamp
 	0,  // 17: offhook.event.v1.StatusFact.status:type_name -> offhook.event.v1.Status
 	2,  // 18: offhook.event.v1.StatusFact.origin:type_name -> offhook.event.v1.Origin
-	27, // 19: offhook.event.v1.StatusFact.seen_at:type_name -> google.protobuf.Timestamp
+	42, // 19: offhook.event.v1.StatusFact.seen_at:type_name -> google.protobuf.Timestamp
 	13, // 20: offhook.event.v1.StatusFact.last_person:type_name -> offhook.event.v1.Choice
-	27, // 21: offhook.event.v1.InventoryFact.seen_at:type_name -> google.protobuf.Timestamp
-	0,  // 22: offhook.event.v1.StatusWant.status:type_name -> offhook.event.v1.Status
-	0,  // 23: offhook.event.v1.StatusWant.projected_from:type_name -> offhook.event.v1.Status
-	16, // 24: offhook.event.v1.StatusWant.revision:type_name -> offhook.event.v1.Revision
-	27, // 25: offhook.event.v1.StatusWant.seen_at:type_name -> google.protobuf.Timestamp
-	27, // 26: offhook.event.v1.StatusWant.decided_at:type_name -> google.protobuf.Timestamp
-	27, // 27: offhook.event.v1.PresenceWant.session_until:type_name -> google.protobuf.Timestamp
-	27, // 28: offhook.event.v1.PresenceWant.preferred_until:type_name -> google.protobuf.Timestamp
-	16, // 29: offhook.event.v1.PresenceWant.revision:type_name -> offhook.event.v1.Revision
-	27, // 30: offhook.event.v1.PresenceWant.seen_at:type_name -> google.protobuf.Timestamp
-	27, // 31: offhook.event.v1.PresenceWant.decided_at:type_name -> google.protobuf.Timestamp
-	0,  // 32: offhook.event.v1.Claim.status:type_name -> offhook.event.v1.Status
-	27, // 33: offhook.event.v1.Claim.since:type_name -> google.protobuf.Timestamp
-	27, // 34: offhook.event.v1.Claim.until:type_name -> google.protobuf.Timestamp
-	27, // 35: offhook.event.v1.Evidence.seen_at:type_name -> google.protobuf.Timestamp
-	27, // 36: offhook.event.v1.Decision.at:type_name -> google.protobuf.Timestamp
-	16, // 37: offhook.event.v1.Decision.revision:type_name -> offhook.event.v1.Revision
-	19, // 38: offhook.event.v1.Decision.claims:type_name -> offhook.event.v1.Claim
-	20, // 39: offhook.event.v1.Decision.evidence:type_name -> offhook.event.v1.Evidence
-	17, // 40: offhook.event.v1.Decision.wants:type_name -> offhook.event.v1.StatusWant
-	27, // 41: offhook.event.v1.Decision.wake:type_name -> google.protobuf.Timestamp
-	18, // 42: offhook.event.v1.Decision.teams:type_name -> offhook.event.v1.PresenceWant
-	3,  // 43: offhook.event.v1.PresenceOutcome.result:type_name -> offhook.event.v1.Result
-	27, // 44: offhook.event.v1.PresenceOutcome.session_until:type_name -> google.protobuf.Timestamp
-	27, // 45: offhook.event.v1.PresenceOutcome.preferred_until:type_name -> google.protobuf.Timestamp
-	16, // 46: offhook.event.v1.PresenceOutcome.revision:type_name -> offhook.event.v1.Revision
-	27, // 47: offhook.event.v1.PresenceOutcome.seen_at:type_name -> google.protobuf.Timestamp
-	27, // 48: offhook.event.v1.PresenceOutcome.received_at:type_name -> google.protobuf.Timestamp
-	27, // 49: offhook.event.v1.PresenceOutcome.began_at:type_name -> google.protobuf.Timestamp
-	27, // 50: offhook.event.v1.PresenceOutcome.ended_at:type_name -> google.protobuf.Timestamp
-	3,  // 51: offhook.event.v1.Outcome.result:type_name -> offhook.event.v1.Result
-	0,  // 52: offhook.event.v1.Outcome.status:type_name -> offhook.event.v1.Status
-	0,  // 53: offhook.event.v1.Outcome.before:type_name -> offhook.event.v1.Status
-	16, // 54: offhook.event.v1.Outcome.revision:type_name -> offhook.event.v1.Revision
-	27, // 55: offhook.event.v1.Outcome.seen_at:type_name -> google.protobuf.Timestamp
-	27, // 56: offhook.event.v1.Outcome.received_at:type_name -> google.protobuf.Timestamp
-	27, // 57: offhook.event.v1.Outcome.began_at:type_name -> google.protobuf.Timestamp
-	27, // 58: offhook.event.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
-	27, // 59: offhook.event.v1.AccountOrder.asked_at:type_name -> google.protobuf.Timestamp
-	27, // 60: offhook.event.v1.AccountOrder.expires:type_name -> google.protobuf.Timestamp
-	27, // 61: offhook.event.v1.AccountOutcome.code_expires:type_name -> google.protobuf.Timestamp
-	27, // 62: offhook.event.v1.AccountOutcome.at:type_name -> google.protobuf.Timestamp
-	27, // 63: offhook.event.v1.LaneFact.since:type_name -> google.protobuf.Timestamp
-	27, // 64: offhook.event.v1.LaneFact.expires:type_name -> google.protobuf.Timestamp
-	27, // 65: offhook.event.v1.LaneFact.heard_at:type_name -> google.protobuf.Timestamp
-	27, // 66: offhook.event.v1.LaneFact.seen_at:type_name -> google.protobuf.Timestamp
-	67, // [67:67] is the sub-list for method output_type
-	67, // [67:67] is the sub-list for method input_type
-	67, // [67:67] is the sub-list for extension type_name
-	67, // [67:67] is the sub-list for extension extendee
-	0,  // [0:67] is the sub-list for field type_name
+	42, // 21: offhook.event.v1.InventoryFact.seen_at:type_name -> google.protobuf.Timestamp
+	42, // 22: offhook.event.v1.SystemFact.listed_at:type_name -> google.protobuf.Timestamp
+	42, // 23: offhook.event.v1.SystemFact.seen_at:type_name -> google.protobuf.Timestamp
+	0,  // 24: offhook.event.v1.StatusWant.status:type_name -> offhook.event.v1.Status
+	0,  // 25: offhook.event.v1.StatusWant.projected_from:type_name -> offhook.event.v1.Status
+	17, // 26: offhook.event.v1.StatusWant.revision:type_name -> offhook.event.v1.Revision
+	42, // 27: offhook.event.v1.StatusWant.seen_at:type_name -> google.protobuf.Timestamp
+	42, // 28: offhook.event.v1.StatusWant.decided_at:type_name -> google.protobuf.Timestamp
+	42, // 29: offhook.event.v1.PresenceWant.session_until:type_name -> google.protobuf.Timestamp
+	42, // 30: offhook.event.v1.PresenceWant.preferred_until:type_name -> google.protobuf.Timestamp
+	17, // 31: offhook.event.v1.PresenceWant.revision:type_name -> offhook.event.v1.Revision
+	42, // 32: offhook.event.v1.PresenceWant.seen_at:type_name -> google.protobuf.Timestamp
+	42, // 33: offhook.event.v1.PresenceWant.decided_at:type_name -> google.protobuf.Timestamp
+	0,  // 34: offhook.event.v1.Claim.status:type_name -> offhook.event.v1.Status
+	42, // 35: offhook.event.v1.Claim.since:type_name -> google.protobuf.Timestamp
+	42, // 36: offhook.event.v1.Claim.until:type_name -> google.protobuf.Timestamp
+	42, // 37: offhook.event.v1.Evidence.seen_at:type_name -> google.protobuf.Timestamp
+	42, // 38: offhook.event.v1.Decision.at:type_name -> google.protobuf.Timestamp
+	17, // 39: offhook.event.v1.Decision.revision:type_name -> offhook.event.v1.Revision
+	20, // 40: offhook.event.v1.Decision.claims:type_name -> offhook.event.v1.Claim
+	21, // 41: offhook.event.v1.Decision.evidence:type_name -> offhook.event.v1.Evidence
+	18, // 42: offhook.event.v1.Decision.wants:type_name -> offhook.event.v1.StatusWant
+	42, // 43: offhook.event.v1.Decision.wake:type_name -> google.protobuf.Timestamp
+	19, // 44: offhook.event.v1.Decision.teams:type_name -> offhook.event.v1.PresenceWant
+	3,  // 45: offhook.event.v1.PresenceOutcome.result:type_name -> offhook.event.v1.Result
+	42, // 46: offhook.event.v1.PresenceOutcome.session_until:type_name -> google.protobuf.Timestamp
+	42, // 47: offhook.event.v1.PresenceOutcome.preferred_until:type_name -> google.protobuf.Timestamp
+	17, // 48: offhook.event.v1.PresenceOutcome.revision:type_name -> offhook.event.v1.Revision
+	42, // 49: offhook.event.v1.PresenceOutcome.seen_at:type_name -> google.protobuf.Timestamp
+	42, // 50: offhook.event.v1.PresenceOutcome.received_at:type_name -> google.protobuf.Timestamp
+	42, // 51: offhook.event.v1.PresenceOutcome.began_at:type_name -> google.protobuf.Timestamp
+	42, // 52: offhook.event.v1.PresenceOutcome.ended_at:type_name -> google.protobuf.Timestamp
+	3,  // 53: offhook.event.v1.Outcome.result:type_name -> offhook.event.v1.Result
+	0,  // 54: offhook.event.v1.Outcome.status:type_name -> offhook.event.v1.Status
+	0,  // 55: offhook.event.v1.Outcome.before:type_name -> offhook.event.v1.Status
+	17, // 56: offhook.event.v1.Outcome.revision:type_name -> offhook.event.v1.Revision
+	42, // 57: offhook.event.v1.Outcome.seen_at:type_name -> google.protobuf.Timestamp
+	42, // 58: offhook.event.v1.Outcome.received_at:type_name -> google.protobuf.Timestamp
+	42, // 59: offhook.event.v1.Outcome.began_at:type_name -> google.protobuf.Timestamp
+	42, // 60: offhook.event.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
+	42, // 61: offhook.event.v1.AccountOrder.asked_at:type_name -> google.protobuf.Timestamp
+	42, // 62: offhook.event.v1.AccountOrder.expires:type_name -> google.protobuf.Timestamp
+	42, // 63: offhook.event.v1.AccountOutcome.code_expires:type_name -> google.protobuf.Timestamp
+	42, // 64: offhook.event.v1.AccountOutcome.at:type_name -> google.protobuf.Timestamp
+	42, // 65: offhook.event.v1.LaneFact.since:type_name -> google.protobuf.Timestamp
+	42, // 66: offhook.event.v1.LaneFact.expires:type_name -> google.protobuf.Timestamp
+	42, // 67: offhook.event.v1.LaneFact.heard_at:type_name -> google.protobuf.Timestamp
+	42, // 68: offhook.event.v1.LaneFact.seen_at:type_name -> google.protobuf.Timestamp
+	28, // 69: offhook.event.v1.ExtensionWant.to:type_name -> offhook.event.v1.Extension
+	42, // 70: offhook.event.v1.ExtensionWant.wanted_at:type_name -> google.protobuf.Timestamp
+	42, // 71: offhook.event.v1.ExtensionOutcome.at:type_name -> google.protobuf.Timestamp
+	42, // 72: offhook.event.v1.PhotoFact.seen_at:type_name -> google.protobuf.Timestamp
+	33, // 73: offhook.event.v1.Contact.numbers:type_name -> offhook.event.v1.PhoneNumber
+	34, // 74: offhook.event.v1.ContactsPage.contacts:type_name -> offhook.event.v1.Contact
+	42, // 75: offhook.event.v1.ContactsPage.seen_at:type_name -> google.protobuf.Timestamp
+	34, // 76: offhook.event.v1.ContactChange.contact:type_name -> offhook.event.v1.Contact
+	36, // 77: offhook.event.v1.ContactsWant.changes:type_name -> offhook.event.v1.ContactChange
+	42, // 78: offhook.event.v1.ContactsWant.wanted_at:type_name -> google.protobuf.Timestamp
+	38, // 79: offhook.event.v1.ContactsOutcome.results:type_name -> offhook.event.v1.ContactResult
+	42, // 80: offhook.event.v1.ContactsOutcome.at:type_name -> google.protobuf.Timestamp
+	42, // 81: offhook.event.v1.SyncOrder.asked_at:type_name -> google.protobuf.Timestamp
+	42, // 82: offhook.event.v1.SyncOrder.expires:type_name -> google.protobuf.Timestamp
+	42, // 83: offhook.event.v1.SyncOutcome.at:type_name -> google.protobuf.Timestamp
+	84, // [84:84] is the sub-list for method output_type
+	84, // [84:84] is the sub-list for method input_type
+	84, // [84:84] is the sub-list for extension type_name
+	84, // [84:84] is the sub-list for extension extendee
+	0,  // [0:84] is the sub-list for field type_name
 }
 
 func init() { file_offhook_event_v1_event_proto_init() }
@@ -3082,7 +4997,7 @@ func file_offhook_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_offhook_event_v1_event_proto_rawDesc), len(file_offhook_event_v1_event_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   23,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
