@@ -5,9 +5,9 @@ import (
 	"time"
 
 	"offhook.dev/libs/bus"
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
-	"offhook.dev/libs/pbx"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
 )
@@ -47,7 +47,7 @@ func (s *system) inventory(ctx context.Context) error {
 		return err
 	}
 	began := s.w.bus.Now()
-	err = s.pbx.Extensions(ctx, func(e pbx.Extension) error {
+	err = s.pbx.Extensions(ctx, func(e directory.Extension) error {
 		fact := wire.Inventory{Line: identity.Line{System: s.id, Extension: e.Number}, FirstName: e.FirstName, LastName: e.LastName,
 			Mail: e.Mail, Enabled: e.Enabled, Powers: s.pbx.Capabilities().Powers, SeenAt: began}
 		old := known[fact.Line]
