@@ -8,7 +8,6 @@ import (
 	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
-	"offhook.dev/libs/pbx"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
 )
@@ -48,9 +47,9 @@ func (s *system) inventory(ctx context.Context) error {
 		return err
 	}
 	began := s.w.bus.Now()
-	err = s.pbx.Extensions(ctx, func(e pbx.Extension) error {
-		fact := wire.Inventory{Line: identity.Line{System: s.id, Extension: e.Number}, Fields: directory.Fields{FirstName: e.FirstName, LastName: e.LastName,
-			Mail: e.Mail}, Enabled: e.Enabled, Powers: s.pbx.Capabilities().Powers, SeenAt: began}
+	err = s.pbx.Extensions(ctx, func(e directory.Extension) error {
+		fact := wire.Inventory{Line: identity.Line{System: s.id, Extension: e.Number}, Fields: e.Fields, Marker: e.Marker, Enabled: e.Enabled,
+			Powers: s.pbx.Capabilities().Powers, SeenAt: began}
 		old := known[fact.Line]
 		delete(known, fact.Line)
 		if old.same(fact) {
