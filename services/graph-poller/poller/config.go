@@ -74,8 +74,12 @@ func tenantConfig(c config.Config, t config.Tenant, state hot.Store, requests me
 		Calendar:  cloud.Lacks(graph.FeatureCalendars) == "",
 		Calendars: t.Presence.Sweep.Calendar, Rules: rules,
 		Priority:  t.Presence.Priority,
+		Shared:    t.Contacts.SharedMailboxes,
 		Subscribe: t.Presence.Calendar.Subscribe && cloud.Lacks(graph.FeatureEventNotifications) == "",
 		PublicURL: strings.TrimRight(c.Webhook.PublicURL, "/"),
+	}
+	for _, id := range t.Users.Groups {
+		conf.Groups = append(conf.Groups, identity.Group(id))
 	}
 	if cloud.Lacks(graph.FeatureNotifications) != "" {
 		return conf, nil // no accounts to listen with
