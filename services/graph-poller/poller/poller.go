@@ -81,9 +81,10 @@ type TenantConfig struct {
 	Again time.Duration
 	// Zones is how often the time zone of a mailbox is read; 0: 24 h.
 	Zones time.Duration
-	// Subscribe has Graph tell of changes of calendars, where there is a PublicURL.
-	Subscribe bool
-	Events    KeepEvents
+	// Subscribe has Graph tell of changes of calendars, where there is a PublicURL, and
+	// SubscribeUsers of changes of the directory.
+	Subscribe, SubscribeUsers bool
+	Events                    KeepEvents
 	// Accounts are the delegated accounts of the configuration that hold presence
 	// subscriptions; others sign in by device code.
 	Accounts []Account
@@ -227,7 +228,7 @@ func (o Options) configured(who identity.Person) presence.Options {
 
 // start begins one tenant's work, each share of it under its lease.
 func (p *Poller) start(ctx context.Context, g *errgroup.Group, holder store.Leases, conf TenantConfig) error {
-	t := &tenant{p: p, conf: conf, log: p.log.With("tenant", string(conf.ID))}
+	t := &tenant{p: p, conf: conf, log: p.log.With("tenant", string(conf.ID)), usersTold: make(chan struct{}, 1)}
 	var err error
 	if t.client, err = conf.Client(); err != nil {
 		return err
@@ -331,6 +332,8 @@ type tenant struct {
 	conf   TenantConfig
 	client Client
 	log    *slog.Logger
+	// usersTold has one when the directory is to be read soon.
+	usersTold chan struct{}
 
 	// Of tenants that can have lanes:
 

@@ -20,13 +20,12 @@ import (
 type userReader struct {
 	t        *tenant
 	purposes *purposes
-	told     chan struct{} // has one when a hint came
 
 	reading sync.Mutex // held during a round: they go one after the other
 }
 
 func newUserReader(t *tenant) *userReader {
-	return &userReader{t: t, purposes: newPurposes(t), told: make(chan struct{}, 1)}
+	return &userReader{t: t, purposes: newPurposes(t)}
 }
 
 // usersKey is where the cursor of the directory is. The number is that of the
@@ -52,12 +51,17 @@ func (r *userReader) hints(ctx context.Context) error {
 		Stream: topology.Hints, Durable: topology.Token("graph-poller-" + string(r.t.conf.ID) + "-" + subscription.HintUsers), Workers: 1,
 		Filters: []string{topology.Wildcard("m365.hint." + subscription.HintUsers + "." + topology.Token(string(r.t.conf.ID)) + ".<id>")},
 	}, func(context.Context, bus.Message) error {
-		select {
-		case r.told <- struct{}{}:
-		default:
-		}
+		r.t.tellUsers()
 		return nil
 	})
+}
+
+// tellUsers has the directory read soon, where this process does that.
+func (t *tenant) tellUsers() {
+	select {
+	case t.usersTold <- struct{}{}:
+	default:
+	}
 }
 
 func (r *userReader) loop(ctx context.Context) {
@@ -71,7 +75,7 @@ func (r *userReader) loop(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-r.told:
+		case <-r.t.usersTold:
 			due, again = time.Now(), time.Now().Add(r.t.conf.Again)
 			select { // changes come in numbers
 			case <-ctx.Done():
