@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"regexp"
+	"strings"
 	"time"
 
 	"offhook.dev/libs/core/identity"
@@ -34,6 +35,20 @@ func EventResource(user identity.User) (string, error) {
 		return "", err
 	}
 	return "users/" + string(user) + "/events", nil
+}
+
+// UsersResource is the resource of a subscription to all users of the directory, and
+// UserChanges what can be heard of them: "updated" is also a new one and one that can
+// be restored.
+// https://learn.microsoft.com/graph/api/resources/subscription
+const (
+	UsersResource = "users"
+	UserChanges   = "updated,deleted"
+)
+
+// IsUsersResource says whether a subscription's resource is all users of the directory.
+func IsUsersResource(resource string) bool {
+	return strings.EqualFold(strings.Trim(resource, "/"), UsersResource)
 }
 
 // eventResource knows the spellings in which Graph gives a resource back.

@@ -18,6 +18,7 @@ type User struct {
 	Phones     []string // business phones
 	Mobile     string
 	Department string
+	Language   string // BCP 47, as the person prefers it
 	Enabled    bool
 	Guest      bool
 }

@@ -38,6 +38,16 @@ func TestAnEventResourceIsKnownAgainInEverySpelling(t *testing.T) {
 	}
 }
 
+func TestTheResourceOfAllUsersIsKnownAgain(t *testing.T) {
+	for spelling, want := range map[string]bool{
+		graph.UsersResource: true, "/users": true, "Users": true, "users/": true, "users/00000000-0000-0000-0000-00000000000a": false, "users/x/events": false, "": false,
+	} {
+		if got := graph.IsUsersResource(spelling); got != want {
+			t.Errorf("%q: %v", spelling, got)
+		}
+	}
+}
+
 func TestOnlyDocumentedPairsAreWritten(t *testing.T) {
 	session := map[graph.SessionPresence]bool{
 		"Available/Available": true, "Busy/InACall": true, "Busy/InAConferenceCall": true, "Away/Away": true, "DoNotDisturb/Presenting": true,

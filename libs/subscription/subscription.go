@@ -21,6 +21,7 @@ import (
 const (
 	ResourcePresence = "presence" // of up to 650 users, held by a delegated account
 	ResourceEvent    = "event"    // of one user's calendar, held by the application
+	ResourceUsers    = "users"    // of the whole directory, held by the application
 )
 
 // Kinds of hints (wire.Hint) that webhook-receiver makes of what Graph sends about
@@ -29,6 +30,8 @@ const (
 	// HintPresence and HintEvent name a user who is to be read again.
 	HintPresence = "presence"
 	HintEvent    = "event"
+	// HintUsers says that users of the directory changed.
+	HintUsers = "users"
 	// HintSubscription and HintEventSubscription name the key of a record: Graph says
 	// something about this subscription. The cause of the latter is the lifecycle
 	// event's own word.
@@ -45,7 +48,7 @@ type Record struct {
 	Tenant    identity.Tenant `json:"tenant"`
 	Directory string          `json:"directory"` // directory id: what its tokens must name
 	App       string          `json:"app"`       // application id: the audience of its tokens
-	Resource  string          `json:"resource"`  // ResourcePresence or ResourceEvent
+	Resource  string          `json:"resource"`  // ResourcePresence, ResourceEvent or ResourceUsers
 	Account   string          `json:"account"`   // the delegated account, or "" for the app itself
 	// ID is Graph's; empty until the create call has returned.
 	ID string `json:"id,omitempty"`

@@ -173,12 +173,25 @@ func (b *batchRun) serve(r batchRequest) (response batchResponse) {
 		}
 	}()
 	b.inside.ServeHTTP(recorder, inner)
-	response = batchResponse{ID: r.ID, Status: recorder.status, Headers: make(map[string]string), Body: recorder.body}
+	response = batchResponse{ID: r.ID, Status: recorder.status, Headers: make(map[string]string), Body: inJSON(recorder.body)}
 	for name, values := range recorder.header {
 		response.Headers[name] = strings.Join(values, ", ")
 	}
 	maps.DeleteFunc(response.Headers, func(_, value string) bool { return value == "" })
 	return response
+}
+
+// inJSON is a body as a batch carries it: what is not JSON, such as a picture, is the
+// text of its base64.
+func inJSON(body []byte) json.RawMessage {
+	if len(body) == 0 || json.Valid(body) {
+		return body
+	}
+	data, err := json.Marshal(body) // which is base64
+	if err != nil {
+		panic("graphsim: batch answer: " + err.Error()) // bytes cannot fail
+	}
+	return data
 }
 
 // insideBatch marks the context of a request that came in a batch: a fault of

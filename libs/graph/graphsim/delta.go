@@ -84,7 +84,7 @@ func (c *call) resume(token string, begins bool) (deltaToken, *graphError) {
 		return round, badRequest("Badly formed token.")
 	}
 	if age := c.server.now().Sub(time.Unix(round.Issued, 0)); round.Generation != t.deltas || age > deltaLife {
-		e := graphErr(http.StatusGone, "syncStateNotFound", "The sync state generation is not found; generation=%d;[highest=%d].", round.Generation, t.deltas)
+		e := graphErr(t.switches.GoneStatus, "syncStateNotFound", "The sync state generation is not found; generation=%d;[highest=%d].", round.Generation, t.deltas)
 		if t.switches.GoneLocation {
 			e.header = http.Header{"Location": {c.origin() + "/users/delta?$deltatoken="}}
 		}

@@ -117,6 +117,11 @@ func TestADeltaThatMustStartOver(t *testing.T) {
 	gone(link, "")
 	check(t, s.contoso().Switch(func(w *graphsim.Switches) { w.GoneLocation = true }))
 	gone(link, "/v1.0/users/delta?$deltatoken=")
+	check(t, s.contoso().Switch(func(w *graphsim.Switches) { w.GoneStatus = 404 }))
+	if got := s.graph("GET", link, token, nil); got.status != http.StatusNotFound || got.code() != "syncStateNotFound" {
+		t.Errorf("with another status: %d %s", got.status, got.code())
+	}
+	check(t, s.contoso().Switch(func(w *graphsim.Switches) { w.GoneStatus = 0 }))
 	items, _, link := s.round(token, s.GraphURL()+"/v1.0/users/delta?$deltatoken=")
 	if len(items) != 50 {
 		t.Errorf("the restart gives %d users", len(items))

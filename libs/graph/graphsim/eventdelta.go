@@ -89,7 +89,7 @@ func (c *call) resumeView(p *person, token string, begins bool) (viewToken, *gra
 		return round, badRequest("Badly formed token.")
 	}
 	if round.Generation != t.deltas {
-		e := graphErr(http.StatusGone, "SyncStateNotFound", "The sync state generation is not found; generation=%d;[highest=%d].", round.Generation, t.deltas)
+		e := graphErr(t.switches.GoneStatus, "SyncStateNotFound", "The sync state generation is not found; generation=%d;[highest=%d].", round.Generation, t.deltas)
 		if t.switches.GoneLocation {
 			e.header = http.Header{"Location": {c.origin() + "/users/" + p.id + "/calendarView/delta?$deltatoken="}}
 		}

@@ -17,6 +17,7 @@ const (
 	FaultStatus  FaultKind = "status"  // the answer is Status (429, 500, 503, 504, ...) with RetryAfter or RetryDate
 	FaultLatency FaultKind = "latency" // the answer takes Delay longer
 	FaultHangUp  FaultKind = "hang-up" // the connection ends without an answer
+	FaultGarbage FaultKind = "garbage" // the answer is 200, and its second half is missing
 
 	FaultLate    FaultKind = "late"    // sent after Delay
 	FaultDouble  FaultKind = "double"  // sent twice
@@ -30,7 +31,7 @@ const (
 	FaultReauthorize FaultKind = "reauthorize"  // the lifecycle URL is told "reauthorizationRequired" as well
 )
 
-var faultKinds = []FaultKind{FaultStatus, FaultLatency, FaultHangUp, FaultLate, FaultDouble, FaultReorder,
+var faultKinds = []FaultKind{FaultStatus, FaultLatency, FaultHangUp, FaultGarbage, FaultLate, FaultDouble, FaultReorder,
 	FaultLose, FaultSilent, FaultStuckExpiry, FaultMiss, FaultRemove, FaultReauthorize}
 
 // Fault is something that goes wrong until it has happened Count times or For has

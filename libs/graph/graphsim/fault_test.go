@@ -1,8 +1,11 @@
 package graphsim_test
 
 import (
+	"encoding/json"
+	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -118,5 +121,42 @@ func TestQuotas(t *testing.T) {
 		if got := s.graph("GET", "/subscriptions", token, nil); (got.status == 429) != (i == 25) {
 			t.Errorf("list %d: %d", i, got.status)
 		}
+	}
+}
+
+func TestAnAnswerThatEndsInGarbage(t *testing.T) {
+	s := start(t, nil)
+	token := s.appToken(contoso)
+	_, err := s.contoso().Fault(graphsim.Fault{Kind: graphsim.FaultGarbage, Path: "/users/delta", Count: 1})
+	check(t, err)
+	get := func(path string) []byte {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.GraphURL()+"/v1.0"+path, nil)
+		check(t, err)
+		r.Header.Set("Authorization", "Bearer "+token)
+		response, err := s.client.Do(r)
+		check(t, err)
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		if check(t, err); response.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d", path, response.StatusCode)
+		}
+		return body
+	}
+	if body := get("/users/delta"); json.Valid(body) || !strings.Contains(string(body), "@odata.context") {
+		t.Errorf("%s", body)
+	}
+	if body := get("/users/delta"); !json.Valid(body) {
+		t.Errorf("it does not end: %s", body)
+	}
+	// In a batch it is one answer that is spoilt.
+	_, err = s.contoso().Fault(graphsim.Fault{Kind: graphsim.FaultGarbage, User: "anna"})
+	check(t, err)
+	got := s.graph("POST", "/$batch", token, map[string]any{"requests": []map[string]string{
+		{"id": "a", "method": "GET", "url": "/users/" + s.id("anna")}, {"id": "b", "method": "GET", "url": "/users/" + s.id("ben")}}}).responses()
+	if _, text := got["a"]["body"].(string); !text || got["a"]["status"] != 200.0 {
+		t.Errorf("a spoilt one in a batch: %v", got["a"])
+	}
+	if _, object := got["b"]["body"].(map[string]any); !object {
+		t.Errorf("its neighbour: %v", got["b"])
 	}
 }

@@ -103,6 +103,10 @@ func (s *Server) graph(need permissions, serve operation) http.HandlerFunc {
 			w.WriteHeader(result.status)
 			return
 		}
+		if _, struck := c.tenant.strikeRequest(FaultGarbage, r); struck {
+			writeHalf(w, result.body)
+			return
+		}
 		writeJSON(w, result.status, result.body)
 	}
 }
@@ -217,6 +221,16 @@ func (s *Server) writeGraphError(w http.ResponseWriter, e *graphError) {
 		inner[name] = value
 	}
 	writeJSON(w, e.status, map[string]any{"error": map[string]any{"code": e.code, "message": e.message, "innerError": inner}})
+}
+
+// writeHalf answers what a reader takes for an answer until it ends.
+func writeHalf(w http.ResponseWriter, body any) {
+	data, err := json.Marshal(body)
+	if err != nil {
+		panic("graphsim: an answer that is not JSON: " + err.Error()) // a mistake in this package
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_, _ = w.Write(data[:len(data)/2]) // the client may be gone
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {

@@ -20,3 +20,5 @@ var familyNames = []string{
 var departments = []string{"Sales", "Support", "Engineering", "Finance", "Marketing", "Operations", "Legal"}
 
 var jobTitles = []string{"Assistant", "Specialist", "Manager", "Engineer", "Consultant", "Analyst"}
+
+var languages = []string{"de-DE", "en-US", ""}

@@ -2,6 +2,7 @@ package graphsim
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 )
 
@@ -31,6 +32,9 @@ type Switches struct {
 	EmptyPages bool `json:"emptyPages,omitempty"`
 	// GoneLocation adds Location to the 410 of a delta that must start over.
 	GoneLocation bool `json:"goneLocation,omitempty"`
+	// GoneStatus is with which status a delta must start over: 0 is 410; the pages call
+	// it a "40X-series error".
+	GoneStatus int `json:"goneStatus,omitempty"`
 	// Quotas enforces the published request quotas with 429.
 	Quotas bool `json:"quotas,omitempty"`
 	// PresenceQuota is the presence limit per 30 s: 0 is 1,500 (the API page); the
@@ -88,6 +92,7 @@ func (s Switches) withDefaults() Switches {
 	set(&s.PatchResource, "reject")
 	set(&s.BadPair, "BadRequest")
 	set(&s.PageSize, 100)
+	set(&s.GoneStatus, http.StatusGone)
 	set(&s.PresenceQuota, 1500)
 	set(&s.ClientStateLimit, 128)
 	return s
@@ -119,6 +124,8 @@ func (s Switches) validate() error {
 	switch {
 	case s.PageSize < 1 || s.PageSize > 999:
 		return fmt.Errorf("switch pageSize: %d is not 1 to 999", s.PageSize)
+	case s.GoneStatus < 400 || s.GoneStatus > 410:
+		return fmt.Errorf("switch goneStatus: %d is not 400 to 410", s.GoneStatus)
 	case s.PresenceQuota < 0:
 		return fmt.Errorf("switch presenceQuota: %d is negative", s.PresenceQuota)
 	case s.ClientStateLimit < 1 || s.ClientStateLimit > 255:

@@ -21,6 +21,7 @@ type User struct {
 	OfficeLocation    string   `json:"officeLocation"`
 	MobilePhone       string   `json:"mobilePhone"`
 	BusinessPhones    []string `json:"businessPhones"`
+	PreferredLanguage string   `json:"preferredLanguage"`
 	AccountEnabled    bool     `json:"accountEnabled"`
 	UserType          string   `json:"userType"`
 }
@@ -103,8 +104,9 @@ func (t *Tenant) render(p *person) User {
 		Department:     departments[roll>>16%uint64(len(departments))],
 		OfficeLocation: fmt.Sprintf("Berlin %d", 1+roll>>24%9),
 		// Berlin 23125 000-999 and mobile 171 39200 00-99 are kept free for fiction.
-		BusinessPhones: []string{fmt.Sprintf("+49 30 23125 %d", 200+p.index)},
-		AccountEnabled: true, UserType: "Member",
+		BusinessPhones:    []string{fmt.Sprintf("+49 30 23125 %d", 200+p.index)},
+		PreferredLanguage: languages[roll>>40%uint64(len(languages))],
+		AccountEnabled:    true, UserType: "Member",
 	}
 	if roll>>32%3 > 0 {
 		u.MobilePhone = fmt.Sprintf("+49 171 39200%02d", p.index%100)
@@ -149,7 +151,7 @@ func (u *User) property(name string) (value any, ok bool) {
 	case "userType":
 		return text(u.UserType)
 	case "preferredLanguage":
-		return nil, true
+		return text(u.PreferredLanguage)
 	case "accountEnabled":
 		return u.AccountEnabled, true
 	case "businessPhones":

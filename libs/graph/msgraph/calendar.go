@@ -139,31 +139,13 @@ func (c *Client) below(link graph.Cursor) (string, error) {
 // MailboxZones implements graph.CalendarReader.
 func (c *Client) MailboxZones(ctx context.Context, users []identity.User) iter.Seq[graph.ZoneAnswer] {
 	const op = "microsoft graph: read a mailbox's time zone"
-	return func(yield func(graph.ZoneAnswer) bool) {
-		seen := make(map[identity.User]bool, len(users))
-		var items []*batchItem
-		for i, user := range users {
-			_, err := identity.ParseUser(string(user))
-			if err == nil && seen[user] {
-				err = fmt.Errorf("user %s is named twice", user)
-			}
-			seen[user] = true
-			if err != nil {
-				if !yield(graph.ZoneAnswer{User: user, Err: fault.New(fault.Invalid, op, err)}) {
-					return
-				}
-				continue
-			}
-			items = append(items, &batchItem{index: i, user: user, url: "/users/" + string(user) + "/mailboxSettings?$select=timeZone"})
+	return eachMailbox(ctx, c, op, users, "/mailboxSettings?$select=timeZone", func(user identity.User, body json.RawMessage, err error) graph.ZoneAnswer {
+		answer := graph.ZoneAnswer{User: user, Err: err}
+		if err == nil {
+			answer.Zone, answer.Err = zoneOf(op, body)
 		}
-		c.batch(ctx, op, items, func(i int, body json.RawMessage, err error) (string, bool) {
-			answer := graph.ZoneAnswer{User: users[i], Err: err}
-			if err == nil {
-				answer.Zone, answer.Err = zoneOf(op, body)
-			}
-			return "", yield(answer)
-		})
-	}
+		return answer
+	})
 }
 
 func zoneOf(op string, body json.RawMessage) (*time.Location, error) {

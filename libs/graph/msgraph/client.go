@@ -56,6 +56,7 @@ var (
 	_ graph.GroupReader    = (*Client)(nil)
 	_ graph.Subscriber     = (*Client)(nil)
 	_ graph.CalendarReader = (*Client)(nil)
+	_ graph.MailboxReader  = (*Client)(nil)
 	_ graph.PresenceWriter = (*Client)(nil)
 )
 

@@ -17,7 +17,7 @@ import (
 // selected are the properties of graph.User. A delta tracks these alone.
 func selected() []string {
 	return []string{"id", "userPrincipalName", "displayName", "givenName", "surname", "mail",
-		"businessPhones", "mobilePhone", "department", "accountEnabled", "userType"}
+		"businessPhones", "mobilePhone", "department", "preferredLanguage", "accountEnabled", "userType"}
 }
 
 // Users implements graph.UserReader.
@@ -112,6 +112,6 @@ func userOf(value models.Userable) (graph.User, error) {
 		ID: id, UPN: text(value.GetUserPrincipalName()), Name: text(value.GetDisplayName()),
 		GivenName: text(value.GetGivenName()), Surname: text(value.GetSurname()), Mail: text(value.GetMail()),
 		Phones: value.GetBusinessPhones(), Mobile: text(value.GetMobilePhone()), Department: text(value.GetDepartment()),
-		Enabled: truth(value.GetAccountEnabled()), Guest: strings.EqualFold(text(value.GetUserType()), "Guest"),
+		Language: text(value.GetPreferredLanguage()), Enabled: truth(value.GetAccountEnabled()), Guest: strings.EqualFold(text(value.GetUserType()), "Guest"),
 	}, nil
 }

@@ -212,6 +212,7 @@ const (
 	Unknown Kind = iota
 	Presence
 	Event
+	User // an account of the directory
 )
 
 // String returns the kind's word.
@@ -221,6 +222,8 @@ func (k Kind) String() string {
 		return "presence"
 	case Event:
 		return "event"
+	case User:
+		return "user"
 	}
 	return "unknown"
 }
@@ -229,7 +232,7 @@ func (k Kind) String() string {
 type Resource struct {
 	Kind Kind
 	User identity.User
-	ID   string // of the event, case-sensitive; "" for a presence
+	ID   string // of the event, case-sensitive; else ""
 }
 
 // Graph writes the same resource in several ways, in any letter case, with or
@@ -239,6 +242,7 @@ var (
 		regexp.MustCompile(`^(?i:/?communications/presences)(?:/|\(')([0-9A-Fa-f-]{36})(?:'\))?$`),
 		regexp.MustCompile(`^(?i:/?users)(?:/|\(')([0-9A-Fa-f-]{36})(?:'\))?(?i:/presence)$`),
 	}
+	userPath  = regexp.MustCompile(`^(?i:/?users)(?:/|\(')([0-9A-Fa-f-]{36})(?:'\))?$`)
 	eventPath = regexp.MustCompile(`^(?i:/?users)(?:/|\(')([0-9A-Fa-f-]{36})(?:'\))?(?i:/events)(?:/|\(')([A-Za-z0-9_=+-]{1,512})(?:'\))?$`)
 )
 
@@ -253,7 +257,10 @@ func ParseResource(path string) (Resource, error) {
 	if m := eventPath.FindStringSubmatch(path); m != nil {
 		return resourceOf(Event, m[1], m[2])
 	}
-	return Resource{}, errors.New("resource is neither a user's presence nor an event")
+	if m := userPath.FindStringSubmatch(path); m != nil {
+		return resourceOf(User, m[1], "")
+	}
+	return Resource{}, errors.New("resource is neither a user, nor a user's presence, nor an event")
 }
 
 func resourceOf(kind Kind, user, id string) (Resource, error) {

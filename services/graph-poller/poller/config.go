@@ -73,9 +73,14 @@ func tenantConfig(c config.Config, t config.Tenant, state hot.Store, requests me
 		Sweep:    t.Presence.Sweep.Presence, Users: t.Presence.Sweep.Users, Guests: t.Users.Guests,
 		Calendar:  cloud.Lacks(graph.FeatureCalendars) == "",
 		Calendars: t.Presence.Sweep.Calendar, Rules: rules,
-		Priority:  t.Presence.Priority,
-		Subscribe: t.Presence.Calendar.Subscribe && cloud.Lacks(graph.FeatureEventNotifications) == "",
-		PublicURL: strings.TrimRight(c.Webhook.PublicURL, "/"),
+		Priority:       t.Presence.Priority,
+		Shared:         t.Contacts.SharedMailboxes,
+		Subscribe:      t.Presence.Calendar.Subscribe && cloud.Lacks(graph.FeatureEventNotifications) == "",
+		SubscribeUsers: true,
+		PublicURL:      strings.TrimRight(c.Webhook.PublicURL, "/"),
+	}
+	for _, id := range t.Users.Groups {
+		conf.Groups = append(conf.Groups, identity.Group(id))
 	}
 	if cloud.Lacks(graph.FeatureNotifications) != "" {
 		return conf, nil // no accounts to listen with

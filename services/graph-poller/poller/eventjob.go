@@ -7,7 +7,6 @@ import (
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/graph"
-	"offhook.dev/libs/subscription"
 )
 
 // do does one job and notes how it went. made says that there is a new subscription.
@@ -87,14 +86,15 @@ func (k *eventKeeper) create(ctx context.Context, j job) (made bool, err error) 
 		}
 		k.note(j.user, generation{})
 	}
-	resource, err := graph.EventResource(j.user)
-	if err != nil {
-		return false, fault.New(fault.Invalid, "event subscription", err)
+	want := graph.NewSubscription{Resource: graph.UsersResource, Change: graph.UserChanges, Expires: k.t.p.bus.Now().Add(askEventLife)}
+	if j.user != everybody {
+		resource, err := graph.EventResource(j.user)
+		if err != nil {
+			return false, fault.New(fault.Invalid, "event subscription", err)
+		}
+		want.Resource, want.Change = resource, graph.EventChanges
 	}
-	g, err := k.t.p.subscribe(ctx, k.t.client, subscription.Record{
-		Tenant: k.t.conf.ID, Directory: k.t.conf.Directory, App: k.t.conf.App, Resource: subscription.ResourceEvent,
-		Users: []identity.User{j.user}, URL: k.t.conf.PublicURL,
-	}, graph.NewSubscription{Resource: resource, Change: graph.EventChanges, Expires: k.t.p.bus.Now().Add(askEventLife)})
+	g, err := k.t.p.subscribe(ctx, k.t.client, k.t.recordOf(j.user), want)
 	if err != nil {
 		return false, err
 	}

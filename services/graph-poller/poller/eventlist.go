@@ -47,7 +47,7 @@ func (k *eventKeeper) startList(ctx context.Context) {
 	})
 }
 
-// found is a subscription to events at Graph under a key that is not held.
+// found is a subscription of an eventKeeper's kind at Graph under a key that is not held.
 type found struct {
 	user identity.User
 	is   graph.Subscription
@@ -64,8 +64,8 @@ func (k *eventKeeper) compare(ctx context.Context, began time.Time, all []graph.
 	there := make(map[string]bool, len(all))
 	k.foreign = 0
 	for _, is := range all {
-		user, events := graph.EventUser(is.Resource)
-		if !events {
+		user, kept := userOfResource(is.Resource)
+		if !kept {
 			continue
 		}
 		key, ours := k.keyOf(is.Notify)
@@ -133,8 +133,8 @@ func (k *eventKeeper) listed(ctx context.Context, began time.Time, unknown []fou
 		case h != nil && h.key == f.key: // made meanwhile
 		case f.record.key != "" && f.record.record.Made.After(began.Add(-clockSkew)): // being made
 		default:
-			stray := f.record
-			stray.key, stray.record.ID, stray.record.Users = f.key, f.is.ID, []identity.User{f.user}
+			stray := generation{f.key, k.t.recordOf(f.user)}
+			stray.record.ID = f.is.ID
 			k.strays = append(k.strays, stray)
 		}
 	}

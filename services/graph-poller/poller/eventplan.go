@@ -41,10 +41,7 @@ func (k *eventKeeper) plan(now time.Time, wanted map[identity.User]bool) (jobs [
 	defer k.mu.Unlock()
 	inTheWay := map[identity.User]bool{} // of a create
 	for _, stray := range k.strays {
-		var user identity.User
-		if len(stray.record.Users) == 1 {
-			user = stray.record.Users[0]
-		}
+		user, _ := userOf(stray.record)
 		inTheWay[user] = true
 		jobs = append(jobs, job{jobStray, user, stray, 0})
 	}

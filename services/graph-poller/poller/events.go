@@ -3,6 +3,7 @@ package poller
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,8 +31,44 @@ const askEventLife = graph.MaxEventLife - clockSkew
 // is decides the client's budget.
 const eventJobs = 8
 
+// everybody stands among the users of an eventKeeper for all that the directory has:
+// the subscription to them is kept as those to one user's events are.
+const everybody identity.User = "everybody"
+
+// userOf is whom the subscription of a record is about; false: that is not told, or it
+// is none that an eventKeeper keeps.
+func userOf(r subscription.Record) (identity.User, bool) {
+	switch {
+	case r.Resource == subscription.ResourceUsers:
+		return everybody, true
+	case r.Resource == subscription.ResourceEvent && len(r.Users) == 1:
+		return r.Users[0], true
+	}
+	return "", false
+}
+
+// userOfResource is userOf by what Graph says.
+func userOfResource(resource string) (identity.User, bool) {
+	if graph.IsUsersResource(resource) {
+		return everybody, true
+	}
+	return graph.EventUser(resource)
+}
+
+// recordOf is the record of a subscription about a user, without what its making adds.
+func (t *tenant) recordOf(user identity.User) subscription.Record {
+	r := subscription.Record{Tenant: t.conf.ID, Directory: t.conf.Directory, App: t.conf.App, URL: t.conf.PublicURL}
+	if user == everybody {
+		r.Resource = subscription.ResourceUsers
+		return r
+	}
+	r.Resource, r.Users = subscription.ResourceEvent, []identity.User{user}
+	return r
+}
+
 // eventKeeper holds a subscription to the events of each linked user whose calendar
-// can be read, for one tenant, while its lease is held. It has one goroutine of its
+// can be read, and one to the users of the directory, for one tenant, while its lease
+// is held. It has one goroutine of its
 // own, whatever the number of users: each pass compares what should be with what is
 // (plan, in eventplan.go) and does what is due. What it knows survives it in the
 // records; what Graph has is listed now and then (eventlist.go).
@@ -64,18 +101,21 @@ type heldEvent struct {
 // only ends those that an earlier configuration left.
 func (t *tenant) keepEvents(ctx context.Context) error {
 	k := &eventKeeper{t: t, reader: newCalendars(t, wire.ShardAll), wake: make(chan struct{}, 1),
-		held: map[identity.User]*heldEvent{}, users: map[string]identity.User{}, readable: map[identity.User]bool{}}
+		held: map[identity.User]*heldEvent{}, users: map[string]identity.User{}, readable: map[identity.User]bool{everybody: true}}
 	if err := k.load(ctx); err != nil {
 		return run.Ended(ctx, err)
 	}
 	defer k.listings.Wait()
-	if !t.subscribes() {
+	if !t.subscribes() && !t.subscribesUsers() {
 		k.loop(ctx, nil)
 		return nil
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	current := make(chan struct{})
-	g.Go(func() error { return run.Ended(ctx, k.followCalendars(ctx, sync.OnceFunc(func() { close(current) }))) })
+	var current chan struct{}
+	if t.subscribes() {
+		current = make(chan struct{})
+		g.Go(func() error { return run.Ended(ctx, k.followCalendars(ctx, sync.OnceFunc(func() { close(current) }))) })
+	}
 	g.Go(func() error { return k.lifecycle(ctx) })
 	g.Go(func() error { k.loop(ctx, current); return nil })
 	return g.Wait()
@@ -86,21 +126,25 @@ func (t *tenant) subscribes() bool {
 	return t.conf.Calendar && t.conf.Subscribe && t.conf.PublicURL != ""
 }
 
+// subscribesUsers says whether there should be a subscription to the directory.
+func (t *tenant) subscribesUsers() bool { return t.conf.SubscribeUsers && t.conf.PublicURL != "" }
+
 // load takes over the records of an earlier life: what they name goes on. A record
 // whose create call did not come back may be about nothing; it goes, and if there is
 // something at Graph, the list finds it. Of two generations the older one goes.
 func (k *eventKeeper) load(ctx context.Context) error {
 	return k.t.p.subscriptions.Each(ctx, ">", func(e store.Entry) error {
 		record, err := subscription.Decode(e.Value)
-		if err != nil || record.Tenant != k.t.conf.ID || record.Resource != subscription.ResourceEvent {
+		if err != nil || record.Tenant != k.t.conf.ID || record.Resource != subscription.ResourceEvent && record.Resource != subscription.ResourceUsers {
 			return nil
 		}
 		g := generation{e.Key, record}
-		if len(record.Users) != 1 || record.ID == "" {
+		user, told := userOf(record)
+		if !told || record.ID == "" {
 			k.strays = append(k.strays, g)
 			return nil
 		}
-		old := k.held[record.Users[0]]
+		old := k.held[user]
 		if old != nil && old.record.Made.After(record.Made) {
 			k.strays = append(k.strays, g)
 			return nil
@@ -108,7 +152,7 @@ func (k *eventKeeper) load(ctx context.Context) error {
 		if old != nil {
 			k.strays = append(k.strays, old.generation)
 		}
-		k.hold(record.Users[0], g)
+		k.hold(user, g)
 		return nil
 	})
 }
@@ -223,7 +267,7 @@ func (k *eventKeeper) pass(ctx context.Context) time.Duration {
 	if wait := k.tenantPause(k.t.p.bus.Now()); wait > 0 {
 		return wait
 	}
-	if k.t.subscribes() {
+	if k.t.subscribes() || k.t.subscribesUsers() {
 		k.startList(ctx)
 	}
 	jobs, next := k.plan(k.t.p.bus.Now(), k.wanted())
@@ -235,8 +279,13 @@ func (k *eventKeeper) pass(ctx context.Context) time.Duration {
 	return next
 }
 
-// readLost reads whose changes may have been lost. The sweep reads whom this does not.
+// readLost reads whose changes may have been lost. The sweep reads whom this does not,
+// and the directory where another process reads it.
 func (k *eventKeeper) readLost(ctx context.Context, users []identity.User) {
+	if i := slices.Index(users, everybody); i >= 0 {
+		k.t.tellUsers()
+		users = slices.Delete(users, i, i+1)
+	}
 	ctx, cancel := context.WithTimeout(ctx, readTime)
 	defer cancel()
 	k.reader.read(ctx, users, func(identity.User, error) {})
@@ -249,6 +298,9 @@ func (k *eventKeeper) wanted() map[identity.User]bool {
 		for _, user := range k.t.whose(wire.ShardAll, readsCalendars) {
 			wanted[user] = true
 		}
+	}
+	if k.t.subscribesUsers() {
+		wanted[everybody] = true
 	}
 	return wanted
 }
@@ -298,6 +350,8 @@ func (k *eventKeeper) tell(ctx context.Context) {
 	for user := range maps.Keys(wanted) {
 		h := k.held[user]
 		switch {
+		case user == everybody:
+			k.t.p.people.heard(ctx, k.t.conf.ID, h != nil && h.key != "")
 		case h != nil && h.key != "":
 			held++
 			left = min(left, h.record.Expires.Sub(now))

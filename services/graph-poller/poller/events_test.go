@@ -609,7 +609,7 @@ func (s *stage) keeper(client Client, users int) *eventKeeper {
 	for i := range users {
 		user := identity.User(fmt.Sprintf("%08x-0000-0000-0000-000000000000", i))
 		k.readable[user] = true
-		k.hold(user, generation{fmt.Sprint("key", i), subscription.Record{ID: fmt.Sprint("sub", i), URL: pt.conf.PublicURL, Users: []identity.User{user}, Made: now, Expires: now.Add(askEventLife)}})
+		k.hold(user, generation{fmt.Sprint("key", i), subscription.Record{Resource: subscription.ResourceEvent, ID: fmt.Sprint("sub", i), URL: pt.conf.PublicURL, Users: []identity.User{user}, Made: now, Expires: now.Add(askEventLife)}})
 	}
 	return k
 }

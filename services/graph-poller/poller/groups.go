@@ -23,8 +23,8 @@ const (
 )
 
 // groups reads who is in the groups on which something depends, while the lease is
-// held: those with options of their own, and those with priority. Of others nothing is
-// read.
+// held: those with options of their own, those whose members get extensions, and those
+// with priority. Of others nothing is read.
 type groups struct {
 	t *tenant
 
@@ -211,7 +211,7 @@ func (g *groups) gone(ctx context.Context, id identity.Group, began time.Time) e
 	if err != nil {
 		return err
 	}
-	if old.sequence == 0 && !slices.Contains(g.t.p.options.Groups(g.t.conf.ID), id) {
+	if old.sequence == 0 && !slices.Contains(g.t.neededGroups(), id) {
 		return nil
 	}
 	changed, err := g.store(ctx, wire.Group{Tenant: g.t.conf.ID, ID: id, Name: old.fact.Name, Problem: wire.GroupGone, SeenAt: began})
@@ -271,11 +271,23 @@ func (t *tenant) storedGroup(ctx context.Context, id identity.Group) (storedGrou
 	return storedGroup{fact, last.Sequence}, nil
 }
 
+// neededGroups lists the groups that are groups for certain: those with options, and
+// those whose members get extensions.
+func (t *tenant) neededGroups() []identity.Group {
+	needed := t.p.options.Groups(t.conf.ID)
+	for _, id := range t.conf.Groups {
+		if !slices.Contains(needed, id) {
+			needed = append(needed, id)
+		}
+	}
+	return needed
+}
+
 // namedGroups lists the groups on which something depends. An object id that has
 // priority is a group's unless the directory has a user of that id; all is false as
 // long as that cannot be told, because the directory was never read.
 func (t *tenant) namedGroups(ctx context.Context) (named []identity.Group, all bool, err error) {
-	named, all = t.p.options.Groups(t.conf.ID), true
+	named, all = t.neededGroups(), true
 	for _, who := range t.conf.Priority {
 		user, err := identity.ParseUser(who)
 		if err != nil {
@@ -299,7 +311,7 @@ func (t *tenant) namedGroups(ctx context.Context) (named []identity.Group, all b
 
 // directoryRead says whether the users were ever read to the end.
 func (t *tenant) directoryRead(ctx context.Context) (bool, error) {
-	_, err := t.p.cursors.Get(ctx, topology.Join(string(t.conf.ID), "users"))
+	_, err := t.p.cursors.Get(ctx, t.usersKey())
 	if fault.KindOf(err) == fault.NotFound {
 		return false, nil
 	}

@@ -33,7 +33,8 @@ type Client interface {
 	graph.UserReader
 	graph.GroupReader
 	graph.CalendarReader
-	graph.Subscriber // as the application itself: for users' events
+	graph.MailboxReader
+	graph.Subscriber // as the application itself: for users' events, and users
 }
 
 // Options of the service.
@@ -61,20 +62,29 @@ type TenantConfig struct {
 	Sweep, Users time.Duration
 	// Guests includes guests; they are left out by default.
 	Guests bool
+	// Groups are those whose members get extensions, if there are any.
+	Groups []identity.Group
+	// Shared names mailboxes whose contacts are everybody's, by object id or user
+	// principal name.
+	Shared []string
+	// Purposes is how often the mailbox of an account that nobody signs in to is asked
+	// what it is for; 0: 24 h.
+	Purposes time.Duration
 	// Calendar is false where the cloud has no calendars to read.
 	Calendar bool
 	// Calendars is how often every calendar is read; 0: 15 min.
 	Calendars time.Duration
 	// Rules say what events count as.
 	Rules calendar.Rules
-	// Again is how long after a hint a calendar is read a second time, and a group that
-	// seems to be gone; 0: 30 s.
+	// Again is how long after a hint a calendar or the directory is read a second time,
+	// and a group that seems to be gone; 0: 30 s.
 	Again time.Duration
 	// Zones is how often the time zone of a mailbox is read; 0: 24 h.
 	Zones time.Duration
-	// Subscribe has Graph tell of changes of calendars, where there is a PublicURL.
-	Subscribe bool
-	Events    KeepEvents
+	// Subscribe has Graph tell of changes of calendars, where there is a PublicURL, and
+	// SubscribeUsers of changes of the directory.
+	Subscribe, SubscribeUsers bool
+	Events                    KeepEvents
 	// Accounts are the delegated accounts of the configuration that hold presence
 	// subscriptions; others sign in by device code.
 	Accounts []Account
@@ -140,6 +150,7 @@ type Poller struct {
 	log      *slog.Logger
 	metrics  *metrics
 	groups   *groupMetrics
+	people   *peopleMetrics
 
 	cursors, subscriptions, certificates, lanes, accounts *store.Bucket
 	planned                                               subscription.Lanes
@@ -154,6 +165,9 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 		return err
 	}
 	if p.groups, err = newGroupMetrics(deps.Meter); err != nil {
+		return err
+	}
+	if p.people, err = newPeopleMetrics(deps.Meter); err != nil {
 		return err
 	}
 	buckets := map[topology.Bucket]**store.Bucket{topology.Cursors: &p.cursors, topology.Subscriptions: &p.subscriptions, topology.Certificates: &p.certificates, topology.Lanes: &p.lanes, topology.Accounts: &p.accounts}
@@ -214,7 +228,7 @@ func (o Options) configured(who identity.Person) presence.Options {
 
 // start begins one tenant's work, each share of it under its lease.
 func (p *Poller) start(ctx context.Context, g *errgroup.Group, holder store.Leases, conf TenantConfig) error {
-	t := &tenant{p: p, conf: conf, log: p.log.With("tenant", string(conf.ID))}
+	t := &tenant{p: p, conf: conf, log: p.log.With("tenant", string(conf.ID)), usersTold: make(chan struct{}, 1)}
 	var err error
 	if t.client, err = conf.Client(); err != nil {
 		return err
@@ -224,7 +238,7 @@ func (p *Poller) start(ctx context.Context, g *errgroup.Group, holder store.Leas
 			return holder.Hold(ctx, topology.Join("graph", string(conf.ID), kind), func(ctx context.Context, _ store.Lease) error { return run.Ended(ctx, work(ctx)) })
 		})
 	}
-	hold("users", t.usersLoop)
+	hold("users", func(ctx context.Context) error { return newUserReader(t).run(ctx) })
 	hold("groups", t.groupsLoop)
 	hold("events", t.keepEvents)
 	for _, shard := range shards(len(p.links.People(conf.ID))) {
@@ -274,6 +288,7 @@ func (c TenantConfig) withDefaults() TenantConfig {
 	c.Calendars = cmp.Or(c.Calendars, 15*time.Minute)
 	c.Again = cmp.Or(c.Again, 30*time.Second)
 	c.Zones = cmp.Or(c.Zones, 24*time.Hour)
+	c.Purposes = cmp.Or(c.Purposes, 24*time.Hour)
 	c.Events.Look = cmp.Or(c.Events.Look, time.Minute)
 	c.Events.List = cmp.Or(c.Events.List, time.Minute)
 	c.Events.RenewBefore = cmp.Or(c.Events.RenewBefore, graph.MaxEventLife/2)
@@ -317,6 +332,8 @@ type tenant struct {
 	conf   TenantConfig
 	client Client
 	log    *slog.Logger
+	// usersTold has one when the directory is to be read soon.
+	usersTold chan struct{}
 
 	// Of tenants that can have lanes:
 

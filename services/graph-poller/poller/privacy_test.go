@@ -2,9 +2,11 @@ package poller
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -75,6 +77,20 @@ func written(start, end, showAs string) string {
 	return fmt.Sprintf(`{"id":"AA","subject":"%[4]s","bodyPreview":"about %[4]s","body":{"content":"%[4]s"},"location":{"displayName":"%[4]s"},`+
 		`"attendees":[{"emailAddress":{"name":"%[4]s","address":"%[4]s@example.com"}}],"organizer":{"emailAddress":{"name":"%[4]s"}},`+
 		`"start":%[1]s,"end":%[2]s,"showAs":"%[3]s","isAllDay":false,"responseStatus":{"response":"accepted"}}`, start, end, showAs, whisper)
+}
+
+// lent is a client whose calendars are another's.
+type lent struct {
+	Client
+	calendars graph.CalendarReader
+}
+
+func (l lent) CalendarViews(ctx context.Context, requests []graph.CalendarRequest) iter.Seq[graph.CalendarAnswer] {
+	return l.calendars.CalendarViews(ctx, requests)
+}
+
+func (l lent) MailboxZones(ctx context.Context, users []identity.User) iter.Seq[graph.ZoneAnswer] {
+	return l.calendars.MailboxZones(ctx, users)
 }
 
 // loud is a log that is kept.
@@ -150,13 +166,7 @@ func TestNothingThatAPersonWroteIsOnTheBusOrInALog(t *testing.T) {
 		// the third one's mailbox answers 500 with a message that quotes
 	})
 	conf, watch := s.config(never)
-	watch.Client = struct {
-		graph.PresenceReader
-		graph.UserReader
-		graph.GroupReader
-		graph.CalendarReader
-		graph.Subscriber
-	}{watch.Client, watch.Client, watch.Client, client, watch.Client}
+	watch.Client = lent{watch.Client, client}
 	conf.Presence, conf.Calendar, conf.Calendars, conf.Again = false, true, 50*time.Millisecond, 50*time.Millisecond
 	conf.Rules = mustRules(t, calendar.Rule{AttendeesMin: new(2), As: "free"}) // so that attendees are asked for
 	log := &loud{}

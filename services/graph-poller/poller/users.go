@@ -2,160 +2,230 @@ package poller
 
 import (
 	"context"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/graph"
+	"offhook.dev/libs/subscription"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
 )
 
-// usersLoop reads the directory's changes at the start and every quarter of an hour.
-func (t *tenant) usersLoop(ctx context.Context) error {
-	for wait := time.Second; ; {
-		err := t.users(ctx)
-		next := t.conf.Users
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			t.log.Warn("read users", "kind", fault.KindOf(err), "error", err)
-			next = max(wait, fault.RetryAfter(err))
-			wait = min(2*wait, t.conf.Users)
-		} else {
-			wait = time.Second
+// userReader reads who is in the directory of a tenant, while the lease is held.
+type userReader struct {
+	t        *tenant
+	purposes *purposes
+
+	reading sync.Mutex // held during a round: they go one after the other
+}
+
+func newUserReader(t *tenant) *userReader {
+	return &userReader{t: t, purposes: newPurposes(t)}
+}
+
+// usersKey is where the cursor of the directory is. The number is that of the
+// properties that are selected: a cursor tells of those that its first request named,
+// so one of another number is as good as none.
+func (t *tenant) usersKey() string { return topology.Join(string(t.conf.ID), "users", "2") }
+
+// run reads the directory's changes at the start and every quarter of an hour, and, as
+// Graph may be late with what it tells of, twice when a hint came.
+func (r *userReader) run(ctx context.Context) error {
+	if err := r.purposes.load(ctx); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return r.hints(ctx) })
+	g.Go(func() error { r.loop(ctx); return nil })
+	return g.Wait()
+}
+
+// hints notes that something changed. The changes themselves come from the delta.
+func (r *userReader) hints(ctx context.Context) error {
+	return r.t.p.bus.Consume(ctx, bus.Consumer{
+		Stream: topology.Hints, Durable: topology.Token("graph-poller-" + string(r.t.conf.ID) + "-" + subscription.HintUsers), Workers: 1,
+		Filters: []string{topology.Wildcard("m365.hint." + subscription.HintUsers + "." + topology.Token(string(r.t.conf.ID)) + ".<id>")},
+	}, func(context.Context, bus.Message) error {
+		r.t.tellUsers()
+		return nil
+	})
+}
+
+// tellUsers has the directory read soon, where this process does that.
+func (t *tenant) tellUsers() {
+	select {
+	case t.usersTold <- struct{}{}:
+	default:
+	}
+}
+
+func (r *userReader) loop(ctx context.Context) {
+	var due, again, closed time.Time // again: zero is never; closed: nothing before
+	pause := r.t.conf.Keep.Retry
+	for {
+		next := due
+		if !again.IsZero() && again.Before(next) {
+			next = again
 		}
 		select {
 		case <-ctx.Done():
-			return nil
-		case <-time.After(next):
+			return
+		case <-r.t.usersTold:
+			due, again = time.Now(), time.Now().Add(r.t.conf.Again)
+			select { // changes come in numbers
+			case <-ctx.Done():
+				return
+			case <-time.After(gatherLinks):
+			}
+			continue
+		case <-time.After(time.Until(later(next, closed))):
+		}
+		began := time.Now()
+		_, err := r.read(ctx, false)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			r.t.log.Warn("read users", "kind", fault.KindOf(err), "error", err)
+			closed = time.Now().Add(max(pause, fault.RetryAfter(err)))
+			pause = min(2*pause, r.t.conf.Users)
+		default:
+			due, pause = began.Add(r.t.conf.Users), r.t.conf.Keep.Retry
+			if !again.After(began) {
+				again = time.Time{}
+			}
 		}
 	}
 }
 
-// storedUser is a user fact as the stream has it.
-type storedUser struct {
-	fact     wire.User
-	sequence uint64
-}
-
-// users reads one round of changes. The cursor is saved after every change of the
-// round is stored, so that a kill repeats the round and loses nothing.
-func (t *tenant) users(ctx context.Context) error {
-	key := topology.Join(string(t.conf.ID), "users")
-	saved, err := t.p.cursors.Get(ctx, key)
+// read reads one round of changes, or everything, and returns how many users the round
+// named. The cursor is saved after every change of the round is stored, so that a kill
+// repeats the round and loses nothing.
+func (r *userReader) read(ctx context.Context, everything bool) (named int, err error) {
+	r.reading.Lock()
+	defer r.reading.Unlock()
+	saved, err := r.t.p.cursors.Get(ctx, r.t.usersKey())
 	if err != nil && fault.KindOf(err) != fault.NotFound {
-		return err
+		return 0, err
 	}
-	stored, err := t.storedUsers(ctx)
+	at := graph.Cursor(saved.Value)
+	if everything {
+		at = ""
+	}
+	round, reset, err := r.round(ctx, at)
+	if err == nil && reset {
+		r.t.log.Info("directory cursor expired: reading everything again")
+		round, reset, err = r.round(ctx, "")
+	}
+	if err == nil && reset {
+		err = fault.Errorf(fault.Unavailable, "read users", "the cursor expired again while everything was read")
+	}
 	if err != nil {
-		return err
+		return 0, err
 	}
-	next, reset, err := t.round(ctx, graph.Cursor(saved.Value), stored)
-	if err != nil {
-		return err
+	if _, err := r.t.p.cursors.Put(ctx, r.t.usersKey(), []byte(round.end)); err != nil {
+		return 0, err
 	}
-	if reset {
-		t.log.Info("directory cursor expired: reading everything again")
-		if next, _, err = t.round(ctx, "", stored); err != nil {
-			return err
-		}
-	}
-	_, err = t.p.cursors.Put(ctx, key, []byte(next))
-	return err
+	return round.named, r.purposes.refresh(ctx)
 }
 
-func (t *tenant) storedUsers(ctx context.Context) (map[identity.User]storedUser, error) {
-	stored := map[identity.User]storedUser{}
-	filter := topology.Wildcard("m365.fact.user." + topology.Token(string(t.conf.ID)) + ".<user>")
-	err := t.p.bus.Each(ctx, topology.Directory, filter, func(m bus.Message) error {
-		if fact, err := wire.DecodeUser(m.Data); err == nil {
-			stored[fact.Person.User] = storedUser{fact, m.Sequence}
-		}
-		return nil
-	})
-	return stored, err
+// userRound is a round at work.
+type userRound struct {
+	r *userReader
+	// known has everybody of whom something is stored, true once the round has named
+	// them; nil if the round tells of changes alone.
+	known map[identity.User]bool
+	named int
+	end   graph.Cursor // of the next round
 }
 
 // round follows the pages from a cursor to the end. A full round (from the zero
 // cursor) also finds, by mark and sweep, who left while nobody was looking:
-// removals older than the round are not reported.
-func (t *tenant) round(ctx context.Context, at graph.Cursor, stored map[identity.User]storedUser) (end graph.Cursor, reset bool, err error) {
-	full := at == ""
-	seen := map[identity.User]bool{}
+// removals older than the round are not reported. reset says that Graph does not know
+// the cursor any more: then nothing follows from the round.
+func (r *userReader) round(ctx context.Context, at graph.Cursor) (round *userRound, reset bool, err error) {
+	round = &userRound{r: r}
+	if at == "" {
+		if round.known, err = r.t.knownUsers(ctx); err != nil {
+			return nil, false, err
+		}
+	}
 	for {
-		began := t.p.bus.Now()
-		page, err := t.client.Users(ctx, at)
+		began := r.t.p.bus.Now()
+		page, err := r.t.client.Users(ctx, at)
 		if err != nil && at != "" && fault.KindOf(err) == fault.Invalid {
 			// A cursor of another Graph host, or one that it cannot read: as good as expired.
-			return "", true, nil
+			return nil, true, nil
 		}
 		if err != nil {
-			return "", false, err
+			return nil, false, err
 		}
 		if page.Reset {
-			return "", true, nil
+			return nil, true, nil
 		}
-		for _, user := range page.Users {
-			seen[user.ID] = true
-			if err := t.storeUser(ctx, t.fact(user, began), stored); err != nil {
-				return "", false, err
-			}
-		}
-		for _, gone := range page.Removed {
-			seen[gone.ID] = true
-			if err := t.gone(ctx, gone.ID, began, stored); err != nil {
-				return "", false, err
-			}
+		if err := round.take(ctx, page, began); err != nil {
+			return nil, false, err
 		}
 		if page.Next == "" {
-			end = page.Delta
-			break
+			round.end = page.Delta
+			return round, false, round.sweep(ctx)
 		}
 		at = page.Next
 	}
-	if full {
-		for user := range stored {
-			if !seen[user] {
-				if err := t.gone(ctx, user, t.p.bus.Now(), stored); err != nil {
-					return "", false, err
-				}
-			}
-		}
-	}
-	return end, false, nil
 }
 
-func (t *tenant) fact(u graph.User, seen time.Time) wire.User {
-	fact := wire.User{
-		Person: identity.Person{Tenant: t.conf.ID, User: u.ID}, UPN: u.UPN, Mail: u.Mail, DisplayName: u.Name,
-		GivenName: u.GivenName, Surname: u.Surname, Type: "Member", Enabled: u.Enabled, SeenAt: seen,
+// take stores what a page says. Of a user who is on it several times the last counts.
+func (u *userRound) take(ctx context.Context, page graph.UserPage, began time.Time) error {
+	t := u.r.t
+	last := make(map[identity.User]graph.User, len(page.Users))
+	for _, user := range page.Users {
+		last[user.ID] = user
 	}
-	if u.Guest {
-		fact.Type = "Guest"
-		fact.Gone = !t.conf.Guests // out of scope is as good as not there
+	learned := u.r.purposes.learn(ctx, last)
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(publishAtOnce)
+	for id, user := range last {
+		fresh := u.mark(id)
+		g.Go(func() error {
+			return t.changeUser(gctx, id, fresh, func(old wire.User) wire.User { return t.userFact(user, old, learned, began) })
+		})
 	}
-	return fact
-}
-
-func (t *tenant) gone(ctx context.Context, id identity.User, seen time.Time, stored map[identity.User]storedUser) error {
-	return t.storeUser(ctx, wire.User{Person: identity.Person{Tenant: t.conf.ID, User: id}, Gone: true, SeenAt: seen}, stored)
-}
-
-// storeUser publishes a user fact if it says something new.
-func (t *tenant) storeUser(ctx context.Context, fact wire.User, stored map[identity.User]storedUser) error {
-	old := stored[fact.Person.User]
-	same := old.fact
-	same.SeenAt = fact.SeenAt
-	if old.sequence > 0 && same == fact || old.sequence == 0 && fact.Gone {
-		return nil
-	}
-	sequence, err := t.p.publishOver(ctx, fact, old.sequence)
-	if err != nil {
+	if err := g.Wait(); err != nil {
 		return err
 	}
-	stored[fact.Person.User] = storedUser{fact, sequence}
+	for _, removed := range page.Removed {
+		if err := t.removeUser(ctx, removed.ID, u.mark(removed.ID), began); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mark notes that the round named a user, and says whether nothing is stored of them.
+func (u *userRound) mark(id identity.User) (fresh bool) {
+	u.named++
+	if u.known == nil {
+		return false
+	}
+	_, known := u.known[id]
+	u.known[id] = true
+	return !known
+}
+
+// sweep removes whom a full round did not name.
+func (u *userRound) sweep(ctx context.Context) error {
+	for user, named := range u.known {
+		if named {
+			continue
+		}
+		if err := u.r.t.removeUser(ctx, user, false, u.r.t.p.bus.Now()); err != nil {
+			return err
+		}
+	}
 	return nil
 }

@@ -3,6 +3,7 @@ package poller
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -40,7 +41,7 @@ func (s *stage) there() []identity.User {
 
 func (s *stage) cursor() string {
 	s.t.Helper()
-	e, err := s.bucket(topology.Cursors).Get(s.t.Context(), "contoso.users")
+	e, err := s.bucket(topology.Cursors).Get(s.t.Context(), "contoso.users.2")
 	if err != nil {
 		return ""
 	}
@@ -76,6 +77,116 @@ func TestTheDirectoryIsFollowed(t *testing.T) {
 		if s.directory()[user].sequence != before[user].sequence {
 			t.Errorf("%s was published again without a change", user)
 		}
+	}
+}
+
+func TestEverythingThatPhoneSystemsTakeIsStored(t *testing.T) {
+	s := newStage(t, 1, nil)
+	made, err := s.tenant().AddUser(graphsim.User{UserPrincipalName: "kim@contoso.example", DisplayName: "Kim Novak \u202e\U0001F4DE", GivenName: "Kim", Surname: "Novak",
+		Mail: "k.novak@contoso.example", Department: "Sales", MobilePhone: "+49 (0)171 3920099", BusinessPhones: []string{"+49 30 23125 200;ext=12", "+49 30 23125 0"},
+		PreferredLanguage: "de-AT", AccountEnabled: true})
+	must(t, err)
+	conf, _ := s.usersConfig(never)
+	s.run(conf)
+	s.eventually("the cursor is not saved", func() bool { return s.cursor() != "" })
+	user := identity.User(made.ID)
+	fact := s.directory()[user].fact
+	want := wire.User{Person: identity.Person{Tenant: contoso, User: user}, UPN: "kim@contoso.example", Mail: "k.novak@contoso.example", DisplayName: "Kim Novak \u202e\U0001F4DE",
+		GivenName: "Kim", Surname: "Novak", Mobile: "+49 (0)171 3920099", OfficePhone: "+49 30 23125 200;ext=12", Department: "Sales", Language: "de-AT", Type: "Member", Enabled: true, SeenAt: fact.SeenAt}
+	if fact != want {
+		t.Errorf("got %+v\nwant %+v", fact, want)
+	}
+}
+
+// The directory reports in a first round as well who was removed before it.
+func TestWhoWasRemovedBeforeTheFirstRoundIsNotThere(t *testing.T) {
+	s := newStage(t, 4, nil)
+	users := s.users()
+	must(t, s.tenant().DeleteUser(string(users[0]), true))
+	must(t, s.tenant().DeleteUser(string(users[1]), false))
+	conf, _ := s.usersConfig(never)
+	stop := s.run(conf)
+	s.eventually("the cursor is not saved", func() bool { return s.cursor() != "" })
+	stop()
+	if facts := s.directory(); len(facts) != 2 {
+		t.Errorf("facts about %d users: of strangers that are gone nothing is said", len(facts))
+	}
+	// The cursor is lost. One whom an earlier round found is removed in a first round.
+	must(t, s.tenant().DeleteUser(string(users[2]), false))
+	e, err := s.bucket(topology.Cursors).Get(t.Context(), "contoso.users.2")
+	must(t, err)
+	must(t, s.bucket(topology.Cursors).Delete(t.Context(), e.Key, e.Revision))
+	conf, client := s.usersConfig(never)
+	s.run(conf)
+	s.eventually("the cursor is not saved again", func() bool { return s.cursor() != "" })
+	if client.read()[0] != "" || !s.directory()[users[2]].fact.Gone || !slices.Equal(s.there(), users[3:]) {
+		t.Errorf("there are %v, want %v", s.there(), users[3:])
+	}
+}
+
+func TestARoundThatComesAgainSaysNothingNew(t *testing.T) {
+	s := newStage(t, 6, nil)
+	users := s.users()
+	conf, _ := s.usersConfig(never)
+	stop := s.run(conf)
+	s.eventually("the cursor is not saved", func() bool { return s.cursor() != "" })
+	stop()
+	first := s.cursor()
+	must(t, s.tenant().EditUser(string(users[0]), func(u *graphsim.User) { u.Department = "Moved" }))
+	must(t, s.tenant().DeleteUser(string(users[1]), true))
+	var facts map[identity.User]storedUser
+	for round := range 3 {
+		_, err := s.bucket(topology.Cursors).Put(t.Context(), "contoso.users.2", []byte(first))
+		must(t, err)
+		conf, client := s.usersConfig(never)
+		stop := s.run(conf)
+		s.eventually("the changes are not read", func() bool { return s.cursor() != first })
+		stop()
+		if string(client.read()[0]) != first || s.directory()[users[0]].fact.Department != "Moved" || !s.directory()[users[1]].fact.Gone {
+			t.Fatalf("round %d: %+v", round, s.directory()[users[0]])
+		}
+		if now := s.directory(); round == 0 {
+			facts = now
+		} else if !maps.Equal(now, facts) {
+			t.Error("something was published again")
+		}
+	}
+}
+
+func TestAPageThatEndsInGarbageCostsNothingButTime(t *testing.T) {
+	s := newStage(t, 12, func(c *graphsim.Config) { c.Tenants[0].Switches.PageSize = 5 })
+	users := s.users()
+	conf, client := s.usersConfig(never)
+	conf.Keep.Retry = 20 * time.Millisecond
+	_, err := s.tenant().Fault(graphsim.Fault{Kind: graphsim.FaultGarbage, Path: "/users/delta", Count: 3})
+	must(t, err)
+	s.run(conf)
+	s.eventually("the cursor is not saved", func() bool { return s.cursor() != "" })
+	if !slices.Equal(s.there(), users) {
+		t.Errorf("%d of %d are stored", len(s.there()), len(users))
+	}
+	if n := len(client.read()); n != 3+3 {
+		t.Errorf("%d pages were asked for, want three in vain and three", n)
+	}
+}
+
+func TestACursorThatExpiresAgainIsNoEnd(t *testing.T) {
+	s := newStage(t, 12, func(c *graphsim.Config) { c.Tenants[0].Switches = graphsim.Switches{PageSize: 5, GoneStatus: 404} })
+	users := s.users()
+	conf, client := s.usersConfig(never)
+	conf.Keep.Retry = 20 * time.Millisecond
+	client.before = func(context.Context) {
+		if n := len(client.read()); n == 2 || n == 4 { // the second page of the first two rounds
+			s.tenant().ExpireDeltas()
+		}
+	}
+	s.run(conf)
+	s.eventually("the cursor is not saved", func() bool { return s.cursor() != "" })
+	if !slices.Equal(s.there(), users) {
+		t.Errorf("%d of %d are stored", len(s.there()), len(users))
+	}
+	if pages := client.read(); len(pages) != 7 || pages[2] != "" || pages[4] != "" {
+		t.Errorf("pages %q, want two rounds that were cut off, and one of three pages", pages)
 	}
 }
 
@@ -170,7 +281,7 @@ func TestAnExpiredCursorNeverDeletesByItself(t *testing.T) {
 
 func TestACursorThatLeadsElsewhereIsAsGoodAsExpired(t *testing.T) {
 	s := newStage(t, 3, nil)
-	_, err := s.bucket(topology.Cursors).Put(t.Context(), "contoso.users", []byte("https://graph.elsewhere.example/v1.0/users/delta?$deltatoken=x"))
+	_, err := s.bucket(topology.Cursors).Put(t.Context(), "contoso.users.2", []byte("https://graph.elsewhere.example/v1.0/users/delta?$deltatoken=x"))
 	must(t, err)
 	conf, _ := s.usersConfig(never)
 	s.run(conf)

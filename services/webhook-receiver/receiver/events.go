@@ -3,7 +3,6 @@ package receiver
 import (
 	"context"
 
-	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/graph/notification"
 	"offhook.dev/libs/subscription"
 )
@@ -16,33 +15,53 @@ func (o *opening) events(ctx context.Context) error {
 		o.r.metrics.opened(ctx, "no-user", len(o.in.Items))
 		return nil
 	}
-	user := o.record.Users[0]
+	user := string(o.record.Users[0])
 	if o.in.Lifecycle {
-		return o.eventLifecycle(ctx, user)
+		return o.appLifecycle(ctx, subscription.HintEvent, user, "notifications of a calendar were lost")
 	}
-	changes := 0
+	if o.count(ctx, notification.Event) == 0 {
+		return nil
+	}
+	return o.r.hint(ctx, subscription.HintEvent, o.record.Tenant, user, "notification of a calendar", o.at)
+}
+
+// everybody is the id of hints about users: the delta says who changed.
+const everybody = "all"
+
+// users turns a POST about users of the directory into one hint.
+func (o *opening) users(ctx context.Context) error {
+	if o.in.Lifecycle {
+		return o.appLifecycle(ctx, subscription.HintUsers, everybody, "notifications of users were lost")
+	}
+	if o.count(ctx, notification.User) == 0 {
+		return nil
+	}
+	return o.r.hint(ctx, subscription.HintUsers, o.record.Tenant, everybody, "notification of users", o.at)
+}
+
+// count counts the items about a kind of resource.
+func (o *opening) count(ctx context.Context, kind notification.Kind) (changes int) {
 	for _, raw := range o.in.Items {
 		item, ok := o.own(ctx, raw)
 		switch {
 		case !ok:
-		case item.Resource.Kind != notification.Event:
-			o.r.metrics.opened(ctx, "not-event", 1)
+		case item.Resource.Kind != kind:
+			o.r.metrics.opened(ctx, "not-"+kind.String(), 1)
 		default:
 			changes++
 		}
 	}
-	if changes == 0 {
-		return nil
+	if changes > 0 {
+		o.r.metrics.opened(ctx, kind.String(), changes)
 	}
-	o.r.metrics.opened(ctx, "event", changes)
-	return o.r.hint(ctx, subscription.HintEvent, o.record.Tenant, string(user), "notification of a calendar", o.at)
+	return changes
 }
 
-// eventLifecycle passes on what Graph says about the subscription itself. Where
-// changes may have been lost the calendar is read as well. Of several events in a
-// POST a removal counts most.
+// appLifecycle passes on what Graph says about a subscription of the application's
+// itself. Where changes may have been lost there is a hint about what it is about as
+// well. Of several events in a POST a removal counts most.
 // https://learn.microsoft.com/graph/change-notifications-lifecycle-events
-func (o *opening) eventLifecycle(ctx context.Context, user identity.User) error {
+func (o *opening) appLifecycle(ctx context.Context, kind, about, lost string) error {
 	said := map[notification.Lifecycle]bool{}
 	for _, raw := range o.in.Items {
 		item, ok := o.own(ctx, raw)
@@ -57,17 +76,17 @@ func (o *opening) eventLifecycle(ctx context.Context, user identity.User) error 
 			o.r.metrics.opened(ctx, "unknown-lifecycle", 1)
 		}
 	}
-	for _, about := range []notification.Lifecycle{notification.SubscriptionRemoved, notification.ReauthorizationRequired} {
-		if !said[about] {
+	for _, event := range []notification.Lifecycle{notification.SubscriptionRemoved, notification.ReauthorizationRequired} {
+		if !said[event] {
 			continue
 		}
-		if err := o.r.hint(ctx, subscription.HintEventSubscription, o.record.Tenant, o.in.Subscription, string(about), o.at); err != nil {
+		if err := o.r.hint(ctx, subscription.HintEventSubscription, o.record.Tenant, o.in.Subscription, string(event), o.at); err != nil {
 			return err
 		}
 		break
 	}
 	if said[notification.Missed] || said[notification.SubscriptionRemoved] {
-		return o.r.hint(ctx, subscription.HintEvent, o.record.Tenant, string(user), "notifications of a calendar were lost", o.at)
+		return o.r.hint(ctx, kind, o.record.Tenant, about, lost, o.at)
 	}
 	return nil
 }

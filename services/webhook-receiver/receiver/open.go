@@ -65,8 +65,11 @@ func (r *Receiver) unpack(ctx context.Context, m bus.Message) error {
 		return nil
 	}
 	o := &opening{r: r, in: in, record: record, at: m.Time}
-	if record.Resource == subscription.ResourceEvent {
+	switch record.Resource {
+	case subscription.ResourceEvent:
 		return o.events(ctx)
+	case subscription.ResourceUsers:
+		return o.users(ctx)
 	}
 	if in.Lifecycle {
 		r.metrics.opened(ctx, "lifecycle", len(in.Items))
