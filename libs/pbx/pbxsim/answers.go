@@ -156,7 +156,7 @@ func (s shape) parse(data []byte, limit int) (map[string]any, error) {
 			var text string
 			err = json.Unmarshal(raw, &text)
 			if utf8.RuneCountInString(text) > limit {
-				return nil, no("%s is longer than %d characters.", name, limit)
+				return nil, wrong("%s is longer than %d characters.", name, limit)
 			}
 			parsed[name] = text
 		case bool:

@@ -74,7 +74,7 @@ func TestWhatIsWrongWithAUserIsRefusedAndChangesNothing(t *testing.T) {
 		"a field that is derived":         {"POST", "/Users", `{"Number":"300","DisplayName":"Ada"}`, 400, "DisplayName"},
 		"a secret":                        {"POST", "/Users", `{"Number":"300","AuthPassword":"x"}`, 400, "AuthPassword"},
 		"a switch that is a text":         {"POST", "/Users", `{"Number":"300","Enabled":"yes"}`, 400, "Enabled"},
-		"a name that is too long":         {"POST", "/Users", `{"Number":"300","FirstName":"` + strings.Repeat("ü", 21) + `"}`, 409, "20 characters"},
+		"a name that is too long":         {"POST", "/Users", `{"Number":"300","FirstName":"` + strings.Repeat("ü", 21) + `"}`, 400, "20 characters"},
 		"a list instead of a user":        {"POST", "/Users", `[]`, 400, "JSON"},
 		"another number":                  {"PATCH", "/Users(21)", `{"Number":"201","FirstName":"Eve"}`, 409, "number"},
 		"a department that there is not":  {"PATCH", "/Users(21)", `{"Groups":[{"GroupId":9,"Rights":{"RoleName":"users"}}]}`, 409, "department"},
