@@ -2,6 +2,7 @@ package pbxsim
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -112,8 +113,8 @@ func wrong(format string, args ...any) error {
 var errAbsent = refusal{http.StatusNotFound, "The resource was not found."}
 
 func (s *Sim) refuseFor(w http.ResponseWriter, err error) {
-	r, ok := err.(refusal)
-	if !ok {
+	var r refusal
+	if !errors.As(err, &r) {
 		r = refusal{http.StatusInternalServerError, err.Error()}
 	}
 	switch r.status {
