@@ -23,7 +23,7 @@ const (
 	// the caller and, page by page, by the driver.
 	tryTimeout = 10 * time.Second
 	// batchTimeout bounds one request that deletes many things.
-	batchTimeout = time.Minute
+	batchTimeout = 30 * time.Second
 	// breath is after how many items a listing looks whether writes wait: about a
 	// page, so that a listing under a flood of writes still advances.
 	breath = 100

@@ -66,6 +66,25 @@ func TestWhatIsBeyondThePowersNeverLeaves(t *testing.T) {
 	}
 }
 
+func TestEachPartOfTheVendorsSyncForbidsItsKindOfWrites(t *testing.T) {
+	for name, c := range map[string]struct {
+		state                       pbx.SyncState
+		statuses, extensions, books bool
+	}{
+		"none":              {pbx.SyncState{}, false, false, false},
+		"users":             {pbx.SyncState{Users: true}, false, true, false},
+		"personal contacts": {pbx.SyncState{Contacts: true}, false, false, true},
+		"shared mailboxes":  {pbx.SyncState{Mailboxes: true}, false, false, true},
+		"photos":            {pbx.SyncState{Photos: true}, false, false, false},
+		"calendar":          {pbx.SyncState{Calendar: true}, true, false, false},
+		"presence":          {pbx.SyncState{Presence: true}, true, false, false},
+	} {
+		if c.state.Statuses() != c.statuses || c.state.Extensions() != c.extensions || c.state.Books() != c.books {
+			t.Errorf("%s: statuses %v, extensions %v, books %v", name, c.state.Statuses(), c.state.Extensions(), c.state.Books())
+		}
+	}
+}
+
 func second[T any](_ T, err error) error { return err }
 
 // modest is a driver without optional powers, and says so.

@@ -32,6 +32,7 @@ func TestConformance(t *testing.T) {
 type harness struct {
 	*PhoneSystem
 	driver pbx.Driver
+	given  int // how many free numbers
 
 	mu      sync.Mutex
 	changed chan struct{} // closed when the fault changes
@@ -57,6 +58,16 @@ func (h *harness) Extensions() []identity.Extension {
 	h.PhoneSystem.mu.Lock()
 	defer h.PhoneSystem.mu.Unlock()
 	return slices.Sorted(maps.Keys(h.extensions))
+}
+
+// Free numbers are far from the others.
+func (h *harness) Free(n int) []identity.Extension {
+	var free []identity.Extension
+	for range n {
+		h.given++
+		free = append(free, identity.Extension(fmt.Sprint(5000+h.given)))
+	}
+	return free
 }
 
 func (h *harness) Inject(f pbxtest.Fault) {

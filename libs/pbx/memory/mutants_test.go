@@ -38,6 +38,9 @@ type mutant struct {
 	extensions   func(context.Context, func(directory.Extension) error) error
 	watch        func(context.Context, pbx.Sink) error
 	close        func() error
+	people
+	books
+	photo func(context.Context, identity.Extension, []byte, string) error
 }
 
 func (m mutant) Capabilities() pbx.Capabilities {
@@ -117,7 +120,9 @@ func as(kind fault.Kind) func(error) error {
 // mutants breaks a driver in one way for each case of the suite. leak ends when
 // the test does.
 func mutants(leak <-chan struct{}) map[string]func(full) mutant {
-	return map[string]func(full) mutant{
+	all := peopleMutants()
+	maps.Copy(all, bookMutants())
+	maps.Copy(all, map[string]func(full) mutant{
 		"declared powers are those implemented": func(d full) mutant {
 			return mutant{full: d, capabilities: func(c pbx.Capabilities) pbx.Capabilities { c.NativeSync = false; return c }}
 		},
@@ -359,7 +364,8 @@ func mutants(leak <-chan struct{}) map[string]func(full) mutant {
 				return d.Close()
 			}}
 		},
-	}
+	})
+	return all
 }
 
 // The suite is awake: each case has a driver that fails it, and nothing else.

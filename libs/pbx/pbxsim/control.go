@@ -15,9 +15,16 @@ import (
 // Control serves the back door over HTTP, for a loopback listener of the
 // simulator's. All paths start with /sim/v1/systems/{the system's id}:
 //
-//	GET    /extensions                    what every extension shows, since when, by whom
+//	GET    /extensions                    what every extension shows, since when, by whom, and whose it is
+//	PATCH  /extensions/{number}           {"mobile": "1", "enabled": false}: an administrator edits
+//	DELETE /extensions/{number}           an administrator deletes
 //	PUT    /extensions/{number}/status    {"status": "dnd"}: a person chooses
-//	GET    /writes                        the ledger
+//	GET    /writes                        the ledger of statuses
+//	GET    /changes                       the ledger of extensions, departments and properties
+//	GET    /books                         the company's phonebook
+//	GET    /books/{number}                an extension's
+//	PUT    /licence                       {"extensions": 50}: how many there may be; 0 is any number
+//	PUT    /native-sync                   {"users": true}: what it synchronises with Microsoft 365 itself
 //	GET    /stats                         the counts
 //	GET    /faults                        those still to come
 //	POST   /faults                        {"kind": "throttle", "delay": "7s", "times": 3, "only": "write"}
@@ -47,6 +54,7 @@ func (s *Sim) Control() http.Handler {
 	handle("GET", "/stats", func(*http.Request) (any, error) { return s.Stats(), nil })
 	handle("GET", "/faults", func(*http.Request) (any, error) { return s.Faults(), nil })
 	handle("PUT", "/extensions/{number}/status", s.controlStatus)
+	s.controlPeople(handle)
 	handle("POST", "/faults", func(r *http.Request) (any, error) {
 		var f Fault
 		if err := decode(r, &f); err != nil {

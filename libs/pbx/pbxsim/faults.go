@@ -16,15 +16,16 @@ type FaultKind string
 // The kinds. Latency combines with the others; of those the first that applies
 // happens.
 const (
-	Latency     FaultKind = "latency"     // answers Delay later
-	Throttle    FaultKind = "throttle"    // 429, Retry-After Delay
-	Unavailable FaultKind = "unavailable" // 503, Retry-After Delay if there is one; nothing is done
-	Broken      FaultKind = "broken"      // 500; nothing is done, which the client cannot know
-	Deny        FaultKind = "deny"        // 403 for want of a role
-	Unlicensed  FaultKind = "unlicensed"  // 403 for want of a licence
-	Hang        FaultKind = "hang"        // no answer, nothing is done, until the client leaves
-	LostAnswer  FaultKind = "lost-answer" // done, then the connection is cut
-	Garbage     FaultKind = "garbage"     // 200 with something else
+	Latency     FaultKind = "latency"      // answers Delay later
+	Throttle    FaultKind = "throttle"     // 429, Retry-After Delay
+	Unavailable FaultKind = "unavailable"  // 503, Retry-After Delay if there is one; nothing is done
+	Broken      FaultKind = "broken"       // 500; nothing is done, which the client cannot know
+	Deny        FaultKind = "deny"         // 403 for want of a role
+	Unlicensed  FaultKind = "unlicensed"   // 403 for want of a licence
+	Hang        FaultKind = "hang"         // no answer, nothing is done, until the client leaves
+	LostAnswer  FaultKind = "lost-answer"  // done, then the connection is cut
+	Garbage     FaultKind = "garbage"      // 200 with something else
+	ErrorInside FaultKind = "error-inside" // 200 with an error in the body; nothing is done
 )
 
 // What can go wrong with the events of a websocket. Each meets one event of one
@@ -82,10 +83,10 @@ func (f Fault) MarshalJSON() ([]byte, error) {
 
 func (f Fault) check() error {
 	switch f.Kind {
-	case Latency, Throttle, Unavailable, Broken, Deny, Unlicensed, Hang, LostAnswer, Garbage,
+	case Latency, Throttle, Unavailable, Broken, Deny, Unlicensed, Hang, LostAnswer, Garbage, ErrorInside,
 		EventLost, EventTwice, EventLate, EventGarbled:
 	default:
-		return fmt.Errorf("fault kind %q is none of latency, throttle, unavailable, broken, deny, unlicensed, hang, lost-answer, garbage, event-lost, event-twice, event-late, event-garbled", f.Kind)
+		return fmt.Errorf("fault kind %q is none of latency, throttle, unavailable, broken, deny, unlicensed, hang, lost-answer, garbage, error-inside, event-lost, event-twice, event-late, event-garbled", f.Kind)
 	}
 	switch f.Only {
 	case "", "read", "write", "token":
@@ -226,6 +227,8 @@ func (f *faults) apply(w http.ResponseWriter, r request, handle func(http.Respon
 	case Garbage:
 		w.Header().Set("Content-Type", "text/html")
 		fmt.Fprint(w, "<html><body>It works!</body></html>")
+	case ErrorInside:
+		refuse(w, http.StatusOK, "InternalError", "Something went wrong.")
 	case LostAnswer:
 		handle(nowhere{make(http.Header)})
 		panic(http.ErrAbortHandler)

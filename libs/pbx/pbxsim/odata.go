@@ -1,11 +1,8 @@
 package pbxsim
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -20,17 +17,24 @@ type query struct {
 	order     string // a field, "" for none
 	down      bool
 	filter    func(row) bool // nil: all
+	numbers   []string       // what filter asks Number to be one of, where it asks nothing else
+	expand    []string       // what is told besides the fields
 	count     bool
 }
 
 // row is one entity as it goes out.
 type row map[string]any
 
-var filterForm = regexp.MustCompile(`^(\w+) (eq|ne|gt|ge|lt|le) (?:'((?:[^']|'')*)'|(-?\d+|true|false))$`)
+var filterForm = regexp.MustCompile(`^(\w+) (eq|ne|gt|ge|lt|le) (?:'((?:[^']|'')*)'|(-?\d+|true|false))(?: or |$)`)
+
+// nodeLimit is how large a filter may be: ASP.NET's OData refuses one of more than 100
+// nodes unless it is told otherwise. A comparison has three, and each "or" is one.
+const nodeLimit = 100
 
 // parseQuery reads the system options of a request about entities that have
-// known fields; its error is the client's mistake.
-func parseQuery(values url.Values, known []string) (query, error) {
+// known fields and others that are only told when expanded; its error is the client's
+// mistake.
+func parseQuery(values url.Values, known []string, expandable ...string) (query, error) {
 	q := query{top: -1}
 	field := func(name string) error {
 		if !slices.Contains(known, name) {
@@ -62,7 +66,14 @@ func parseQuery(values url.Values, known []string) (query, error) {
 				err = fmt.Errorf("$orderby %q is not understood", value)
 			}
 		case option == "$filter":
-			q.filter, err = parseFilter(value, field)
+			q.filter, q.numbers, err = parseFilter(value, field)
+		case option == "$expand":
+			q.expand = strings.Split(value, ",")
+			for _, name := range q.expand {
+				if !slices.Contains(expandable, name) {
+					err = cmp.Or(err, fmt.Errorf("%q cannot be expanded", name))
+				}
+			}
 		default:
 			err = fmt.Errorf("the query option %q is not supported", option)
 		}
@@ -81,25 +92,52 @@ func natural(option, value string) (int, error) {
 	return n, nil
 }
 
-func parseFilter(text string, field func(string) error) (func(row) bool, error) {
-	parts := filterForm.FindStringSubmatch(text)
-	if parts == nil {
-		return nil, fmt.Errorf("$filter %q is not understood", text)
+// parseFilter reads comparisons joined by "or". numbers are the texts that Number is
+// compared with, if that is all that is asked.
+func parseFilter(text string, field func(string) error) (filter func(row) bool, numbers []string, err error) {
+	var terms []func(row) bool
+	others := false
+	for rest := text; rest != "" || len(terms) == 0; {
+		parts := filterForm.FindStringSubmatch(rest)
+		if parts == nil {
+			return nil, nil, fmt.Errorf("$filter %q is not understood", text)
+		}
+		if rest = rest[len(parts[0]):]; rest == "" && strings.HasSuffix(parts[0], " or ") {
+			return nil, nil, fmt.Errorf("$filter %q ends too early", text)
+		}
+		if err := field(parts[1]); err != nil {
+			return nil, nil, err
+		}
+		quoted := strings.ReplaceAll(parts[3], "''", "'")
+		terms = append(terms, comparison(parts[1], parts[2], quoted, parts[4]))
+		if parts[1] == "Number" && parts[2] == "eq" && parts[4] == "" {
+			numbers = append(numbers, quoted)
+		} else {
+			others = true
+		}
 	}
-	name, operator := parts[1], parts[2]
-	if err := field(name); err != nil {
-		return nil, err
+	if nodes := 4*len(terms) - 1; nodes > nodeLimit {
+		return nil, nil, fmt.Errorf("the node count limit of %d has been exceeded", nodeLimit)
 	}
-	quoted := strings.ReplaceAll(parts[3], "''", "'")
-	number, _ := strconv.ParseInt(parts[4], 10, 64)
+	if others {
+		numbers = nil
+	}
+	return func(r row) bool {
+		return slices.ContainsFunc(terms, func(term func(row) bool) bool { return term(r) })
+	}, numbers, nil
+}
+
+// comparison compares a field with a text, or with a number or truth value.
+func comparison(name, operator, text, plain string) func(row) bool {
+	number, _ := strconv.ParseInt(plain, 10, 64)
 	compare := func(r row) int {
 		switch value := r[name].(type) {
 		case int32:
 			return cmp.Compare(int64(value), number)
 		case bool:
-			return strings.Compare(strconv.FormatBool(value), parts[4])
+			return strings.Compare(strconv.FormatBool(value), plain)
 		case string:
-			return strings.Compare(value, quoted)
+			return strings.Compare(value, text)
 		}
 		return 1 // null
 	}
@@ -118,7 +156,7 @@ func parseFilter(text string, field func(string) error) (func(row) bool, error) 
 		default:
 			return c <= 0
 		}
-	}, nil
+	}
 }
 
 // page applies q to rows, in OData's order: filter, order, skip, top.
@@ -151,8 +189,8 @@ func (q query) choose(r row) row {
 	if q.fields == nil {
 		return r
 	}
-	chosen := make(row, len(q.fields))
-	for _, name := range q.fields {
+	chosen := make(row, len(q.fields)+len(q.expand))
+	for _, name := range slices.Concat(q.fields, q.expand) {
 		chosen[name] = r[name]
 	}
 	return chosen
@@ -165,10 +203,3 @@ func compareValues(a, b any) int {
 	}
 	return strings.Compare(fmt.Sprint(a), fmt.Sprint(b))
 }
-
-// refuse answers with an OData error.
-func refuse(w http.ResponseWriter, status int, code, message string) {
-	writeJSON(w, status, map[string]any{"error": map[string]any{"code": code, "message": message}})
-}
-
-func bodyOf(data []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(data)) }

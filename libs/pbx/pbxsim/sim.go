@@ -33,6 +33,12 @@ type Config struct {
 	Seed        uint64   // of the invented names
 	Profiles    []Profile
 
+	Licence         int  // how many extensions it allows; 0: any number
+	PersonalMax     int  // how many entries a personal phonebook may have; 0: any number
+	MaxText         int  // characters of a name, number or address: 255
+	Refusal         int  // the status of what is understood and not allowed, such as a taken number: 400. Unconfirmed for the real one
+	StrictDeletions bool // entries are only deleted together if all are there: unconfirmed for the real one
+
 	ClientID     string        // "offhook"
 	ClientSecret secret.Value  // "simulated"
 	TokenLife    time.Duration // 1 h
@@ -92,6 +98,8 @@ func Start(config Config) (*Sim, error) {
 	config.FirstNumber = cmp.Or(config.FirstNumber, 200)
 	config.ClientID = cmp.Or(config.ClientID, "offhook")
 	config.TokenLife = cmp.Or(config.TokenLife, time.Hour)
+	config.MaxText = cmp.Or(config.MaxText, 255)
+	config.Refusal = cmp.Or(config.Refusal, http.StatusBadRequest)
 	if config.ClientSecret.IsZero() {
 		config.ClientSecret = secret.NewValue("simulated")
 	}
@@ -112,7 +120,7 @@ func Start(config Config) (*Sim, error) {
 	faults := newFaults()
 	s := &Sim{
 		config: config, certificate: certificate, address: config.Listen,
-		world: newWorld(config, faults), tokens: tokens, faults: faults, stats: new(stats),
+		world: newWorld(config, faults), tokens: tokens, faults: faults, stats: &stats{Stats: Stats{Changes: make(map[string]int)}},
 	}
 	return s, s.Up()
 }

@@ -2,6 +2,7 @@ package pbxsim
 
 import (
 	"context"
+	"maps"
 	"net"
 	"sync"
 )
@@ -13,7 +14,11 @@ type Stats struct {
 	Connections   int `json:"connections"`
 	InFlight      int `json:"in_flight"`      // being answered now, sign-ins included
 	MostInFlight  int `json:"most_in_flight"` // the largest that ever was
-	SecretsServed int `json:"secrets_served"` // answers that carried a password, because the client did not say what it needs
+	SecretsServed int `json:"secrets_served"` // answers that carried a password, because the client asked for it or did not say what it needs
+	// Changes counts what was carried out, by what it was: create-user, update-user,
+	// delete-user, create-group, set-property, create-contact, update-contact,
+	// delete-contact.
+	Changes map[string]int `json:"changes"`
 }
 
 type stats struct {
@@ -25,7 +30,9 @@ type stats struct {
 func (s *Sim) Stats() Stats {
 	s.stats.mu.Lock()
 	defer s.stats.mu.Unlock()
-	return s.stats.Stats
+	copied := s.stats.Stats
+	copied.Changes = maps.Clone(copied.Changes)
+	return copied
 }
 
 // connected numbers connections.
@@ -55,6 +62,13 @@ func (s *stats) arrived(r request) (left func()) {
 		defer s.mu.Unlock()
 		s.InFlight--
 	}
+}
+
+// changed counts something that was carried out.
+func (s *stats) changed(op string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Changes[op]++
 }
 
 func (s *stats) servedSecret() {

@@ -1,11 +1,12 @@
 package pbxsim
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"encoding/json"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"strings"
@@ -34,8 +35,7 @@ func newTokens(config Config) (*tokens, error) {
 		return nil, fmt.Errorf("token key: %w", err)
 	}
 	t := &tokens{config: config, key: key, unit: time.Second, live: make(map[string]time.Time)}
-	var major, minor, patch int
-	if n, _ := fmt.Sscanf(config.Version, "%d.%d.%d", &major, &minor, &patch); n == 3 && major == 20 && minor == 0 && patch < 9 {
+	if config.before9() {
 		t.unit = time.Minute
 	}
 	return t, nil
@@ -127,8 +127,11 @@ func oauthError(w http.ResponseWriter, status int, code string) {
 	writeJSON(w, status, map[string]string{"error": code})
 }
 
-func writeJSON(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json; odata.metadata=minimal")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the client has left: its matter
+// before9 says whether the version is older than 20.0.9, with which much was renamed.
+func (c Config) before9() bool {
+	var major, minor, patch int
+	n, _ := fmt.Sscanf(c.Version, "%d.%d.%d", &major, &minor, &patch)
+	return n == 3 && major == 20 && minor == 0 && patch < 9
 }
+
+func bodyOf(data []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(data)) }

@@ -45,10 +45,14 @@ type Write struct {
 	Connection uint64             `json:"connection"` // 1, 2, ...
 }
 
-// extension is one extension inside: Shown and the face's id.
+// extension is one extension inside: Shown and what only the face tells.
 type extension struct {
 	Shown
-	id int32
+	id         int32
+	primary    int32             // the department that it belongs to
+	members    []member          // all departments that it is in
+	properties map[string]string // by name; nil without any
+	kept       bool              // it cannot be deleted
 }
 
 // world is the state of the phone system, independent of its face.
@@ -56,7 +60,13 @@ type world struct {
 	mu         sync.Mutex
 	extensions []*extension // by id
 	byNumber   map[identity.Extension]*extension
+	nextID     int32
+	groups     []*group                    // by id; the first is the default
+	queues     map[identity.Extension]bool // numbers that belong to something else
+	licence    int                         // how many extensions there may be; 0: any number
+	books      books
 	ledger     []Write
+	changes    []Change
 	forgotten  int // writes at the end of the ledger that a restart has undone
 	sync       pbx.SyncState
 
@@ -71,7 +81,9 @@ type world struct {
 const firstID = 21
 
 func newWorld(config Config, f *faults) *world {
-	w := &world{byNumber: make(map[identity.Extension]*extension), watchers: newWatchers(f), seen: config.Monitored}
+	w := &world{byNumber: make(map[identity.Extension]*extension), watchers: newWatchers(f), seen: config.Monitored,
+		nextID: firstID, groups: []*group{{id: 1, name: "DEFAULT"}}, queues: make(map[identity.Extension]bool),
+		licence: config.Licence, books: newBooks()}
 	dice := rand.New(rand.NewPCG(config.Seed, 0))
 	now := time.Now()
 	next := config.FirstNumber
@@ -90,16 +102,14 @@ func newWorld(config Config, f *faults) *world {
 			}
 			next++
 		}
-		e := &extension{id: firstID + int32(i), Shown: Shown{
+		w.add(&extension{Shown: Shown{
 			Extension: directory.Extension{
 				Number: person.Number, Enabled: true,
 				Fields: directory.Fields{FirstName: person.FirstName, LastName: person.LastName, Mail: person.Mail,
 					DisplayName: strings.TrimSpace(person.FirstName + " " + person.LastName)},
 			},
 			Status: presence.Available, Since: now, By: ByStart,
-		}}
-		w.extensions = append(w.extensions, e)
-		w.byNumber[e.Number] = e
+		}})
 	}
 	return w
 }
@@ -157,8 +167,7 @@ func (s *Sim) Remove(ext identity.Extension) bool {
 	defer s.world.mu.Unlock()
 	e, ok := s.world.byNumber[ext]
 	if ok {
-		delete(s.world.byNumber, ext)
-		s.world.extensions = slices.DeleteFunc(s.world.extensions, func(other *extension) bool { return other == e })
+		s.world.remove(e)
 	}
 	return ok
 }
@@ -168,14 +177,12 @@ func (s *Sim) Recreate(ext identity.Extension) bool {
 	s.world.mu.Lock()
 	defer s.world.mu.Unlock()
 	old, ok := s.world.byNumber[ext]
-	if !ok {
-		return false
+	if ok {
+		made := *old
+		s.world.remove(old)
+		s.world.add(&made)
 	}
-	made := *old
-	made.id = s.world.extensions[len(s.world.extensions)-1].id + 1
-	s.world.extensions = append(slices.DeleteFunc(s.world.extensions, func(e *extension) bool { return e == old }), &made)
-	s.world.byNumber[ext] = &made
-	return true
+	return ok
 }
 
 // Writes returns the ledger.
@@ -217,13 +224,4 @@ func (w *world) revert(n int) {
 			e.Status, e.Since, e.By = undone.Before, time.Now(), ByRestart
 		}
 	}
-}
-
-// find returns the extension with a face's id, or nil. mu is held.
-func (w *world) find(id int32) *extension {
-	at, ok := slices.BinarySearchFunc(w.extensions, id, func(e *extension, id int32) int { return cmp.Compare(e.id, id) })
-	if !ok {
-		return nil
-	}
-	return w.extensions[at]
 }

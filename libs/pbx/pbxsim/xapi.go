@@ -1,7 +1,6 @@
 package pbxsim
 
 import (
-	"encoding/json"
 	"net/http"
 	"regexp"
 	"slices"
@@ -9,17 +8,56 @@ import (
 	"strings"
 
 	"offhook.dev/libs/core/identity"
-	"offhook.dev/libs/core/presence"
 )
 
 // base is where the Configuration API lives.
 const base = "/xapi/v1"
 
-var (
-	userByID     = regexp.MustCompile(`^/Users\((-?\d{1,10})\)$`)
-	userByNumber = regexp.MustCompile(`^/Users\(Number='((?:[^']|'')*)'\)$`)
-	profilesOf   = regexp.MustCompile(`^/Users\((-?\d{1,10})\)/ForwardingProfiles$`)
-)
+// route is one operation of the Configuration API. In its path {id} is a number and
+// {text} a quoted text.
+type route struct {
+	method string
+	path   *regexp.Regexp
+	serve  func(s *Sim, w http.ResponseWriter, r request, key string)
+}
+
+func on(method, path string, serve func(s *Sim, w http.ResponseWriter, r request, key string)) route {
+	pattern := regexp.QuoteMeta(path)
+	pattern = strings.ReplaceAll(pattern, `\{id\}`, `(-?\d{1,10})`)
+	pattern = strings.ReplaceAll(pattern, `\{text\}`, `'((?:[^']|'')*)'`)
+	return route{method, regexp.MustCompile("^" + pattern + "$"), serve}
+}
+
+// routes is the Configuration API, as far as there is one here.
+var routes = []route{
+	on("GET", "/SystemStatus", (*Sim).systemStatus),
+	on("GET", "/Microsoft365Integration", (*Sim).integration),
+	on("GET", "/Users", (*Sim).listUsers),
+	on("POST", "/Users", (*Sim).createUser),
+	on("GET", "/Users({id})", (*Sim).userByID),
+	on("PATCH", "/Users({id})", (*Sim).patchUser),
+	on("DELETE", "/Users({id})", (*Sim).deleteUser),
+	on("GET", "/Users(Number={text})", (*Sim).userByNumber),
+	on("GET", "/Users({id})/ForwardingProfiles", (*Sim).profiles),
+	on("GET", "/Users({id})/Groups", (*Sim).memberships),
+	on("POST", "/Users/Pbx.BatchDelete", (*Sim).deleteUsers),
+	on("GET", "/Users/Pbx.GetFirstAvailableExtensionNumber()", (*Sim).firstFree),
+	on("GET", "/Peers(Number={text})", (*Sim).peer),
+	on("GET", "/Groups", (*Sim).listGroups),
+	on("POST", "/Groups", (*Sim).createGroup),
+	on("GET", "/Groups({id})", (*Sim).groupByID),
+	on("GET", "/DNProperties/Pbx.GetPropertiesByDn(dnNumber={text})", (*Sim).properties),
+	on("POST", "/DNProperties/Pbx.CreateDNProperty", (*Sim).createProperty),
+	on("POST", "/DNProperties/Pbx.UpdateDNProperty", (*Sim).updateProperty),
+	on("GET", "/Contacts", (*Sim).companyBook),
+	on("POST", "/Contacts", (*Sim).createContact),
+	on("PATCH", "/Contacts({id})", (*Sim).patchContact),
+	on("DELETE", "/Contacts({id})", (*Sim).deleteContact),
+	on("POST", "/Contacts/Pbx.DeleteContactsById", (*Sim).deleteContactsNow),
+	on("POST", "/Contacts/Pbx.BatchContactsDelete", (*Sim).deleteContactsBefore),
+	on("GET", "/Contacts/Pbx.GetContactsByNumber(number={text})", (*Sim).personalBook),
+	on("POST", "/Contacts/Pbx.CreateContactByNumber", (*Sim).createPersonal),
+}
 
 // face routes a request as 3CX does.
 func (s *Sim) face(w http.ResponseWriter, r request) {
@@ -41,184 +79,61 @@ func (s *Sim) face(w http.ResponseWriter, r request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	read := r.Method == http.MethodGet
-	switch {
-	case path == "/Users" && read:
-		s.users(w, r)
-	case path == "/SystemStatus" && read:
-		s.singleton(w, r, row{"Id": int32(0), "Version": s.config.Version, "FQDN": r.Host, "Activated": true})
-	case path == "/Microsoft365Integration" && read:
-		s.singleton(w, r, s.integration())
-	case userByID.MatchString(path):
-		id, err := strconv.ParseInt(userByID.FindStringSubmatch(path)[1], 10, 32)
-		s.user(w, r, func() *extension {
-			if err != nil {
-				return nil
-			}
-			return s.world.find(int32(id))
-		})
-	case userByNumber.MatchString(path) && read:
-		number := strings.ReplaceAll(userByNumber.FindStringSubmatch(path)[1], "''", "'")
-		s.user(w, r, func() *extension { return s.world.byNumber[identity.Extension(number)] })
-	case profilesOf.MatchString(path) && read:
-		s.profiles(w, r, profilesOf.FindStringSubmatch(path)[1])
-	default:
-		refuse(w, http.StatusNotFound, "NotFound", "No such resource: "+r.Method+" "+r.URL.Path)
-	}
-}
-
-// Fields of a user, of which the last two are secrets: they go out when a client
-// does not say what it needs, as the real ones do.
-var userFields = []string{"Id", "Number", "FirstName", "LastName", "DisplayName", "EmailAddress", "Enabled",
-	"CurrentProfileName", "QueueStatus", "IsRegistered", "AuthPassword", "VMPIN"}
-
-var secretFields = []string{"AuthPassword", "VMPIN"}
-
-// entity describes an extension. world.mu is held.
-func (s *Sim) entity(e *extension) row {
-	return row{"Id": e.id, "Number": string(e.Number), "FirstName": e.FirstName, "LastName": e.LastName,
-		"DisplayName": e.DisplayName, "EmailAddress": e.Mail, "Enabled": e.Enabled,
-		"CurrentProfileName": s.profileName(e.Status), "QueueStatus": "LoggedIn", "IsRegistered": true,
-		"AuthPassword": "canary-" + string(e.Number), "VMPIN": "0000"}
-}
-
-// profileName is the profile that shows a status. Unset is one of the
-// administrator's own that no status stands for.
-func (s *Sim) profileName(status presence.Status) string {
-	for _, p := range s.config.Profiles {
-		if p.Status == status {
-			return p.Name
+	known := false
+	for _, route := range routes {
+		parts := route.path.FindStringSubmatch(path)
+		if parts == nil {
+			continue
 		}
-	}
-	return "Holiday rota"
-}
-
-// users answers the collection. Without $orderby the order is not even the same
-// twice.
-func (s *Sim) users(w http.ResponseWriter, r request) {
-	q, err := parseQuery(r.URL.Query(), userFields)
-	if err != nil {
-		refuse(w, http.StatusBadRequest, "BadRequest", err.Error())
-		return
-	}
-	page, total := s.pageOfUsers(q)
-	s.noteSecrets(q)
-	body := map[string]any{"@odata.context": "https://" + r.Host + base + "/$metadata#Users", "value": page}
-	if q.count {
-		body["@odata.count"] = total
-	}
-	writeJSON(w, http.StatusOK, body)
-}
-
-func (s *Sim) pageOfUsers(q query) (page []row, total int) {
-	s.world.mu.Lock()
-	defer s.world.mu.Unlock()
-	all := s.world.extensions
-	total = len(all)
-	paged := q.filter == nil && q.order == "Id" && !q.down
-	if paged { // the order they are in: do not describe 20,000 to show 100
-		all = all[min(q.skip, len(all)):]
-		if q.top >= 0 {
-			all = all[:min(q.top, len(all))]
-		}
-	}
-	rows := make([]row, 0, len(all))
-	for _, e := range all {
-		if paged {
-			rows = append(rows, q.choose(s.entity(e)))
-		} else {
-			rows = append(rows, s.entity(e))
-		}
-	}
-	if paged {
-		return rows, total
-	}
-	if s.disorder.Add(1)%2 == 0 && q.order == "" {
-		slices.Reverse(rows)
-	}
-	return q.page(rows)
-}
-
-// user answers or changes one entity.
-func (s *Sim) user(w http.ResponseWriter, r request, find func() *extension) {
-	switch r.Method {
-	case http.MethodGet:
-		q, err := parseQuery(r.URL.Query(), userFields)
-		if err != nil {
-			refuse(w, http.StatusBadRequest, "BadRequest", err.Error())
+		known = true
+		if route.method == r.Method {
+			route.serve(s, w, r, strings.ReplaceAll(strings.Join(parts[1:], ""), "''", "'"))
 			return
 		}
-		s.world.mu.Lock()
-		var entity row
-		if e := find(); e != nil {
-			entity = q.choose(s.entity(e))
-		}
-		s.world.mu.Unlock()
-		if entity == nil {
-			refuse(w, http.StatusNotFound, "NotFound", "User not found.")
-			return
-		}
-		s.noteSecrets(q)
-		writeJSON(w, http.StatusOK, entity)
-	case http.MethodPatch:
-		s.patch(w, r, find)
-	default:
+	}
+	if known {
 		refuse(w, http.StatusMethodNotAllowed, "MethodNotAllowed", "The simulator cannot do this.")
+		return
 	}
+	s.refuseUnknown(w, r)
 }
 
-// patch takes a change of the current profile, by its exact name, and nothing
-// else.
-func (s *Sim) patch(w http.ResponseWriter, r request, find func() *extension) {
-	var change map[string]json.RawMessage
-	var name string
-	if err := json.Unmarshal(r.body, &change); err != nil {
-		refuse(w, http.StatusBadRequest, "BadRequest", "The body is not a JSON object.")
-		return
-	}
-	if err := json.Unmarshal(change["CurrentProfileName"], &name); err != nil || len(change) != 1 {
-		refuse(w, http.StatusBadRequest, "BadRequest", "The simulator takes CurrentProfileName, a string, and nothing else.")
-		return
-	}
-	at := slices.IndexFunc(s.config.Profiles, func(p Profile) bool { return p.Name == name })
-	if at < 0 {
-		refuse(w, http.StatusBadRequest, "BadRequest", "There is no forwarding profile of this name.")
-		return
-	}
-	s.world.mu.Lock()
-	e := find()
-	if e != nil {
-		s.world.write(e, s.config.Profiles[at].Status, r.connection)
-	}
-	s.world.mu.Unlock()
-	if e == nil {
-		refuse(w, http.StatusNotFound, "NotFound", "User not found.")
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
+func (s *Sim) refuseUnknown(w http.ResponseWriter, r request) {
+	refuse(w, http.StatusNotFound, "NotFound", "No such resource: "+r.Method+" "+r.URL.Path)
 }
 
-// profiles answers a user's forwarding profiles, which are the same for all here.
-func (s *Sim) profiles(w http.ResponseWriter, r request, id string) {
-	q, err := parseQuery(r.URL.Query(), []string{"Id", "Name", "CustomName", "CustomMessage"})
+// id reads the key of an entity; one beyond its type is of none.
+func id(key string) int32 {
+	n, err := strconv.ParseInt(key, 10, 32)
 	if err != nil {
-		refuse(w, http.StatusBadRequest, "BadRequest", err.Error())
-		return
+		return 0
 	}
-	number, err := strconv.ParseInt(id, 10, 32)
+	return int32(n)
+}
+
+func (s *Sim) systemStatus(w http.ResponseWriter, r request, _ string) {
 	s.world.mu.Lock()
-	exists := err == nil && s.world.find(int32(number)) != nil
+	status := row{"Id": int32(0), "Version": s.config.Version, "FQDN": r.Host, "Activated": true,
+		"UserExtensions": int32(len(s.world.extensions)), "ExtensionsTotal": int32(len(s.world.extensions) + len(s.world.queues)),
+		"MaxUserExtensions": nil}
+	if s.world.licence > 0 {
+		status["MaxUserExtensions"] = int32(s.world.licence)
+	}
 	s.world.mu.Unlock()
-	if !exists {
-		refuse(w, http.StatusNotFound, "NotFound", "User not found.")
-		return
-	}
-	var rows []row
-	for i, p := range s.config.Profiles {
-		rows = append(rows, row{"Id": int32(i + 1), "Name": p.Name, "CustomName": p.CustomName, "CustomMessage": ""})
-	}
-	page, _ := q.page(rows)
-	writeJSON(w, http.StatusOK, map[string]any{"value": page})
+	s.singleton(w, r, status)
+}
+
+// integration describes the vendor's own Microsoft 365 sync.
+func (s *Sim) integration(w http.ResponseWriter, r request, _ string) {
+	s.world.mu.Lock()
+	state := s.world.sync
+	s.world.mu.Unlock()
+	s.singleton(w, r, row{
+		"Id": int32(0), "ApplicationId": "", "TenantId": "",
+		"AdUsers": map[string]any{"IsEnabled": state.Users, "SyncPersonalContacts": state.Contacts,
+			"IsSyncPhoto": state.Photos, "SyncEvents": state.Calendar, "SetTeamsPresence": state.Presence},
+		"SharedMailboxesSync": map[string]any{"IsEnabled": state.Mailboxes},
+	})
 }
 
 func (s *Sim) singleton(w http.ResponseWriter, r request, entity row) {
@@ -226,29 +141,60 @@ func (s *Sim) singleton(w http.ResponseWriter, r request, entity row) {
 	for name := range entity {
 		known = append(known, name)
 	}
-	q, err := parseQuery(r.URL.Query(), known)
+	s.one(w, r, known, func() row { return entity })
+}
+
+// peer tells what has a number, whatever it is.
+func (s *Sim) peer(w http.ResponseWriter, r request, number string) {
+	s.one(w, r, []string{"Id", "Number", "Name", "Type"}, func() row {
+		what := s.world.taken(identity.Extension(number))
+		if what == "" {
+			return nil
+		}
+		return row{"Id": int32(7), "Number": number, "Name": "", "Type": what}
+	})
+}
+
+// groups and their keys.
+var groupFields = []string{"Id", "Name", "Number", "IsDefault"}
+
+func (s *Sim) describeGroup(g *group) row {
+	return row{"Id": g.id, "Name": g.name, "Number": "GRP" + strconv.Itoa(int(g.id)), "IsDefault": g == s.world.groups[0]}
+}
+
+func (s *Sim) listGroups(w http.ResponseWriter, r request, _ string) {
+	s.collection(w, r, groupFields, nil, func(query) (rows, error) {
+		return rows{len(s.world.groups), func(i int) row { return s.describeGroup(s.world.groups[i]) }}, nil
+	})
+}
+
+func (s *Sim) groupByID(w http.ResponseWriter, r request, key string) {
+	s.one(w, r, groupFields, func() row {
+		if g := s.world.group(id(key)); g != nil {
+			return s.describeGroup(g)
+		}
+		return nil
+	})
+}
+
+// createGroup makes a department of a name that there is not yet.
+func (s *Sim) createGroup(w http.ResponseWriter, r request, _ string) {
+	body, err := shape{"Name": "", "Language": "", "PromptSet": ""}.parse(r.body, s.config.MaxText)
 	if err != nil {
-		refuse(w, http.StatusBadRequest, "BadRequest", err.Error())
+		s.refuseFor(w, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, q.choose(entity))
-}
-
-// integration describes the vendor's own Microsoft 365 sync.
-func (s *Sim) integration() row {
+	var made row
 	s.world.mu.Lock()
-	defer s.world.mu.Unlock()
-	state := s.world.sync
-	return row{
-		"Id": int32(0), "ApplicationId": "", "TenantId": "",
-		"AdUsers": map[string]any{"IsEnabled": state.Users, "SyncPersonalContacts": state.Contacts,
-			"IsSyncPhoto": state.Photos, "SyncEvents": state.Calendar, "SetTeamsPresence": state.Presence},
-		"SharedMailboxesSync": map[string]any{"IsEnabled": state.Mailboxes},
+	if name := text(body, "Name"); name != "" && !slices.ContainsFunc(s.world.groups, func(g *group) bool { return g.name == name }) {
+		made = s.describeGroup(s.world.named(name))
+		s.world.changed("create-group", "", body)
+		s.stats.changed("create-group")
 	}
-}
-
-func (s *Sim) noteSecrets(q query) {
-	if q.fields == nil || slices.ContainsFunc(q.fields, func(f string) bool { return slices.Contains(secretFields, f) }) {
-		s.stats.servedSecret()
+	s.world.mu.Unlock()
+	if made == nil {
+		s.refuseFor(w, no("A department needs a name of its own."))
+		return
 	}
+	writeJSON(w, http.StatusCreated, made)
 }

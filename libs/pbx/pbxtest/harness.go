@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/pbx"
@@ -55,6 +56,44 @@ type Watchable interface {
 
 	// Cut breaks the connections of those who watch, without a word.
 	Cut()
+}
+
+// People is what a Harness does besides for a driver that writes extensions. Its
+// phone system has more of them than a listing takes in one page.
+type People interface {
+	// Free returns n well-formed numbers that nothing on the phone system has. They
+	// stay free until a test uses them.
+	Free(n int) []identity.Extension
+
+	// Listed is what the phone system itself has under a number, with the marker where
+	// it keeps one; false if there is no extension.
+	Listed(identity.Extension) (directory.Extension, bool)
+
+	// Edit changes an extension, and Remove deletes it, as an administrator does.
+	Edit(identity.Extension, func(*directory.Extension))
+	Remove(identity.Extension)
+
+	// Keep makes the phone system refuse to delete an extension.
+	Keep(identity.Extension)
+
+	// Room gives it a licence for n extensions more than it has.
+	Room(n int)
+}
+
+// Books is what a Harness does besides for a driver that writes phonebooks; "" is the
+// company as an owner.
+type Books interface {
+	// Book is what the phone system itself has in a book.
+	Book(owner identity.Extension) []directory.Contact
+
+	// Enter adds an entry as a person does, without a Source, and returns its id.
+	Enter(owner identity.Extension, c directory.Contact) string
+}
+
+// Pictures is what a Harness does besides for a driver that sets photos.
+type Pictures interface {
+	// Photo is the extension's picture; nil if there is none.
+	Photo(identity.Extension) []byte
 }
 
 // Fault is a way for a phone system to misbehave.

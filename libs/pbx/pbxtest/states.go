@@ -29,6 +29,7 @@ func declaredPowers(t T, h Harness) {
 	if _, ok := h.(Watchable); c.Watch.Any() && !ok {
 		t.Errorf("the driver watches, and its harness cannot show it anything")
 	}
+	declaredDirectory(t, h)
 	if c.Powers.Write == 0 {
 		t.Errorf("no status can be written")
 	}

@@ -3,10 +3,12 @@ package threecx
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strconv"
 	"testing"
 	"time"
 
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/pbx"
@@ -67,6 +69,7 @@ func TestConformance(t *testing.T) {
 		"profiles named by their label": {Profiles: labelled()},
 		"no right to see calls":         {CallControl: pbxsim.Forbidden},
 		"no call control at all":        {CallControl: pbxsim.Missing},
+		"what is refused is a conflict": {Version: "20.0.10", Refusal: http.StatusConflict, StrictDeletions: true, MaxText: 64},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pbxtest.Run(t, func() pbxtest.Harness { return newHarness(t, config) })
@@ -84,6 +87,7 @@ func labelled() []pbxsim.Profile {
 type harness struct {
 	*pbxsim.Sim
 	driver pbx.Driver
+	given  int // how many free numbers
 }
 
 func newHarness(t *testing.T, config pbxsim.Config) *harness {
@@ -99,7 +103,7 @@ func newHarness(t *testing.T, config pbxsim.Config) *harness {
 		sim.Close()
 		t.Fatal(err)
 	}
-	return &harness{sim, d}
+	return &harness{Sim: sim, driver: d}
 }
 
 func (h *harness) Driver() pbx.Driver         { return h.driver }
@@ -130,6 +134,28 @@ func (h *harness) EndCall(ext identity.Extension) { h.EndCalls(ext) }
 func (h *harness) Cut() { h.CutWatches() }
 
 func (h *harness) Choose(ext identity.Extension, s presence.Status) { h.SetStatus(ext, s) }
+
+// Free numbers are far from the others.
+func (h *harness) Free(n int) []identity.Extension {
+	var free []identity.Extension
+	for range n {
+		h.given++
+		free = append(free, identity.Extension(strconv.Itoa(5000+h.given)))
+	}
+	return free
+}
+
+func (h *harness) Listed(ext identity.Extension) (directory.Extension, bool) {
+	shown, ok := h.Sim.Shown(ext)
+	shown.Marker = identity.User(h.Properties(ext)["OFFHOOK_USER"])
+	return shown.Extension, ok
+}
+
+func (h *harness) Edit(ext identity.Extension, edit func(*directory.Extension)) {
+	h.Sim.Edit(ext, edit)
+}
+func (h *harness) Remove(ext identity.Extension) { h.Sim.Remove(ext) }
+func (h *harness) Room(n int)                    { h.SetLicence(len(h.Truth()) + n) }
 
 func (h *harness) Inject(f pbxtest.Fault) {
 	h.ClearFaults()

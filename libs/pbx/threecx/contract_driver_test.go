@@ -10,6 +10,7 @@ import (
 
 	"offhook.dev/libs/contracttest"
 	"offhook.dev/libs/core/directory"
+	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/pbx"
@@ -64,6 +65,7 @@ func live(t *testing.T, sim *pbxsim.Sim, d *Driver) {
 		want(err, fails)
 	}
 
+	livePeople(t, sim, d)
 	write("203", false) // never listed, so looked up first
 	want(d.Extensions(ctx, func(directory.Extension) error { return nil }), false)
 	want(d.Statuses(ctx, ignore), false)
@@ -96,6 +98,50 @@ func live(t *testing.T, sim *pbxsim.Sim, d *Driver) {
 	}
 }
 
+// livePeople takes a driver through what it does to extensions and phonebooks.
+func livePeople(t *testing.T, sim *pbxsim.Sim, d *Driver) {
+	ctx := t.Context()
+	said := func(kind fault.Kind, err error) {
+		t.Helper()
+		if (err != nil) != (kind != 0) || err != nil && fault.KindOf(err) != kind {
+			t.Errorf("got %v, want an error that is %v", err, kind)
+		}
+	}
+	e := directory.Extension{Number: "600", Enabled: true, Marker: "0e5c2f3a-7b1d-4c7e-9a55-3f0d2b6c8e11",
+		Fields: directory.Fields{FirstName: "Ada", LastName: "O'Hara", Mail: "ada@contoso.example", Mobile: "1", CallerID: "2", Department: "R & D", SignIn: true}}
+	said(0, d.CreateExtension(ctx, e))
+	said(fault.Conflict, d.CreateExtension(ctx, e))
+	sim.TakeNumber("800")
+	said(fault.Conflict, d.CreateExtension(ctx, directory.Extension{Number: "800"}))
+	_, err := d.Extension(ctx, "600")
+	said(0, err)
+	e.Department, e.Marker, e.Mobile = "Sales", "1e5c2f3a-7b1d-4c7e-9a55-3f0d2b6c8e11", ""
+	said(0, d.UpdateExtension(ctx, "600", directory.Update{Fields: writerPowers.Fields, To: e}))
+	said(fault.NotFound, d.UpdateExtension(ctx, "999", directory.Update{Fields: writerPowers.Fields, To: e}))
+	sim.Keep("201")
+	failed, err := d.DeleteExtensions(ctx, []identity.Extension{"600", "201", "999"})
+	said(0, err)
+	if len(failed) != 2 {
+		t.Errorf("failed: %v", failed)
+	}
+	sim.SetLicence(1)
+	said(fault.Denied, d.CreateExtension(ctx, e))
+	sim.SetLicence(0)
+	for _, owner := range []identity.Extension{"", "202"} {
+		c := directory.Contact{Source: "k1", LastName: "O'Hara", Numbers: []directory.Number{{Kind: directory.FaxNumber, Text: "1"}}}
+		c.ID, err = d.CreateContact(ctx, owner, c)
+		said(0, err)
+		said(0, d.Contacts(ctx, owner, func(directory.Contact) error { return nil }))
+		c.Numbers = nil
+		said(0, d.UpdateContact(ctx, owner, c))
+		for range 2 {
+			_, err = d.DeleteContacts(ctx, owner, []string{c.ID})
+			said(0, err)
+		}
+		said(fault.NotFound, d.UpdateContact(ctx, owner, c))
+	}
+}
+
 // firstID is the key of the simulator's first user.
 const firstID = 21
 
@@ -104,9 +150,17 @@ func TestTheDriverAndTheSimulatorKeepTheVendorsContract(t *testing.T) {
 	if c == nil {
 		return
 	}
-	sim := start(t, pbxsim.Config{Version: "20.0.10"})
+	sim := start(t, pbxsim.Config{Version: "20.0.10", StrictDeletions: true})
 	g, d := through(t, sim, c)
 	live(t, sim, d)
+	// What the simulator has besides.
+	var free struct{ Number identity.Extension }
+	if err := d.wire.get(t.Context(), "test", "/Users/Pbx.GetFirstAvailableExtensionNumber()", nil, &free); err != nil || free.Number == "" {
+		t.Errorf("the first free number is %q, %v", free.Number, err)
+	}
+	if err := d.wire.remove(t.Context(), "test", userPath(firstID+2)); err != nil {
+		t.Error(err)
+	}
 	g.Verdict(t,
 		"POST /connect/token 200",
 		"GET /SystemStatus 200", "GET /Microsoft365Integration 200",
@@ -116,6 +170,16 @@ func TestTheDriverAndTheSimulatorKeepTheVendorsContract(t *testing.T) {
 		"GET /Users(Number={Number}) 503",
 		"PATCH /Users({Id}) 204", "PATCH /Users({Id}) 400", "PATCH /Users({Id}) 403", "PATCH /Users({Id}) 404",
 		"PATCH /Users({Id}) 429", "PATCH /Users({Id}) 500", "PATCH /Users({Id}) 503",
+		"POST /Users 201", "POST /Users 400", "GET /Users({Id}) 200", "GET /Users({Id})/Groups 200", "POST /Users/Pbx.BatchDelete 200",
+		"DELETE /Users({Id}) 204", "GET /Users/Pbx.GetFirstAvailableExtensionNumber() 200",
+		"GET /Peers(Number={Number}) 200", "GET /Peers(Number={Number}) 404",
+		"GET /Groups 200", "GET /Groups({Id}) 200", "POST /Groups 201",
+		"GET /DNProperties/Pbx.GetPropertiesByDn(dnNumber={dnNumber}) 200",
+		"POST /DNProperties/Pbx.CreateDNProperty 204", "POST /DNProperties/Pbx.UpdateDNProperty 204",
+		"GET /Contacts 200", "GET /Contacts/Pbx.GetContactsByNumber(number={number}) 200",
+		"POST /Contacts 201", "POST /Contacts/Pbx.CreateContactByNumber 200",
+		"PATCH /Contacts({Id}) 204", "PATCH /Contacts({Id}) 404", "DELETE /Contacts({Id}) 404",
+		"POST /Contacts/Pbx.DeleteContactsById 204", "POST /Contacts/Pbx.DeleteContactsById 404",
 	)
 }
 
@@ -153,6 +217,11 @@ func TestARequestThatBreaksTheContractIsFound(t *testing.T) {
 	}
 	for name, control := range map[string]struct{ method, path, body, want string }{
 		"no such resource":             {"GET", "/Extensions", "", "no matching operation"},
+		"a misspelt part of an entry":  {"POST", "/Contacts", `{"LastNmae":"Abel"}`, `"LastNmae", which is not declared`},
+		"a number that is no text":     {"PATCH", "/Contacts(1)", `{"Home":30}`, "Home"},
+		"keys that are texts":          {"POST", "/Users/Pbx.BatchDelete", `{"ids":["21"]}`, "ids"},
+		"a property of another name":   {"POST", "/DNProperties/Pbx.CreateDNProperty", `{"dn":"200"}`, `"dn", which is not declared`},
+		"an action of an older one":    {"POST", "/Contacts/Pbx.BatchContactsDelete", `{"ids":[1]}`, "no matching operation"},
 		"no such verb":                 {"PUT", "/Users(21)", "{}", "method not allowed"},
 		"a key that is no number":      {"PATCH", "/Users(abc)", `{"CurrentProfileName":"Away"}`, "no matching operation"},
 		"a change without a body":      {"PATCH", "/Users(21)", "", "value is required"},

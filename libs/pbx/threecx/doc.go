@@ -23,5 +23,13 @@
 // (Capabilities().NoWatch).
 //
 // There is no push for statuses and no expiry. Versions 20.0.8 to 20.0.10 differ
-// in the unit of expires_in, which is why the token's own "exp" decides.
+// in the unit of expires_in, which is why the token's own "exp" decides, in the names
+// of what deletes contacts, and in personal phonebooks, which came with 20.0.9.
+//
+// An extension is a Pbx.User, its department a Pbx.Group, its marker a property of the
+// DN, an entry of a phonebook a Pbx.Contact whose Tag says that it is ours. There is
+// neither a transaction nor a code for most refusals, so what takes several requests
+// is done in an order that can be completed later (department, user, marker), and why
+// something was refused is found out afterwards. Lists are replaced whole by a change;
+// one that is not certain to have been read whole is not written.
 package threecx

@@ -61,9 +61,10 @@ func parseURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// Driver speaks to one 3CX. It implements pbx.Driver, pbx.Extensions and
-// pbx.NativeSync; what Open returns where Call Control may be used is a pbx.Watcher
-// besides.
+// Driver speaks to one 3CX. It implements pbx.Driver, pbx.Extensions,
+// pbx.ExtensionWriter, pbx.Phonebook and pbx.NativeSync; what Open returns where Call
+// Control may be used is a pbx.Watcher besides. There is no pbx.Photos: see
+// docs/drivers/3cx.md.
 type Driver struct {
 	wire     *wire
 	profiles profiles
@@ -75,10 +76,12 @@ type Driver struct {
 }
 
 var (
-	_ pbx.Driver     = (*Driver)(nil)
-	_ pbx.Extensions = (*Driver)(nil)
-	_ pbx.NativeSync = (*Driver)(nil)
-	_ pbx.Watcher    = watching{}
+	_ pbx.Driver          = (*Driver)(nil)
+	_ pbx.Extensions      = (*Driver)(nil)
+	_ pbx.ExtensionWriter = (*Driver)(nil)
+	_ pbx.Phonebook       = (*Driver)(nil)
+	_ pbx.NativeSync      = (*Driver)(nil)
+	_ pbx.Watcher         = watching{}
 )
 
 // Open connects to a 3CX: it signs in, asks for the version, reads the names of the
@@ -116,7 +119,10 @@ func connect(ctx context.Context, config Config) (*Driver, error) {
 
 // Capabilities are those found by Open.
 func (d *Driver) Capabilities() pbx.Capabilities {
-	return pbx.Capabilities{Powers: d.profiles.powers(), Version: d.version, Extensions: true, NativeSync: true, NoWatch: d.noWatch}
+	return pbx.Capabilities{
+		Powers: d.profiles.powers(), Version: d.version, Extensions: true, NativeSync: true, NoWatch: d.noWatch,
+		Writer: writerPowers, Phonebook: phonebookPowers(d.version),
+	}
 }
 
 // Close closes the connections and ends a watch.
@@ -133,22 +139,27 @@ func (d *Driver) SetStatus(ctx context.Context, ext identity.Extension, s presen
 	if !ok {
 		return fault.Errorf(fault.Unsupported, op, "no profile of this phone system stands for %q", s)
 	}
+	return d.withKey(ctx, op, ext, func(id int32) error { return d.activate(ctx, op, id, name) })
+}
+
+// withKey does something to the user with a number. One that was never seen, or was
+// deleted and perhaps made again under another key, is looked up first.
+func (d *Driver) withKey(ctx context.Context, op string, ext identity.Extension, do func(id int32) error) error {
 	id, known := d.id(ext)
 	if known {
-		err := d.activate(ctx, op, id, name)
+		err := do(id)
 		if err == nil || fault.KindOf(err) != fault.NotFound {
 			return err
 		}
 	}
-	// Never seen, or deleted and perhaps made again under another key.
-	fresh, err := d.lookUp(ctx, op, ext)
+	fresh, err := d.lookUp(ctx, op, ext, statusFields)
 	if err != nil {
 		return err
 	}
 	if known && fresh.ID == id {
 		return fault.Errorf(fault.NotFound, op, "there is a user %s, but it cannot be changed", ext)
 	}
-	return d.activate(ctx, op, fresh.ID, name)
+	return do(fresh.ID)
 }
 
 func (d *Driver) activate(ctx context.Context, op string, id int32, name string) error {
@@ -158,7 +169,7 @@ func (d *Driver) activate(ctx context.Context, op string, id int32, name string)
 
 // Status reads the current profile of one user.
 func (d *Driver) Status(ctx context.Context, ext identity.Extension) (presence.Status, error) {
-	u, err := d.lookUp(ctx, "threecx: status", ext)
+	u, err := d.lookUp(ctx, "threecx: status", ext, statusFields)
 	if err != nil {
 		return presence.Unset, err
 	}

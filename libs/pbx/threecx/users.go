@@ -2,7 +2,6 @@ package threecx
 
 import (
 	"context"
-	"math"
 	"net/url"
 	"strconv"
 	"strings"
@@ -24,26 +23,32 @@ type user struct {
 	LastName           string
 	DisplayName        string
 	EmailAddress       string
+	Mobile             string
+	OutboundCallerID   string
+	Language           string
+	PrimaryGroupID     int32 `json:"PrimaryGroupId"`
+	MS365SignInEnabled bool
 	Enabled            *bool // null counts as enabled
 
 	ext identity.Extension // Number, parsed
 }
 
+func (u user) key() int32 { return u.ID }
+
 const (
 	statusFields    = "Id,Number,CurrentProfileName"
-	inventoryFields = "Id,Number,FirstName,LastName,DisplayName,EmailAddress,Enabled"
+	inventoryFields = "Id,Number,FirstName,LastName,DisplayName,EmailAddress,Mobile,OutboundCallerID,Language,PrimaryGroupId,MS365SignInEnabled,Enabled"
 )
-
-// pageSize is the $top that the vendor's own clients use.
-const pageSize = 100
 
 func userPath(id int32) string { return "/Users(" + strconv.Itoa(int(id)) + ")" }
 
-// lookUp reads one user by number.
-func (d *Driver) lookUp(ctx context.Context, op string, ext identity.Extension) (user, error) {
-	quoted := strings.ReplaceAll(string(ext), "'", "''")
+// quoted is a text as OData writes it in keys, filters and arguments.
+func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+
+// lookUp reads some fields of one user, found by number.
+func (d *Driver) lookUp(ctx context.Context, op string, ext identity.Extension, fields string) (user, error) {
 	var u user
-	err := d.wire.get(ctx, op, "/Users(Number='"+quoted+"')", url.Values{"$select": {statusFields}}, &u)
+	err := d.wire.get(ctx, op, "/Users(Number="+quoted(string(ext))+")", url.Values{"$select": {fields}}, &u)
 	switch {
 	case err != nil && fault.KindOf(err) == fault.NotFound:
 		d.forget(ext)
@@ -65,69 +70,45 @@ func (d *Driver) Statuses(ctx context.Context, yield func(identity.Extension, pr
 	})
 }
 
-// Extensions lists the users.
+// Extensions lists the users, after the departments. Markers are not in it: they cost
+// a request for each user.
 func (d *Driver) Extensions(ctx context.Context, yield func(directory.Extension) error) error {
-	return d.users(ctx, "threecx: extensions", inventoryFields, func(u user) error {
-		return yield(directory.Extension{
-			Number: u.ext, Enabled: u.Enabled == nil || *u.Enabled,
-			Fields: directory.Fields{FirstName: u.FirstName, LastName: u.LastName, DisplayName: u.DisplayName, Mail: u.EmailAddress},
-		})
+	const op = "threecx: extensions"
+	names := make(map[int32]string)
+	err := list(ctx, d.wire, op, "/Groups", groupFields, func(g group) error {
+		names[g.ID] = g.department()
+		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return d.users(ctx, op, inventoryFields, func(u user) error { return yield(u.extension(names[u.PrimaryGroupID])) })
 }
 
-// users pages through all users in the order of their keys. New ones get higher
-// keys, so none comes twice; when one is deleted meanwhile, another may be missed
-// until the next listing.
+// extension is a user in our words. The name of a user's department is not told with
+// the user.
+func (u user) extension(department string) directory.Extension {
+	return directory.Extension{
+		Number: u.ext, Enabled: u.Enabled == nil || *u.Enabled,
+		Fields: directory.Fields{
+			FirstName: u.FirstName, LastName: u.LastName, DisplayName: u.DisplayName, Mail: u.EmailAddress, Mobile: u.Mobile,
+			CallerID: u.OutboundCallerID, Department: department, Language: u.Language, SignIn: u.MS365SignInEnabled,
+		},
+	}
+}
+
+// users lists the users that have a usable number. One that has none costs none of the
+// others.
 func (d *Driver) users(ctx context.Context, op, fields string, yield func(user) error) error {
-	query := url.Values{"$select": {fields}, "$orderby": {"Id"}, "$top": {strconv.Itoa(pageSize)}}
-	last, skip := int32(math.MinInt32), 0
-	for {
-		query.Set("$skip", strconv.Itoa(skip))
-		var page struct {
-			Value []user
-			Next  string `json:"@odata.nextLink"`
-		}
-		if err := d.wire.get(ctx, op, "/Users", query, &page); err != nil {
-			return err
-		}
-		if err := d.wire.ours(op, page.Next); err != nil {
-			return err
-		}
-		n := len(page.Value)
-		skip += n
-		if n > 0 && page.Value[n-1].ID <= last {
-			return fault.Errorf(fault.Unavailable, op, "the pages repeat themselves after %d users", skip-n)
-		}
-		users := fresh(page.Value, last)
-		d.remember(users...)
-		for _, u := range users {
-			if err := yield(u); err != nil {
-				return err
-			}
-		}
-		// A short page is the last one, unless the phone system caps its pages below
-		// what was asked for and says so. Its link is taken as a sign only: where to
-		// go on is known here.
-		if n == 0 || n < pageSize && page.Next == "" {
+	return list(ctx, d.wire, op, "/Users", fields, func(u user) error {
+		ext, err := identity.ParseExtension(u.Number)
+		if err != nil {
 			return nil
 		}
-		last = page.Value[n-1].ID
-	}
-}
-
-// fresh returns the users of a page that come after key last and have a usable
-// number. One that cannot be used costs none of the others.
-func fresh(page []user, last int32) []user {
-	users := make([]user, 0, len(page))
-	for _, u := range page {
-		ext, err := identity.ParseExtension(u.Number)
-		if err != nil || u.ID <= last {
-			continue
-		}
-		u.ext, last = ext, u.ID
-		users = append(users, u)
-	}
-	return users
+		u.ext = ext
+		d.remember(u)
+		return yield(u)
+	})
 }
 
 // NativeSync reads 3CX's own Microsoft 365 integration. Each part is taken by

@@ -118,6 +118,42 @@ func (w *wire) patch(ctx context.Context, op, path string, change any) error {
 	return nil
 }
 
+// post makes something or calls an action. Only success is success; into takes what it
+// answers, nil if that does not matter. An answer that makes no sense says nothing
+// about what was done.
+func (w *wire) post(ctx context.Context, op, path string, order any, success int, into any) error {
+	body, err := json.Marshal(order)
+	if err != nil {
+		return fault.New(fault.Invalid, op, err)
+	}
+	answer, err := w.send(ctx, op, http.MethodPost, root+path, nil, body)
+	if err != nil {
+		return err
+	}
+	if answer.status != success {
+		return refusal(op, true, answer.status, answer.header, answer.body, time.Now())
+	}
+	if into == nil {
+		return nil
+	}
+	if err := decode(op, answer.body, into); err != nil {
+		return fault.New(fault.Timeout, op, err)
+	}
+	return nil
+}
+
+// remove deletes a resource. Success is 204 and nothing else.
+func (w *wire) remove(ctx context.Context, op, path string) error {
+	answer, err := w.send(ctx, op, http.MethodDelete, root+path, nil, nil)
+	if err != nil {
+		return err
+	}
+	if answer.status != http.StatusNoContent {
+		return refusal(op, true, answer.status, answer.header, answer.body, time.Now())
+	}
+	return nil
+}
+
 // send sends one request with a live token, and once more with a new one if that
 // was dead (a restart forgets tokens, and another client may have taken ours).
 func (w *wire) send(ctx context.Context, op, method, path string, query url.Values, body []byte) (answer, error) {
@@ -195,6 +231,9 @@ var errSenseless = errors.New("the answer makes no sense")
 // decode reads a JSON answer. What makes no sense is treated as no answer: a proxy
 // in between, or the phone system starting up. The body is not quoted.
 func decode(op string, body []byte, into any) error {
+	if said, inside := errorInside(body); inside {
+		return fault.Errorf(fault.Unavailable, op, "%w: it says success, and inside %w", errSenseless, &httpError{http.StatusOK, said})
+	}
 	if err := json.Unmarshal(body, into); err != nil {
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) {
@@ -203,4 +242,29 @@ func decode(op string, body []byte, into any) error {
 		return fault.Errorf(fault.Unavailable, op, "%w: its %d bytes are not JSON", errSenseless, len(body))
 	}
 	return nil
+}
+
+// errorInside says whether an answer that claims success holds an error (OData 4.01,
+// 11.4: what goes wrong after the head was sent is told in the body).
+func errorInside(body []byte) (odataError, bool) {
+	members := json.NewDecoder(bytes.NewReader(body))
+	if first, err := members.Token(); err != nil || first != json.Delim('{') {
+		return odataError{}, false
+	}
+	for members.More() {
+		name, err := members.Token()
+		if err != nil {
+			return odataError{}, false
+		}
+		if text, _ := name.(string); text == "error" {
+			return parseError(body), true
+		} else if !strings.HasPrefix(text, "@") {
+			return odataError{}, false
+		}
+		var annotation json.RawMessage
+		if members.Decode(&annotation) != nil {
+			return odataError{}, false
+		}
+	}
+	return odataError{}, false
 }
