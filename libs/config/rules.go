@@ -38,6 +38,7 @@ var rules = map[string]rule{
 	"guid":      parsed(identity.ParseUser, "GUID", "copy the id from the Entra admin centre; it looks like 12345678-90ab-cdef-1234-567890abcdef"),
 	"extension": parsed(identity.ParseExtension, "extension", "write the number as the phone system does, without spaces"),
 	"user":      userRule,
+	"member":    memberRule,
 	"everyone":  everyoneRule,
 	"cron":      cronRule,
 	"zone":      zoneRule,
@@ -194,6 +195,22 @@ func userRule(_ *decoder, text string) (clean, what, fix string) {
 		return "", show(text) + " is neither an object id nor a user principal name", "write a GUID, or a name as in anna@contoso.com"
 	}
 	return text, "", ""
+}
+
+// longestName is how long a group's display name can be.
+// https://learn.microsoft.com/graph/api/resources/group#properties
+const longestName = 256
+
+// memberRule accepts what may name a user or a group. Which of them it is, and that there
+// is one only, the directory says.
+func memberRule(_ *decoder, text string) (clean, what, fix string) {
+	if id, err := identity.ParseUser(text); err == nil {
+		return string(id), "", ""
+	}
+	if clean = strings.TrimSpace(text); clean == "" || len([]rune(clean)) > longestName {
+		return "", show(text) + " names neither a user nor a group", "write a user's object id or principal name, or a group's object id, display name or mail address"
+	}
+	return clean, "", ""
 }
 
 func everyoneRule(d *decoder, text string) (clean, what, fix string) {

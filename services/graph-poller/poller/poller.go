@@ -84,7 +84,8 @@ type TenantConfig struct {
 	// One with a method Close is closed when it is not used any more.
 	Delegated func(graph.RefreshStore) (graph.Subscriber, error)
 	// Priority names users, by object id or user principal name, and groups, by object
-	// id, who get a place in the subscriptions of accounts before others.
+	// id, display name or mail address, who get a place in the subscriptions of accounts
+	// before others.
 	Priority []string
 	// PublicURL is where Graph reaches webhook-receiver; "": no subscriptions.
 	PublicURL string
@@ -215,6 +216,7 @@ func (o Options) configured(who identity.Person) presence.Options {
 // start begins one tenant's work, each share of it under its lease.
 func (p *Poller) start(ctx context.Context, g *errgroup.Group, holder store.Leases, conf TenantConfig) error {
 	t := &tenant{p: p, conf: conf, log: p.log.With("tenant", string(conf.ID))}
+	t.names = newNames(t)
 	var err error
 	if t.client, err = conf.Client(); err != nil {
 		return err
@@ -317,6 +319,7 @@ type tenant struct {
 	conf   TenantConfig
 	client Client
 	log    *slog.Logger
+	names  *names
 
 	// Of tenants that can have lanes:
 
