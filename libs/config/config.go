@@ -107,7 +107,7 @@ type Presence struct {
 	StaleAfter time.Duration `yaml:"stale_after"`
 	Sweep      Sweep         `yaml:"sweep"`
 	Calendar   Calendar      `yaml:"calendar"`
-	Priority   []string      `yaml:"priority" is:"user"` // users, and groups by object id, that get lanes first
+	Priority   []string      `yaml:"priority" is:"member"` // users and groups that get lanes first
 }
 
 // Mapping holds overrides of the default tables. Names of Teams values and

@@ -39,6 +39,7 @@ var rules = map[string]rule{
 	"extension": parsed(identity.ParseExtension, "extension", "write the number as the phone system does, without spaces"),
 	"number":    numberRule,
 	"user":      userRule,
+	"member":    memberRule,
 	"everyone":  everyoneRule,
 	"cron":      cronRule,
 	"zone":      zoneRule,
@@ -204,6 +205,22 @@ func userRule(_ *decoder, text string) (clean, what, fix string) {
 		return "", show(text) + " is neither an object id nor a user principal name", "write a GUID, or a name as in anna@contoso.com"
 	}
 	return text, "", ""
+}
+
+// longestName is how long a group's display name can be.
+// https://learn.microsoft.com/graph/api/resources/group#properties
+const longestName = 256
+
+// memberRule accepts what may name a user or a group. Which of them it is, and that there
+// is one only, the directory says.
+func memberRule(_ *decoder, text string) (clean, what, fix string) {
+	if id, err := identity.ParseUser(text); err == nil {
+		return string(id), "", ""
+	}
+	if clean = strings.TrimSpace(text); clean == "" || len([]rune(clean)) > longestName {
+		return "", show(text) + " names neither a user nor a group", "write a user's object id or principal name, or a group's object id, display name or mail address"
+	}
+	return clean, "", ""
 }
 
 func everyoneRule(d *decoder, text string) (clean, what, fix string) {

@@ -20,6 +20,7 @@ const (
 type Group struct {
 	ID   identity.Group
 	Name string // display name; changes, and several groups may have the same
+	Mail string // address, or "" where it has none or was not asked for
 	// Members are the users in the group and in groups in it, guests and disabled ones
 	// too; sorted, each once. What is no user, such as a device, is left out.
 	Members []identity.User
@@ -32,4 +33,8 @@ type GroupReader interface {
 	// A group that there is not is fault.NotFound, one with more than MaxGroupMembers
 	// fault.Unsupported. Graph answers from an index that may be seconds behind.
 	GroupMembers(ctx context.Context, id identity.Group) (Group, error)
+	// GroupsCalled lists the groups that a name may mean, without who is in them: the one
+	// of this object id, else those of this display name or mail address, in any case.
+	// That there is none is no error; of very many it lists some, at least two.
+	GroupsCalled(ctx context.Context, name string) ([]Group, error)
 }

@@ -22,6 +22,10 @@ type TokenSource interface {
 	Token(ctx context.Context) (Token, error)
 }
 
+// Authorize is the command with which a person signs an account in. Whatever goes wrong
+// until somebody does that names it.
+const Authorize = "offhook authorize"
+
 // RefreshStore keeps the refresh token of one delegated account. Entra gives a
 // new one with every use, so what was loaded is replaced by what came back.
 type RefreshStore interface {

@@ -11,6 +11,7 @@ import (
 type Group struct {
 	ID          string `json:"id"`
 	DisplayName string `json:"displayName"`
+	Mail        string `json:"mail,omitempty"`
 	// Members are the users and groups in it, as they were added: ids, sorted.
 	Members []string `json:"members"`
 	// Users are all users in it and in groups in it: UPNs, sorted.
@@ -19,8 +20,8 @@ type Group struct {
 
 // group is a Group at work.
 type group struct {
-	id, name string
-	members  map[string]bool // ids of users and of groups
+	id, name, mail string
+	members        map[string]bool // ids of users and of groups
 }
 
 // AddGroup creates a group. Without an id one is derived of the name, which must be
@@ -37,8 +38,24 @@ func (t *Tenant) AddGroup(id, name string) (Group, error) {
 	case t.findGroup(id) != nil || t.findGroup(name) != nil:
 		return Group{}, fmt.Errorf("group %s exists already", name)
 	}
-	g := &group{id, name, map[string]bool{}}
+	g := &group{id: id, name: name, members: map[string]bool{}}
 	t.groups[id] = g
+	return t.renderGroup(g), nil
+}
+
+// NameGroup gives a group another display name and mail address, "" for none. Of the
+// directory's groups several may be called the same: they are told apart by their ids.
+func (t *Tenant) NameGroup(ref, name, mail string) (Group, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	g := t.findGroup(ref)
+	switch {
+	case g == nil:
+		return Group{}, t.noGroup(ref)
+	case name == "":
+		return Group{}, fmt.Errorf("a group needs a display name")
+	}
+	g.name, g.mail = name, mail
 	return t.renderGroup(g), nil
 }
 
@@ -118,22 +135,24 @@ func (t *Tenant) noGroup(ref string) error {
 	return fmt.Errorf("group %q in tenant %s: %w (give an id or a display name)", ref, t.domain, ErrNotFound)
 }
 
-// findGroup finds a group by id or name in any case, or returns nil. t.mu is held.
+// findGroup finds a group by id or name in any case, of several the one of the smallest
+// id, or returns nil. t.mu is held.
 func (t *Tenant) findGroup(ref string) *group {
 	if g, ok := t.groups[strings.ToLower(ref)]; ok {
 		return g
 	}
+	var found *group
 	for _, g := range t.groups {
-		if strings.EqualFold(g.name, ref) {
-			return g
+		if strings.EqualFold(g.name, ref) && (found == nil || g.id < found.id) {
+			found = g
 		}
 	}
-	return nil
+	return found
 }
 
 // renderGroup returns all that is told of a group. t.mu is held.
 func (t *Tenant) renderGroup(g *group) Group {
-	r := Group{ID: g.id, DisplayName: g.name, Members: []string{}, Users: []string{}}
+	r := Group{ID: g.id, DisplayName: g.name, Mail: g.mail, Members: []string{}, Users: []string{}}
 	for id := range g.members {
 		if t.byID[id] != nil || t.groups[id] != nil { // else deleted
 			r.Members = append(r.Members, id)

@@ -2,6 +2,7 @@ package graphsim_test
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"testing"
 
@@ -91,6 +92,50 @@ func TestMembersComeInPages(t *testing.T) {
 	}
 }
 
+func TestGroupsAreFoundByNameAddressOrID(t *testing.T) {
+	s := start(t, func(c *graphsim.Config) { c.Tenants[0].Switches.PageSize = 2 })
+	ids := map[string]string{}
+	for name, is := range map[string][2]string{"1": {"Support", ""}, "2": {"sUPPORT", "help@contoso.example"}, "3": {"Anna's", "Support"}, "4": {"Sales", ""}} {
+		ids[name] = s.group(name)
+		_, err := s.contoso().NameGroup(ids[name], is[0], is[1])
+		s.must(err)
+	}
+	for _, c := range []struct {
+		claim, filter string
+		want          []string
+	}{
+		{"by name, in any case, page after page", "displayName eq 'support' or mail eq 'support'", []string{"1", "2", "3"}},
+		{"by address", "mail eq 'HELP@contoso.example'", []string{"2"}},
+		{"with a quotation mark", "displayName eq 'anna''s'", []string{"3"}},
+		{"by id", "id eq '" + ids["4"] + "'", []string{"4"}},
+		{"nobody", "displayName eq ''", nil},
+		{"all", "", []string{"1", "2", "3", "4"}},
+	} {
+		var got, want []string
+		query := url.Values{"$count": {"true"}, "$select": {"id,displayName,mail"}}
+		if c.filter != "" {
+			query.Set("$filter", c.filter)
+		}
+		for next := "/groups?" + query.Encode(); next != ""; {
+			page := s.graph(http.MethodGet, next, s.appToken(contoso), nil)
+			if page.status != http.StatusOK {
+				t.Fatalf("%s: %d %s", c.claim, page.status, page.message())
+			}
+			for _, value := range page.values() {
+				got = append(got, value["id"].(string))
+			}
+			next = page.text("@odata.nextLink")
+		}
+		for _, name := range c.want {
+			want = append(want, ids[name])
+		}
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", c.claim, got, want)
+		}
+	}
+}
+
 func TestWhatCannotBeAskedOfAGroupIsRefused(t *testing.T) {
 	s := start(t, nil)
 	id := s.group("Support", "anna")
@@ -106,6 +151,9 @@ func TestWhatCannotBeAskedOfAGroupIsRefused(t *testing.T) {
 		{"members without $count", "/groups/" + id + "/transitiveMembers/microsoft.graph.user?$select=id", 400, "Request_UnsupportedQuery"},
 		{"members that are filtered", "/groups/" + id + membersOf + "&$filter=x", 400, "Request_UnsupportedQuery"},
 		{"a page of 1000", "/groups/" + id + membersOf + "&$top=1000", 400, "BadRequest"},
+		{"groups by a filter that is none", "/groups?$filter=" + url.QueryEscape("displayName eq Support"), 400, "Request_UnsupportedQuery"},
+		{"groups that are sorted", "/groups?$orderby=displayName", 400, "Request_UnsupportedQuery"},
+		{"a property of groups that there is not", "/groups?$select=colour", 400, "BadRequest"},
 		{"a property that there is not", "/groups/" + id + "?$select=colour", 400, "BadRequest"},
 	} {
 		if got := s.graph(http.MethodGet, c.path, token, nil); got.status != c.status || got.code() != c.code {
@@ -113,7 +161,7 @@ func TestWhatCannotBeAskedOfAGroupIsRefused(t *testing.T) {
 		}
 	}
 	s.must(s.contoso().Revoke(appID, "GroupMember.Read.All"))
-	for _, path := range []string{"/groups/" + id, "/groups/" + id + membersOf} {
+	for _, path := range []string{"/groups", "/groups/" + id, "/groups/" + id + membersOf} {
 		if got := s.graph(http.MethodGet, path, token, nil); got.status != http.StatusForbidden || got.code() != "Authorization_RequestDenied" {
 			t.Errorf("without the permission %s: %d %s", path, got.status, got.code())
 		}

@@ -1,33 +1,109 @@
 package graphsim
 
 import (
+	"maps"
 	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // getGroup is GET /groups/{id}.
 func getGroup(c *call) (answer, *graphError) {
-	names := strings.Split(c.URL.Query().Get("$select"), ",")
-	if names[0] == "" {
-		names = []string{"id", "displayName", "description", "securityEnabled", "mailEnabled", "groupTypes"}
-	}
 	c.tenant.mu.RLock()
 	defer c.tenant.mu.RUnlock()
 	g, failure := c.group()
 	if failure != nil {
 		return answer{}, failure
 	}
-	known := map[string]any{"id": g.id, "displayName": g.name, "description": nil, "securityEnabled": true, "mailEnabled": false, "groupTypes": []string{}}
-	body := map[string]any{"@odata.context": c.origin() + "/$metadata#groups/$entity"}
-	for _, name := range names {
-		value, ok := known[strings.TrimSpace(name)]
-		if !ok {
-			return answer{}, badRequest("Could not find a property named '%s' on type 'microsoft.graph.group'.", name)
-		}
-		body[strings.TrimSpace(name)] = value
+	body, failure := g.pick(c.URL.Query())
+	if failure != nil {
+		return answer{}, failure
 	}
+	body["@odata.context"] = c.origin() + "/$metadata#groups/$entity"
 	return answer{body: body}, nil
+}
+
+// pick renders what $select asks for, or the defaults. Tenant.mu is held.
+func (g *group) pick(query url.Values) (map[string]any, *graphError) {
+	known := map[string]any{"id": g.id, "displayName": g.name, "mail": nil, "description": nil, "securityEnabled": true, "mailEnabled": g.mail != "", "groupTypes": []string{}}
+	if g.mail != "" {
+		known["mail"] = g.mail
+	}
+	names := query.Get("$select")
+	if names == "" {
+		return known, nil
+	}
+	picked := map[string]any{}
+	for name := range strings.SplitSeq(names, ",") {
+		name = strings.TrimSpace(name)
+		value, ok := known[name]
+		if !ok {
+			return nil, badRequest("Could not find a property named '%s' on type 'microsoft.graph.group'.", name)
+		}
+		picked[name] = value
+	}
+	return picked, nil
+}
+
+// groupTerm reads the one kind of filter that the simulator knows for groups: properties that
+// are equal to texts, one or the other.
+var groupTerm = regexp.MustCompile(`^(id|displayName|mail) eq '((?:[^']|'')*)'(?: or (.+))?$`)
+
+// groupFilter returns what $filter asks for.
+func groupFilter(text string) (matches func(*group) bool, failure *graphError) {
+	var terms []func(*group) bool
+	for rest := text; rest != ""; {
+		m := groupTerm.FindStringSubmatch(rest)
+		if m == nil {
+			return nil, graphErr(http.StatusBadRequest, "Request_UnsupportedQuery", "Unsupported or invalid query filter clause specified: '%s'.", text)
+		}
+		want := strings.ReplaceAll(m[2], "''", "'")
+		terms = append(terms, func(g *group) bool {
+			return strings.EqualFold(map[string]string{"id": g.id, "displayName": g.name, "mail": g.mail}[m[1]], want)
+		})
+		rest = m[3]
+	}
+	return func(g *group) bool {
+		return len(terms) == 0 || slices.ContainsFunc(terms, func(is func(*group) bool) bool { return is(g) })
+	}, nil
+}
+
+// listGroups is GET /groups: $filter by name, $select, and $count as an advanced query.
+// https://learn.microsoft.com/graph/api/group-list
+func listGroups(c *call) (answer, *graphError) {
+	query := c.URL.Query()
+	if failure := refuse(query, "$search", "$orderby", "$expand", "$skip"); failure != nil {
+		return answer{}, failure
+	}
+	matches, failure := groupFilter(query.Get("$filter"))
+	if failure != nil {
+		return answer{}, failure
+	}
+	t := c.tenant
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	after := query.Get("$skiptoken") // the id of the page before's last
+	result := page{Context: c.origin() + "/$metadata#groups", Value: []map[string]any{}}
+	for _, id := range slices.Sorted(maps.Keys(t.groups)) {
+		g := t.groups[id]
+		if id <= after || !matches(g) {
+			continue
+		}
+		if len(result.Value) == t.switches.PageSize {
+			query.Set("$skiptoken", after)
+			result.NextLink = c.origin() + "/groups?" + query.Encode()
+			break
+		}
+		body, failure := g.pick(query)
+		if failure != nil {
+			return answer{}, failure
+		}
+		result.Value, after = append(result.Value, body), id
+	}
+	return answer{body: result}, nil
 }
 
 // group is the group that the path names, by its id alone. Tenant.mu is held.

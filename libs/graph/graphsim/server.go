@@ -186,6 +186,7 @@ func (s *Server) graphRoutes() http.Handler {
 	graph("GET /v1.0/users/delta()", users, userDelta)
 	graph("GET /v1.0/users/{user}", list, getUser)
 	graph("GET /v1.0/users/{user}/presence", presence, getPresence)
+	graph("GET /v1.0/groups", groups, listGroups)
 	graph("GET /v1.0/groups/{group}", groups, getGroup)
 	graph("GET /v1.0/groups/{group}/transitiveMembers/microsoft.graph.user", groups, listMembers)
 	graph("GET /v1.0/me", self, getMe)

@@ -99,7 +99,7 @@ func loginAnswer(status int, header http.Header, body []byte) error {
 	switch answer.Error {
 	case "invalid_grant", "interaction_required":
 		// The refresh token was revoked, has ended, or a new rule asks for the person.
-		cause = fmt.Errorf("%w; the account has to sign in again (offhook authorize)", cause)
+		cause = fmt.Errorf("%w; the account has to sign in again ("+graph.Authorize+")", cause)
 	}
 	delay, _ := retryAfter(header.Get("Retry-After"), time.Now())
 	switch {

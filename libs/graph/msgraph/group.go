@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 
 	kiota "github.com/microsoft/kiota-abstractions-go"
 	"github.com/microsoftgraph/msgraph-sdk-go/models/odataerrors"
@@ -71,6 +72,48 @@ func (c *Client) GroupMembers(ctx context.Context, id identity.Group) (graph.Gro
 	slices.Sort(group.Members)
 	group.Members = slices.Compact(group.Members)
 	return group, nil
+}
+
+// maxNamePages bounds the pages of groups of one name, of which some may be empty.
+const maxNamePages = 10
+
+// GroupsCalled implements graph.GroupReader. Two properties in one filter are asked for as
+// an advanced query, so that it does not matter which of them Graph has indexed how.
+// https://learn.microsoft.com/graph/api/group-list
+func (c *Client) GroupsCalled(ctx context.Context, name string) ([]graph.Group, error) {
+	const op = "microsoft graph: find a group"
+	quoted := "'" + strings.ReplaceAll(name, "'", "''") + "'"
+	filter := "displayName eq " + quoted + " or mail eq " + quoted
+	if id, err := identity.ParseGroup(name); err == nil {
+		filter = "id eq '" + string(id) + "'"
+	}
+	next := c.cloud.Graph + "/v1.0/groups?$count=true&$select=id,displayName,mail&$filter=" + strings.ReplaceAll(url.QueryEscape(filter), "+", "%20")
+	var found []graph.Group
+	for pages := 1; next != "" && len(found) < 2; pages++ {
+		var page struct {
+			Value []struct {
+				ID   string `json:"id"`
+				Name string `json:"displayName"`
+				Mail string `json:"mail"`
+			} `json:"value"`
+			Next string `json:"@odata.nextLink"`
+		}
+		if err := c.read(ctx, op, next, &page); err != nil {
+			return nil, err
+		}
+		if page.Value == nil || pages == maxNamePages {
+			return nil, fault.New(fault.Unknown, op, errors.New("the answer is no list, or one without an end"))
+		}
+		for i, each := range page.Value {
+			id, err := identity.ParseGroup(each.ID)
+			if err != nil {
+				return nil, fault.New(fault.Unknown, op, fmt.Errorf("group %d: %w", i, err))
+			}
+			found = append(found, graph.Group{ID: id, Name: each.Name, Mail: each.Mail})
+		}
+		next = page.Next
+	}
+	return found, nil
 }
 
 // read gets a URL of the directory, such as a nextLink, and decodes the answer. The

@@ -155,3 +155,59 @@ func TestEveryPageOfMembersIsAskedForAsAnAdvancedQuery(t *testing.T) {
 		t.Errorf("%v, %v", query, err)
 	}
 }
+
+func TestGroupsAreFoundByWhatPeopleCallThem(t *testing.T) {
+	sim := simulate(t, 3)
+	one, two := sim.group(t, "A & B's", "anna"), sim.group(t, "other")
+	if _, err := sim.tenant.NameGroup(string(two), "Two", "a&b@contoso.example"); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		claim, name string
+		want        []graph.Group
+	}{
+		{"by name, with all that is special in a URL and a filter", "a & b'S", []graph.Group{{ID: one, Name: "A & B's"}}},
+		{"by mail address", "A&B@contoso.example", []graph.Group{{ID: two, Name: "Two", Mail: "a&b@contoso.example"}}},
+		{"by object id", strings.ToUpper(string(two)), []graph.Group{{ID: two, Name: "Two", Mail: "a&b@contoso.example"}}},
+		{"none", "other", nil},
+	} {
+		if got, err := sim.client.GroupsCalled(t.Context(), c.name); err != nil || !slices.EqualFunc(got, c.want, func(a, b graph.Group) bool { return a.ID == b.ID && a.Name == b.Name && a.Mail == b.Mail }) {
+			t.Errorf("%s: %+v, %v", c.claim, got, err)
+		}
+	}
+	if err := sim.tenant.Revoke(appID, "GroupMember.Read.All"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sim.client.GroupsCalled(t.Context(), "Two"); fault.KindOf(err) != fault.Denied {
+		t.Errorf("without the permission: %v", err)
+	}
+}
+
+func TestAListOfGroupsThatIsNotAsItShouldBeIsNoAnswer(t *testing.T) {
+	group := func(n int) string { return fmt.Sprintf(`{"id":"00000000-0000-4000-8000-%012d"}`, n) }
+	for _, c := range []struct {
+		name  string
+		pages []string // {next} is the link to the page after it
+		found int
+		kind  fault.Kind // where none is found
+	}{
+		{"empty pages before the one with the groups", []string{`{"value":[],"@odata.nextLink":"{next}"}`, `{"value":[` + group(1) + `],"@odata.nextLink":"{next}"}`, `{"value":[` + group(2) + `]}`}, 2, 0},
+		{"two are enough", []string{`{"value":[` + group(1) + `,` + group(2) + `],"@odata.nextLink":"{next}"}`, `<html>`}, 2, 0},
+		{"a link to another host", []string{`{"value":[],"@odata.nextLink":"https://graph.elsewhere.example/v1.0/groups"}`}, 0, fault.Invalid},
+		{"pages without an end", []string{`{"value":[],"@odata.nextLink":"{next}"}`}, 0, fault.Unknown},
+		{"a group without an object id", []string{`{"value":[{"id":"Support"}]}`}, 0, fault.Unknown},
+		{"no list", []string{`{}`}, 0, fault.Unknown},
+		{"no JSON", []string{`<html>`}, 0, fault.Unknown},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			host := newStage(t, func(n int, w http.ResponseWriter, r *http.Request) {
+				next := url.URL{Scheme: "https", Host: r.Host, Path: r.URL.Path, RawQuery: fmt.Sprintf("$skiptoken=%d", n)}
+				reply(w, http.StatusOK, strings.ReplaceAll(c.pages[min(n, len(c.pages)-1)], "{next}", next.String()))
+			})
+			found, err := host.client(t, nil).GroupsCalled(t.Context(), "Support")
+			if (err == nil) != (c.found > 0) || err != nil && fault.KindOf(err) != c.kind || len(found) != c.found {
+				t.Errorf("%+v, %v; want %d, %v", found, err, c.found, c.kind)
+			}
+		})
+	}
+}

@@ -39,7 +39,7 @@ func TestWhereThereCanBeNoLanesItIsSaidWhy(t *testing.T) {
 		{"a cloud without presence notifications", "usgov", "https://offhook.example.com", "microsoft365.cloud: usgov"},
 		{"a cloud without presence", "china", "https://offhook.example.com", "microsoft365.cloud: china"},
 	} {
-		no, err := noLanes(config.Config{Webhook: config.Webhook{PublicURL: c.url}}, config.Tenant{Microsoft365: config.Microsoft365{Cloud: c.cloud}})
+		no, err := WhyNoLanes(config.Config{Webhook: config.Webhook{PublicURL: c.url}}, config.Tenant{Microsoft365: config.Microsoft365{Cloud: c.cloud}})
 		if err != nil || no.Where != c.where || (no.What == "") != (c.where == "") || (no.Fix == "") != (c.where == "") {
 			t.Errorf("%s: %+v, %v", c.name, no, err)
 		}

@@ -23,7 +23,7 @@ func FromConfig(c config.Config) (Options, error) {
 	}
 	for _, t := range c.Tenants {
 		id := identity.Tenant(t.ID)
-		lanes, err := noLanes(c, t)
+		lanes, err := WhyNoLanes(c, t)
 		if err != nil {
 			return Options{}, fmt.Errorf("control-api: tenant %s: %w", id, err)
 		}
@@ -32,8 +32,8 @@ func FromConfig(c config.Config) (Options, error) {
 	return o, nil
 }
 
-// noLanes says why a tenant can have no lanes, if that is so.
-func noLanes(c config.Config, t config.Tenant) (NoLanes, error) {
+// WhyNoLanes says why a tenant can have no lanes, if that is so.
+func WhyNoLanes(c config.Config, t config.Tenant) (NoLanes, error) {
 	cloud, err := graph.CloudNamed(t.Microsoft365.Cloud)
 	if err != nil {
 		return NoLanes{}, err

@@ -72,6 +72,9 @@ func (f client) GroupMembers(context.Context, identity.Group) (graph.Group, erro
 	return graph.Group{}, fault.New(fault.NotFound, "read a group", nil)
 }
 
+// GroupsCalled is of one without any.
+func (f client) GroupsCalled(context.Context, string) ([]graph.Group, error) { return nil, nil }
+
 func (f client) Presences(ctx context.Context, users []identity.User) ([]graph.Presence, []identity.User, error) {
 	if f.closed {
 		return nil, nil, fault.After(fault.Throttled, "read", time.Minute, nil)

@@ -189,7 +189,7 @@ func (k *keptToken) Load(ctx context.Context) (secret.Value, error) {
 	record, _, err := k.t.account(ctx, k.name)
 	if fault.KindOf(err) == fault.NotFound && err != nil {
 		if k.file == nil {
-			return secret.Value{}, errors.New("the account has not signed in (offhook authorize)")
+			return secret.Value{}, errors.New("the account has not signed in (" + graph.Authorize + ")")
 		}
 		k.from = time.Time{}
 		return k.file.Load(ctx)
@@ -199,7 +199,7 @@ func (k *keptToken) Load(ctx context.Context) (secret.Value, error) {
 	}
 	plain, err := k.t.p.unseal(record.Sealed)
 	if err != nil {
-		return secret.Value{}, fault.Errorf(fault.Denied, "refresh token", "%w; restore vault.key, or let the account sign in again (offhook authorize)", err)
+		return secret.Value{}, fault.Errorf(fault.Denied, "refresh token", "%w; restore vault.key, or let the account sign in again ("+graph.Authorize+")", err)
 	}
 	k.from = record.SignedIn
 	return secret.NewValue(string(plain)), nil

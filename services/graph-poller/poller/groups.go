@@ -104,6 +104,7 @@ func (g *groups) round(ctx context.Context) (time.Duration, error) {
 		counts[state.result]++
 	}
 	g.t.p.groups.known(ctx, g.t.conf.ID, counts)
+	next = min(next, g.t.names.next(ctx, now))
 	if !all {
 		next = min(next, g.t.conf.Keep.Retry)
 	}
@@ -285,28 +286,45 @@ func (t *tenant) neededGroups() []identity.Group {
 
 // namedGroups lists the groups on which something depends. An object id that has
 // priority is a group's unless the directory has a user of that id; all is false as
-// long as that cannot be told, because the directory was never read.
+// long as not everything can be told, because the directory was never read or a name could
+// not be looked up.
 func (t *tenant) namedGroups(ctx context.Context) (named []identity.Group, all bool, err error) {
 	named, all = t.neededGroups(), true
-	for _, who := range t.conf.Priority {
-		user, err := identity.ParseUser(who)
-		if err != nil {
-			continue // a name is a user's, or that of a group that is read for its options
-		}
+	if len(t.conf.Priority) > 0 {
 		if all, err = t.directoryRead(ctx); err != nil || !all {
 			return named, all, err
 		}
-		_, err = t.p.bus.Last(ctx, topology.Directory, "m365.fact.user."+wire.PersonKey(identity.Person{Tenant: t.conf.ID, User: user}))
-		switch id := identity.Group(user); {
-		case err == nil || slices.Contains(named, id):
-		case fault.KindOf(err) == fault.NotFound:
-			named = append(named, id)
-		default:
+	}
+	for _, who := range t.conf.Priority {
+		id, told, err := t.prioritised(ctx, who)
+		if err != nil {
 			return nil, false, err
+		}
+		all = all && told
+		if id != "" && !slices.Contains(named, id) {
+			named = append(named, id)
 		}
 	}
 	slices.Sort(named)
 	return named, all, nil
+}
+
+// prioritised returns the group that a priority names, "" where it names a user, or
+// nobody; told is false where that is not known.
+func (t *tenant) prioritised(ctx context.Context, who string) (id identity.Group, told bool, err error) {
+	user, err := identity.ParseUser(who)
+	if err != nil {
+		is, err := t.names.of(ctx, who)
+		return is.group, is.told(), err
+	}
+	_, err = t.p.bus.Last(ctx, topology.Directory, "m365.fact.user."+wire.PersonKey(identity.Person{Tenant: t.conf.ID, User: user}))
+	switch {
+	case err == nil:
+		return "", true, nil
+	case fault.KindOf(err) == fault.NotFound:
+		return identity.Group(user), true, nil
+	}
+	return "", false, err
 }
 
 // directoryRead says whether the users were ever read to the end.
@@ -318,15 +336,16 @@ func (t *tenant) directoryRead(ctx context.Context) (bool, error) {
 	return err == nil, err
 }
 
-// membersOf lists who is known to be in a group that a priority names, by its object
-// id or by what people call it; nobody for what names no group.
-func (t *tenant) membersOf(name string) []identity.User {
-	if id, err := identity.ParseGroup(name); err == nil {
-		return t.p.options.Members(t.conf.ID, id)
+// membersOf lists who is known to be in a group that a priority names; nobody for what
+// names no group.
+func (t *tenant) membersOf(ctx context.Context, who string) ([]identity.User, error) {
+	id, err := identity.ParseGroup(who)
+	if err != nil {
+		is, err := t.names.of(ctx, who)
+		if err != nil || is.group == "" {
+			return nil, err
+		}
+		id = is.group
 	}
-	var users []identity.User
-	for _, id := range t.p.options.Called(t.conf.ID, name) {
-		users = append(users, t.p.options.Members(t.conf.ID, id)...)
-	}
-	return users
+	return t.p.options.Members(t.conf.ID, id), nil
 }

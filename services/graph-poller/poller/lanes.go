@@ -4,17 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
-	"offhook.dev/libs/bus"
 	"offhook.dev/libs/core/coverage"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/store"
 	"offhook.dev/libs/subscription"
-	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
 )
 
@@ -118,31 +115,40 @@ func (t *tenant) toCover(ctx context.Context) ([]coverage.User, error) {
 	return users, nil
 }
 
-// priorities are the users that get lanes first. Names are looked up in the directory
-// as it was read.
+// priorities are the users that get lanes first. Names are looked up in the directory as
+// it was read, and those of no user among groups.
 func (t *tenant) priorities(ctx context.Context) (map[identity.User]bool, error) {
-	first, names := map[identity.User]bool{}, false
+	first, names := map[identity.User]bool{}, map[string]bool{} // by name in lower case: whether it is a user's
 	for _, who := range t.conf.Priority {
-		for _, member := range t.membersOf(who) {
-			first[member] = true
-		}
 		if user, err := identity.ParseUser(who); err == nil {
 			first[user] = true
 		} else {
-			names = true
+			names[strings.ToLower(who)] = false
 		}
 	}
-	if !names {
-		return first, nil
-	}
-	err := t.p.bus.Each(ctx, topology.Directory, topology.Wildcard("m365.fact.user."+topology.Token(string(t.conf.ID))+".<user>"), func(m bus.Message) error {
-		u, err := wire.DecodeUser(m.Data)
-		if err == nil && slices.ContainsFunc(t.conf.Priority, func(name string) bool { return strings.EqualFold(name, u.UPN) }) {
-			first[u.Person.User] = true
+	if len(names) > 0 {
+		err := t.eachUser(ctx, func(u wire.User) {
+			if _, named := names[strings.ToLower(u.UPN)]; named && u.UPN != "" {
+				first[u.Person.User], names[strings.ToLower(u.UPN)] = true, true
+			}
+		})
+		if err != nil {
+			return nil, err
 		}
-		return nil
-	})
-	return first, err
+	}
+	for _, who := range t.conf.Priority {
+		if names[strings.ToLower(who)] {
+			continue
+		}
+		members, err := t.membersOf(ctx, who)
+		if err != nil {
+			return nil, err
+		}
+		for _, member := range members {
+			first[member] = true
+		}
+	}
+	return first, nil
 }
 
 var errNoLanes = errors.New("two accounts of one name: each lane needs its own")

@@ -94,7 +94,8 @@ type TenantConfig struct {
 	// One with a method Close is closed when it is not used any more.
 	Delegated func(graph.RefreshStore) (graph.Subscriber, error)
 	// Priority names users, by object id or user principal name, and groups, by object
-	// id, who get a place in the subscriptions of accounts before others.
+	// id, display name or mail address, who get a place in the subscriptions of accounts
+	// before others.
 	Priority []string
 	// PublicURL is where Graph reaches webhook-receiver; "": no subscriptions.
 	PublicURL string
@@ -229,6 +230,7 @@ func (o Options) configured(who identity.Person) presence.Options {
 // start begins one tenant's work, each share of it under its lease.
 func (p *Poller) start(ctx context.Context, g *errgroup.Group, holder store.Leases, conf TenantConfig) error {
 	t := &tenant{p: p, conf: conf, log: p.log.With("tenant", string(conf.ID)), usersTold: make(chan struct{}, 1)}
+	t.names = newNames(t)
 	var err error
 	if t.client, err = conf.Client(); err != nil {
 		return err
@@ -334,6 +336,7 @@ type tenant struct {
 	log    *slog.Logger
 	// usersTold has one when the directory is to be read soon.
 	usersTold chan struct{}
+	names     *names
 
 	// Of tenants that can have lanes:
 

@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -87,22 +90,29 @@ func (a *app) newDoctor() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "doctor",
 		Short:   "Check an installation and say how to mend what is wrong",
-		Long:    "Checks the configuration, the broker, Microsoft 365 and every phone system. It changes nothing.\nExit code 0: all well; 1: problems; 2: the checks could not be run.",
+		Long:    "Checks the configuration, the broker, Microsoft 365 and every phone system, and asks Offhook, where it\nruns, how its lanes do. It changes nothing.\nExit code 0: all well; 1: problems; 2: the checks could not be run.",
 		Example: "  offhook doctor --config offhook.yaml\n  offhook doctor -o json",
 		Args:    cobra.NoArgs,
 	}
 	configFlag(c, &file)
-	output := outputFlag(c)
+	output, address := outputFlag(c), c.Flags().String("api", "", "`address` of the control API (default OFFHOOK_API, or control.listen of the configuration)")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		conf, err := loadConfig(file)
 		if err != nil {
 			return err
 		}
+		client, err := apiClient(cmp.Or(*address, os.Getenv("OFFHOOK_API"), reachedAt(conf.Control.Listen)))
+		if err != nil {
+			return err
+		}
+		lanes := func(ctx context.Context) (all []api.Lane, err error) {
+			return all, client.get(ctx, "/api/v1/lanes", nil, &all)
+		}
 		print := doctorPrinter(c.OutOrStdout())
 		if output.json() {
 			print = nil
 		}
-		checks := doctor.Run(c.Context(), conf, doctor.Options{Now: a.now(), OpenSystem: writer.OpenDriver, Each: print})
+		checks := doctor.Run(c.Context(), conf, doctor.Options{Now: a.now(), OpenSystem: writer.OpenDriver, Lanes: lanes, Each: print})
 		if output.json() {
 			if err := printJSON(c.OutOrStdout(), checks); err != nil {
 				return err
@@ -116,6 +126,18 @@ func (a *app) newDoctor() *cobra.Command {
 		return nil
 	}
 	return c
+}
+
+// reachedAt is the URL of what listens at an address on this machine.
+func reachedAt(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "" // the configuration has refused it
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
 }
 
 // doctorPrinter prints checks as they come, under a heading for each group.

@@ -24,6 +24,7 @@ import (
 	"offhook.dev/libs/graph/msgraph"
 	"offhook.dev/libs/pbx"
 	"offhook.dev/libs/secret"
+	"offhook.dev/services/control-api/api"
 )
 
 // Check is the result of one check, as `offhook doctor -o json` prints it.
@@ -48,6 +49,8 @@ type Options struct {
 	Now time.Time
 	// OpenSystem opens the driver of a phone system.
 	OpenSystem func(context.Context, config.System) (pbx.Driver, error)
+	// Lanes asks the installation that runs how its lanes do; nil: nobody can be asked.
+	Lanes func(context.Context) ([]api.Lane, error)
 	// Each is called with every result as it comes. May be nil.
 	Each func(Check)
 }
@@ -60,6 +63,7 @@ func Run(ctx context.Context, c config.Config, o Options) []Check {
 	for _, t := range c.Tenants {
 		d.tenant(ctx, c, t)
 	}
+	d.lanes(ctx, c)
 	for _, s := range c.Systems {
 		d.system(ctx, s)
 	}
@@ -193,6 +197,7 @@ func (d *run) tenant(ctx context.Context, c config.Config, t config.Tenant) {
 	}
 	d.ok(group, "OH-M365-005", "read users")
 	d.presence(ctx, group, t, client, page)
+	d.priority(ctx, group, t, client)
 }
 
 // granted checks one permission of the app.
