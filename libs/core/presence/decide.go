@@ -65,6 +65,7 @@ func Decide(m Memory, f Fact, o Options, now time.Time) Verdict {
 	next := m.clone()
 	next.fold(f, &o, now)
 	run := next.replay(&o, now)
+	run.noticeStale()
 	if next.Mode = o.Mode; o.isPaused(now) {
 		next.Mode = Disabled
 	}

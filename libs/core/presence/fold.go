@@ -98,12 +98,17 @@ func (m *Memory) afterChoice(e event) event {
 	return e
 }
 
-// foldRead notes that Teams was read at a time.
+// foldRead notes that Teams was read at a time. A sweep tells of itself and not of those
+// before it, so the time since the last read that is known was without reads only if it
+// was noticed as such when it had lasted for StaleAfter.
 func (m *Memory) foldRead(at time.Time, o *Options, now time.Time) {
 	if at = notAfter(at, now); at.IsZero() {
 		return
 	}
-	spans := append(m.Reads, span{at, at})
+	if n := len(m.Reads); n > 0 && !m.Reads[n-1].Noticed && at.After(m.Reads[n-1].To) {
+		m.Reads[n-1].To = at
+	}
+	spans := append(m.Reads, span{From: at, To: at})
 	slices.SortFunc(spans, func(a, b span) int { return a.From.Compare(b.From) })
 	joined := spans[:1]
 	for _, next := range spans[1:] {
@@ -111,7 +116,7 @@ func (m *Memory) foldRead(at time.Time, o *Options, now time.Time) {
 		if next.From.After(last.To.Add(o.StaleAfter)) {
 			joined = append(joined, next)
 		} else if next.To.After(last.To) {
-			last.To = next.To
+			last.To, last.Noticed = next.To, next.Noticed
 		}
 	}
 	m.Reads = joined

@@ -102,8 +102,9 @@ type call struct {
 
 // span is a time of reads; the last began at To.
 type span struct {
-	From time.Time `json:"from"`
-	To   time.Time `json:"to"`
+	From    time.Time `json:"from"`
+	To      time.Time `json:"to"`
+	Noticed bool      `json:"noticed,omitempty"` // that no read had followed for StaleAfter
 }
 
 // kind tells the events of the log apart. The order counts: at one instant a

@@ -292,6 +292,15 @@ func (r *replay) fresh() bool {
 	})
 }
 
+// noticeStale notes that an opinion has ended because Teams could not be read for
+// StaleAfter: a read that is told of later does not undo that.
+func (r *replay) noticeStale() {
+	reads := r.memory.Reads
+	if n := len(reads); n > 0 && r.o.Mode.ReadsTeams() && r.Teams.Opinion != Unset && !r.At.Before(reads[n-1].To.Add(r.o.StaleAfter)) {
+		reads[n-1].Noticed = true
+	}
+}
+
 // follow moves a line to what the sources want, towards ringing only after it has
 // stood for Damping, and ends the claim that overrode what changes.
 func (r *replay) follow(l *lineState) {
