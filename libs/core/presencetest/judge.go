@@ -76,7 +76,7 @@ func search(l Life, seen Seen, canonical []int, v *Verdict) (best world, why str
 		slices.SortStableFunc(open, func(a, b candidate) int { return b.at - a.at })
 		now := open[0]
 		open = open[1:]
-		for _, lateness := range l.others(now.late, now.at, seen.Stale) {
+		for _, lateness := range l.others(now.late, now.at, seen) {
 			key := fmt.Sprint(lateness)
 			if tried[key] || v.Worlds >= mostWorlds {
 				continue
@@ -103,8 +103,8 @@ func search(l Life, seen Seen, canonical []int, v *Verdict) (best world, why str
 const reach = 40
 
 // others are the worlds that differ from one in one of the events before a moment,
-// the latest first. stale are the ticks at which an old notification was believed.
-func (l Life) others(from []int, at int, stale []int) (all [][]int) {
+// the latest first.
+func (l Life) others(from []int, at int, seen Seen) (all [][]int) {
 	for i := len(l.Events) - 1; i >= 0; i-- {
 		e := l.Events[i]
 		if e.At > at || from[i] == never {
@@ -123,20 +123,35 @@ func (l Life) others(from []int, at int, stale []int) (all [][]int) {
 		for lateness := 0; lateness <= late && e.Kind != Boundary; lateness++ {
 			with(lateness)
 		}
-		if l.crowded(i) && e.Kind != Boundary {
+		if l.unseen(i, seen) {
 			with(never)
 		}
 		for lateness := 1; lateness <= late; lateness++ {
 			with(blind + lateness)
 		}
+		for lateness := 0; lateness <= late && l.crowded(i) && (e.Kind == Shows || e.Kind == Prefers); lateness++ {
+			with(first + lateness)
+		}
 		for lateness := 1; lateness <= Bound; lateness++ {
 			// A tick later what was wanted in between is shown, and another one it is seen.
-			if slices.ContainsFunc(stale, func(tick int) bool { return tick <= e.At+lateness && e.At+lateness <= tick+2 }) {
+			if slices.ContainsFunc(seen.Stale, func(tick int) bool { return tick <= e.At+lateness && e.At+lateness <= tick+2 }) {
 				with(again + lateness)
 			}
 		}
 	}
 	return all
+}
+
+// unseen says whether an event may have been seen by nobody: what it changed was
+// changed again before the next sweep, or no reading of the phone has shown it.
+func (l Life) unseen(i int, seen Seen) bool {
+	e := l.Events[i]
+	if e.Kind == Chooses {
+		return seen.Missed[i]
+	}
+	return slices.ContainsFunc(l.Events[i+1:], func(next Event) bool {
+		return next.At-e.At < Bound && next.Kind == e.Kind && (e.Kind != Talks || next.Line == e.Line)
+	})
 }
 
 // crowded says whether something else happens so shortly after an event that what
@@ -177,24 +192,23 @@ func (w *world) explains(seen Seen) (at int, why string) {
 	next := 0
 	times := make([]int, 0, len(w.l.Events))
 	for i, e := range w.l.Events {
-		switch {
-		case w.late[i] >= again:
-			times = append(times, e.At+w.late[i]-again)
-		case w.late[i] >= blind:
-			times = append(times, e.At+w.late[i]-blind)
-		case w.late[i] != never:
-			times = append(times, e.At+w.late[i])
+		if w.late[i] != never {
+			times = append(times, when(e.At, w.late[i]))
 		}
 	}
 	slices.Sort(times)
-	repeats := slices.ContainsFunc(w.late, func(lateness int) bool { return lateness >= again })
+	repeats := slices.ContainsFunc(w.late, func(lateness int) bool { return lateness >= again && lateness < first })
+	unmasked := w.unmasked()
 	for _, t := range w.l.quiet() {
 		for ; next < len(times) && times[next] <= t; next++ {
 			since = times[next]
 		}
 		from, to := max(t-2, min(since, t)), t
-		if repeats { // which this world has a little later
+		switch {
+		case repeats: // which this world has a little later
 			to = min(t+2, w.l.Ticks-1)
+		case slices.Contains(unmasked, t+1): // here what is own ends at the tick after that in which it ended
+			to = min(t+1, w.l.Ticks-1)
 		}
 		if w.l.Rules.Mode != "pbx-to-teams" {
 			for i := range w.lines {
