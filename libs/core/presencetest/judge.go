@@ -123,7 +123,7 @@ func (l Life) others(from []int, at int, seen Seen) (all [][]int) {
 		for lateness := 0; lateness <= late && e.Kind != Boundary; lateness++ {
 			with(lateness)
 		}
-		if l.unseen(i, seen) {
+		if l.unread(i, seen) {
 			with(never)
 		}
 		for lateness := 1; lateness <= late; lateness++ {
@@ -142,16 +142,13 @@ func (l Life) others(from []int, at int, seen Seen) (all [][]int) {
 	return all
 }
 
-// unseen says whether an event may have been seen by nobody: what it changed was
-// changed again before the next sweep, or no reading of the phone has shown it.
-func (l Life) unseen(i int, seen Seen) bool {
-	e := l.Events[i]
-	if e.Kind == Chooses {
-		return seen.Missed[i]
+// unread says whether nobody may ever have known of a choice. Of other events it is
+// enough that a later one of the same source hides them.
+func (l Life) unread(i int, seen Seen) bool {
+	if seen.Missed == nil {
+		return l.Events[i].Kind == Chooses && l.crowded(i)
 	}
-	return slices.ContainsFunc(l.Events[i+1:], func(next Event) bool {
-		return next.At-e.At < Bound && next.Kind == e.Kind && (e.Kind != Talks || next.Line == e.Line)
-	})
+	return seen.Missed[i]
 }
 
 // crowded says whether something else happens so shortly after an event that what
@@ -272,9 +269,9 @@ func (w *world) due(seen Seen) map[string][]int {
 	return due
 }
 
-// judgeWrites counts the writes after each change that stands alone, beside those of
-// what follows by itself, and finds those that came when nothing had changed for a
-// while. Of changes at about the same time there may be one more than they are.
+// judgeWrites counts the writes after each change, or all of those at about the same
+// time, beside those of what follows by itself, and finds those that came when nothing
+// had changed for a while. PRODUCT 2.5: at most one write per target per user change.
 func (w *world) judgeWrites(seen Seen, v *Verdict) {
 	due := w.due(seen)
 	within := func(ticks []int, from, to int) (n int) {
@@ -300,11 +297,10 @@ func (w *world) judgeWrites(seen Seen, v *Verdict) {
 			if i < len(w.l.Events) {
 				to = w.l.Events[i].At
 			}
-			most := max(0, within(due[target], from-late, to+1)-1) // what follows by itself later
-			most += within(unmasked, from-late, to+late) + 2*within(seen.Stale, from, to)
-			if n > 1 { // news that were on their way may overtake what was damped
-				most += n
-			}
+			// Each change of a user and each end of a mask has its write; there are more
+			// where more had to be written, because something followed by itself.
+			most := max(n+within(unmasked, from-2, to+2), within(due[target], from-late, to+1)) - 1
+			most += 2 * within(seen.Stale, from, to)
 			if writes := within(ticks, from, to) - most; writes > v.Most {
 				if v.Most = writes; writes > 1 {
 					v.Where = fmt.Sprintf("%d writes to %s after tick %d", writes, target, from)

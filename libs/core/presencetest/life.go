@@ -39,6 +39,15 @@ type Event struct {
 	Calls int
 }
 
+// source is what tells of an event. What it tells is what holds, so its events are seen
+// in the order in which they happen: one that is late hides those before it.
+func (e Event) source() Event {
+	if e.Kind == Shows || e.Kind == Prefers {
+		return Event{Kind: e.Kind}
+	}
+	return Event{Kind: e.Kind, Line: e.Line}
+}
+
 // Life is what truly happens to somebody whose Teams and phones act on each other
 // through Offhook. It begins quietly: Teams and phones show available.
 type Life struct {
@@ -220,6 +229,7 @@ func (l Life) play(lateness []int) world {
 	var blinded []Span
 	repeated := map[int]int{} // the tick whose reading is believed again, by when
 	h := History{Ticks: l.Ticks, Blind: make([]bool, l.Ticks), Lines: l.Lines, Rules: l.Rules, Calendars: []Calendar{{At: 0, Spans: l.Meetings}}}
+	newest := map[Event]int{} // when the newest event of a source is seen
 	for i, e := range l.Events {
 		switch how := lateness[i]; {
 		case how == never:
@@ -232,6 +242,8 @@ func (l Life) play(lateness []int) world {
 			blinded = append(blinded, Span{From: e.At, To: when(e.At, how)})
 		}
 		if e.Kind != Boundary {
+			e.At = max(e.At, newest[e.source()])
+			newest[e.source()] = e.At
 			events = append(events, seen{e, lateness[i] >= first})
 		}
 	}
