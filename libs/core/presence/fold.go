@@ -28,6 +28,8 @@ func (m *Memory) fold(f Fact, o *Options, now time.Time) {
 		m.foldStatus(f, now)
 	case CallReading:
 		m.foldCall(f, now)
+	case TeamsWritten:
+		m.foldWritten(f, now)
 	case Chosen:
 		m.insert(event{Kind: orderChoice, At: f.At, Line: f.Line, Status: f.Status, Until: instant(f.Until), By: f.By}, now)
 	case LinksChanged:
@@ -198,6 +200,17 @@ func (m *Memory) foldCall(f CallReading, now time.Time) {
 	}
 }
 
+// foldWritten lets what was to end, and shows no more by the word of the writer, have
+// lasted until then.
+func (m *Memory) foldWritten(f TeamsWritten, now time.Time) {
+	at := notAfter(f.At, now)
+	for i := range m.OwnTeams {
+		if w := &m.OwnTeams[i]; w.Shows != w.of(f.Session, f.Preferred) && !at.Before(w.Until) && at.Before(w.Lasts) {
+			w.Lasts = at
+		}
+	}
+}
+
 // foldStatus keeps the newest reading of a line and logs the choices it tells of.
 func (m *Memory) foldStatus(f StatusReading, now time.Time) {
 	if f.SeenAt.IsZero() || m.Links > 0 && m.line(f.Line) == nil {
@@ -319,7 +332,7 @@ func (m *Memory) shorten(o *Options, now time.Time) {
 	for len(m.Calendars) > 1 && !m.Calendars[1].SeenAt.After(begin) {
 		m.Calendars = slices.Delete(m.Calendars, 0, 1)
 	}
-	m.OwnTeams = slices.DeleteFunc(m.OwnTeams, func(w OwnTeams) bool { return !w.Until.Add(maskFor).After(begin) })
+	m.OwnTeams = slices.DeleteFunc(m.OwnTeams, func(w OwnTeams) bool { return !w.maskedUntil().After(begin) })
 }
 
 // cut returns the moment up to which the past must reach, so that what is beyond its
@@ -341,12 +354,7 @@ func (m *Memory) cut(o *Options, now time.Time) (past time.Time) {
 		reach(rest[0].To)
 	}
 	if n := len(m.OwnTeams) - ownMost; n > 0 {
-		ends := make([]time.Time, len(m.OwnTeams))
-		for i := range m.OwnTeams {
-			ends[i] = m.OwnTeams[i].Until.Add(maskFor)
-		}
-		slices.SortFunc(ends, time.Time.Compare)
-		reach(ends[n-1])
+		reach(m.masks()[n-1])
 	}
 	return past
 }

@@ -259,7 +259,7 @@ func (r *replay) settle() {
 }
 
 // echo says whether the newest reading may be what Offhook wrote: something own that
-// was live in the 90 s before the reading as well as before now. A poll counts as made
+// may have shown in the 90 s before the reading as well as before now. A poll counts as made
 // when it was answered: it may have been under way while we wrote. until is when that
 // ends unless the own is refreshed.
 func (r *replay) echo(means meaning) (until time.Time, own bool) {
@@ -270,7 +270,7 @@ func (r *replay) echo(means meaning) (until time.Time, own bool) {
 	}
 	for i := range r.memory.OwnTeams {
 		w := &r.memory.OwnTeams[i]
-		if end := w.Until.Add(maskFor); w.From.Before(latest) && r.At.Before(end) && end.After(until) && r.mayBe(w, t.Availability, t.Activity, means) {
+		if end := w.maskedUntil(); w.From.Before(latest) && r.At.Before(end) && end.After(until) && r.mayBe(w, t.Availability, t.Activity, means) {
 			until, own = end, true
 		}
 	}
