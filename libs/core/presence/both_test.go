@@ -61,6 +61,13 @@ func bothWays(r *rand.Rand) (presencetest.History, []presence.Powers) {
 			h.Calls = append(h.Calls, presencetest.Call{At: t, Line: l, Calls: calls[l]})
 		}
 	}
+	h.Refused = make([]bool, length)
+	for range r.IntN(4) * r.IntN(2) {
+		from := r.IntN(length)
+		for t := from; t < min(length, from+1+r.IntN(30)); t++ {
+			h.Refused[t] = true
+		}
+	}
 	ends := func(t int) bool {
 		return t == h.Rules.MaxAt || slices.ContainsFunc(h.Choices, func(c presencetest.Choice) bool { return c.Until == t })
 	}
@@ -94,6 +101,9 @@ func judgeBoth(h presencetest.History, powers []presence.Powers, decide decider)
 		}
 		for _, f := range news {
 			v = decide(v.Memory, f, o, now)
+		}
+		if v.Teams != nil && !h.Refused[t] {
+			v = decide(v.Memory, presence.TeamsWritten{Session: v.Teams.Session, Preferred: v.Teams.Preferred, At: now}, o, now)
 		}
 		if got, want := inTeams(v), expectedInTeams(teams[t]); got != want {
 			return fmt.Sprintf("at tick %d Teams should show %s, the oracle: %s\n%s", t, got, want, told(h))
@@ -224,6 +234,17 @@ func TestTheOracleFindsDecidersThatAreWrongAboutTeams(t *testing.T) {
 				m.OwnTeams[i].Until = m.OwnTeams[i].Until.Add(5 * time.Minute)
 			}
 		}),
+		"the mask counts from the want": memories(func(m *presence.Memory) {
+			for i := range m.OwnTeams {
+				m.OwnTeams[i].Lasts = time.Time{}
+			}
+		}),
+		"what was cleared is never known": func(m presence.Memory, f presence.Fact, o presence.Options, now time.Time) presence.Verdict {
+			if _, word := f.(presence.TeamsWritten); word {
+				f = presence.Tick{}
+			}
+			return presence.Decide(m, f, o, now)
+		},
 		"fought for":                    memories(func(m *presence.Memory) { m.Pinned = time.Time{} }),
 		"signed out is replaced":        readings(func(r *presence.TeamsReading) { r.Activity = "OffWork" }),
 		"resets in Teams are not heard": with(func(o *presence.Options) { o.PBX = presence.PBXMapping{} }),

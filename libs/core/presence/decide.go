@@ -65,6 +65,7 @@ func Decide(m Memory, f Fact, o Options, now time.Time) Verdict {
 	next := m.clone()
 	next.fold(f, &o, now)
 	run := next.replay(&o, now)
+	run.noticeStale()
 	if next.Mode = o.Mode; o.isPaused(now) {
 		next.Mode = Disabled
 	}
@@ -83,7 +84,9 @@ func Decide(m Memory, f Fact, o Options, now time.Time) Verdict {
 		run.decide(l, now)
 		first = cmp.Or(first, l.Want.Reason)
 	}
-	run.show(now)
+	if run.show(now); len(next.OwnTeams) > ownMost {
+		next.shorten(&o, now) // as whoever decides again would
+	}
 	v.Reason, v.Wake = cmp.Or(v.Reason, first, NotReadYet), run.wake(now)
 	v.Memory, v.Wants, v.Claims = next, next.Wants(), run.claims()
 	if want, ok := next.TeamsWant(); ok {
@@ -130,6 +133,9 @@ func (r *replay) wake(now time.Time) (first time.Time) {
 		if t.After(now) && (first.IsZero() || t.Before(first)) {
 			first = t
 		}
+	}
+	if n := len(r.memory.OwnTeams) - ownMost; n > 0 {
+		sooner(r.memory.masks()[n-1]) // then one of them can be forgotten
 	}
 	if sooner(instant(r.o.PausedUntil)); r.shows() {
 		r.considerShown(sooner)

@@ -31,7 +31,9 @@
 // not signed in, whatever is preferred; and what Offhook's own session shows is no
 // person's. Sessions are compared after mapping, what is preferred by availability.
 // When something is wanted there depends on when it was decided, not on when the fact
-// was seen: it is then that it can begin to echo.
+// was seen: it is then that it can begin to echo. What is wanted no more shows, and may
+// echo, until TeamsWritten says that it was cleared, or until it has run out: Graph may
+// refuse for a while to clear it.
 //
 // # What the caller owes
 //
@@ -42,5 +44,7 @@
 //   - Before a fact or a Tick the newest Sweep, if Teams was read since the last
 //     one: without it a Teams opinion ends after StaleAfter. No Sweep is needed
 //     where nothing else happens, except when a source that had failed recovers.
+//   - TeamsWritten for the newest want only, and again if the first was lost as long as
+//     Memory.Clearing.
 //   - Links first: a reading of a line that the known links do not name is ignored.
 package presence

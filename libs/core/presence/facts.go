@@ -8,7 +8,8 @@ import (
 )
 
 // Fact is something observed, or the passing of time: one of TeamsReading,
-// CalendarReading, StatusReading, CallReading, Sweep, LinksChanged, Chosen and Tick.
+// CalendarReading, StatusReading, CallReading, TeamsWritten, Sweep, LinksChanged, Chosen
+// and Tick.
 type Fact interface{ fact() }
 
 // Source is the way on which a Teams reading came.
@@ -79,6 +80,14 @@ type CallReading struct {
 	SeenAt time.Time // when the watch confirmed it; without another word a call is taken for ended ten minutes later
 }
 
+// TeamsWritten is the writer's word on what of ours Teams may show after the newest want
+// was carried out. Word on an older want is not handed in: it may be out of date.
+type TeamsWritten struct {
+	Session   string    // "availability/activity"; "": none
+	Preferred string    // "": nothing of ours
+	At        time.Time // when Graph had answered the last request
+}
+
 // Sweep says that the Teams source was read for this person from Began to Ended,
 // whether or not anything had changed, or (OK false) that the read failed.
 type Sweep struct {
@@ -120,6 +129,7 @@ func (TeamsReading) fact()    {}
 func (CalendarReading) fact() {}
 func (StatusReading) fact()   {}
 func (CallReading) fact()     {}
+func (TeamsWritten) fact()    {}
 func (Sweep) fact()           {}
 func (LinksChanged) fact()    {}
 func (Chosen) fact()          {}

@@ -28,6 +28,8 @@ func (m *Memory) fold(f Fact, o *Options, now time.Time) {
 		m.foldStatus(f, now)
 	case CallReading:
 		m.foldCall(f, now)
+	case TeamsWritten:
+		m.foldWritten(f, now)
 	case Chosen:
 		m.insert(event{Kind: orderChoice, At: f.At, Line: f.Line, Status: f.Status, Until: instant(f.Until), By: f.By}, now)
 	case LinksChanged:
@@ -98,12 +100,17 @@ func (m *Memory) afterChoice(e event) event {
 	return e
 }
 
-// foldRead notes that Teams was read at a time.
+// foldRead notes that Teams was read at a time. A sweep tells of itself and not of those
+// before it, so the time since the last read that is known was without reads only if it
+// was noticed as such when it had lasted for StaleAfter.
 func (m *Memory) foldRead(at time.Time, o *Options, now time.Time) {
 	if at = notAfter(at, now); at.IsZero() {
 		return
 	}
-	spans := append(m.Reads, span{at, at})
+	if n := len(m.Reads); n > 0 && !m.Reads[n-1].Noticed && at.After(m.Reads[n-1].To) {
+		m.Reads[n-1].To = at
+	}
+	spans := append(m.Reads, span{From: at, To: at})
 	slices.SortFunc(spans, func(a, b span) int { return a.From.Compare(b.From) })
 	joined := spans[:1]
 	for _, next := range spans[1:] {
@@ -111,7 +118,7 @@ func (m *Memory) foldRead(at time.Time, o *Options, now time.Time) {
 		if next.From.After(last.To.Add(o.StaleAfter)) {
 			joined = append(joined, next)
 		} else if next.To.After(last.To) {
-			last.To = next.To
+			last.To, last.Noticed = next.To, next.Noticed
 		}
 	}
 	m.Reads = joined
@@ -190,6 +197,17 @@ func (m *Memory) foldCall(f CallReading, now time.Time) {
 	l, c := m.addLine(f.Line), call{max(0, f.Calls), instant(f.Since), notAfter(f.SeenAt, now)}
 	if cmp.Or(c.SeenAt.Compare(l.Call.SeenAt), cmp.Compare(c.Calls, l.Call.Calls), c.Since.Compare(l.Call.Since)) > 0 {
 		l.Call = c
+	}
+}
+
+// foldWritten lets what was to end, and shows no more by the word of the writer, have
+// lasted until then.
+func (m *Memory) foldWritten(f TeamsWritten, now time.Time) {
+	at := notAfter(f.At, now)
+	for i := range m.OwnTeams {
+		if w := &m.OwnTeams[i]; w.Shows != w.of(f.Session, f.Preferred) && !at.Before(w.Until) && at.Before(w.Lasts) {
+			w.Lasts = at
+		}
 	}
 }
 
@@ -314,7 +332,7 @@ func (m *Memory) shorten(o *Options, now time.Time) {
 	for len(m.Calendars) > 1 && !m.Calendars[1].SeenAt.After(begin) {
 		m.Calendars = slices.Delete(m.Calendars, 0, 1)
 	}
-	m.OwnTeams = slices.DeleteFunc(m.OwnTeams, func(w OwnTeams) bool { return !w.Until.Add(maskFor).After(begin) })
+	m.OwnTeams = slices.DeleteFunc(m.OwnTeams, func(w OwnTeams) bool { return !w.maskedUntil().After(begin) })
 }
 
 // cut returns the moment up to which the past must reach, so that what is beyond its
@@ -336,12 +354,7 @@ func (m *Memory) cut(o *Options, now time.Time) (past time.Time) {
 		reach(rest[0].To)
 	}
 	if n := len(m.OwnTeams) - ownMost; n > 0 {
-		ends := make([]time.Time, len(m.OwnTeams))
-		for i := range m.OwnTeams {
-			ends[i] = m.OwnTeams[i].Until.Add(maskFor)
-		}
-		slices.SortFunc(ends, time.Time.Compare)
-		reach(ends[n-1])
+		reach(m.masks()[n-1])
 	}
 	return past
 }

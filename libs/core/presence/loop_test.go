@@ -32,7 +32,8 @@ type loop struct {
 	client    string // what the person's Teams shows by itself; "": closed
 	session   string
 	preferred string
-	ledger    string // what the writer believes to be preferred and Offhook's
+	ledger    string             // what the writer believes to be preferred and Offhook's
+	told      presence.TeamsWant // the newest want that it has carried out
 	shown     string
 
 	writes  map[string]int // per target since the last change of the person
@@ -105,6 +106,10 @@ func (l *loop) step(f presence.Fact) {
 		case w.Preferred != "" && l.ledger != asked: // too short a time for a refresh
 			l.wrote("preferred")
 			l.preferred, l.ledger = w.Preferred, asked
+		}
+		if *w != l.told {
+			l.told = *w
+			l.arrive(presence.TeamsWritten{Session: w.Session, Preferred: w.Preferred, At: l.now})
 		}
 	}
 	l.look()

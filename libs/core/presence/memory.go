@@ -54,8 +54,45 @@ type OwnTeams struct {
 	Shows     string    `json:"shows"` // "availability/activity"
 	Preferred bool      `json:"preferred,omitempty"`
 	From      time.Time `json:"from"`
-	Until     time.Time `json:"until"`           // when it ended, or ends unless it is refreshed
-	Choice    time.Time `json:"choice,omitzero"` // of a preferred one: Since of the claim that caused it
+	Until     time.Time `json:"until"` // when it ended, or ends unless it is refreshed
+	// Lasts is until when it may show although it was to end at Until: until it runs out,
+	// or until the writer said that it was cleared. Zero: no longer than Until.
+	Lasts  time.Time `json:"lasts,omitzero"`
+	Choice time.Time `json:"choice,omitzero"` // of a preferred one: Since of the claim that caused it
+}
+
+// maskedUntil returns when a reading cannot be the echo of w any more.
+func (w OwnTeams) maskedUntil() time.Time {
+	if w.Lasts.After(w.Until) {
+		return w.Lasts.Add(maskFor)
+	}
+	return w.Until.Add(maskFor)
+}
+
+// Clearing says whether something is to be cleared in Teams of which the writer has not
+// said that it was.
+func (m Memory) Clearing(now time.Time) bool {
+	return slices.ContainsFunc(m.OwnTeams, func(w OwnTeams) bool {
+		return now.Before(w.Lasts) && w.Shows != w.of(m.Teams.Session, m.Teams.Preferred)
+	})
+}
+
+// of returns of what is shown that which is of w's kind.
+func (w OwnTeams) of(session, preferred string) string {
+	if w.Preferred {
+		return preferred
+	}
+	return session
+}
+
+// masks returns when each of what is own cannot echo any more, in order.
+func (m *Memory) masks() []time.Time {
+	ends := make([]time.Time, len(m.OwnTeams))
+	for i := range m.OwnTeams {
+		ends[i] = m.OwnTeams[i].maskedUntil()
+	}
+	slices.SortFunc(ends, time.Time.Compare)
+	return ends
 }
 
 // denial is a time in which nobody could read Teams for want of permission.
@@ -102,8 +139,9 @@ type call struct {
 
 // span is a time of reads; the last began at To.
 type span struct {
-	From time.Time `json:"from"`
-	To   time.Time `json:"to"`
+	From    time.Time `json:"from"`
+	To      time.Time `json:"to"`
+	Noticed bool      `json:"noticed,omitempty"` // that no read had followed for StaleAfter
 }
 
 // kind tells the events of the log apart. The order counts: at one instant a

@@ -259,7 +259,7 @@ func (r *replay) settle() {
 }
 
 // echo says whether the newest reading may be what Offhook wrote: something own that
-// was live in the 90 s before the reading as well as before now. A poll counts as made
+// may have shown in the 90 s before the reading as well as before now. A poll counts as made
 // when it was answered: it may have been under way while we wrote. until is when that
 // ends unless the own is refreshed.
 func (r *replay) echo(means meaning) (until time.Time, own bool) {
@@ -270,7 +270,7 @@ func (r *replay) echo(means meaning) (until time.Time, own bool) {
 	}
 	for i := range r.memory.OwnTeams {
 		w := &r.memory.OwnTeams[i]
-		if end := w.Until.Add(maskFor); w.From.Before(latest) && r.At.Before(end) && end.After(until) && r.mayBe(w, t.Availability, t.Activity, means) {
+		if end := w.maskedUntil(); w.From.Before(latest) && r.At.Before(end) && end.After(until) && r.mayBe(w, t.Availability, t.Activity, means) {
 			until, own = end, true
 		}
 	}
@@ -290,6 +290,15 @@ func (r *replay) fresh() bool {
 	return slices.ContainsFunc(r.memory.Reads, func(s span) bool {
 		return !r.At.Before(s.From) && r.At.Before(s.To.Add(r.o.StaleAfter))
 	})
+}
+
+// noticeStale notes that an opinion has ended because Teams could not be read for
+// StaleAfter: a read that is told of later does not undo that.
+func (r *replay) noticeStale() {
+	reads := r.memory.Reads
+	if n := len(reads); n > 0 && r.o.Mode.ReadsTeams() && r.Teams.Opinion != Unset && !r.At.Before(reads[n-1].To.Add(r.o.StaleAfter)) {
+		reads[n-1].Noticed = true
+	}
 }
 
 // follow moves a line to what the sources want, towards ringing only after it has

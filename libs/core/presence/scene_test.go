@@ -25,8 +25,8 @@ var update = flag.Bool("update", false, "rewrite the goldens")
 //
 // Between the lines time passes as Wake says, Teams is read unless "blind" or
 // "denied", a writer applies the wants as docs/design.md, invariant 4 has it, and what
-// it wrote comes back as a reading of origin ours. What Teams makes of the wants there
-// is told by the scene. A person of whose calendar a scene says nothing has none.
+// it wrote comes back as a reading of origin ours. Teams' writer carries wants out at once
+// unless Graph "refuses"; what Teams makes of them is told by the scene. A person of whose calendar a scene says nothing has none.
 func TestScenes(t *testing.T) {
 	const file = "testdata/scenes.txt"
 	golden, err := os.ReadFile(file)
@@ -76,6 +76,7 @@ type world struct {
 	denied   bool
 	stopped  bool // Offhook is not running
 	mailbox  bool // the scene tells of a calendar
+	refuses  bool // Graph refuses to write
 	writes   int
 }
 
@@ -118,6 +119,11 @@ func (w *world) play(f []string) {
 			w.t.Fatal(err)
 		}
 		w.decide(presence.CallReading{Line: line(args[0]), Calls: n, Since: w.now, SeenAt: w.now})
+	case "refuses":
+		w.refuses = true
+	case "answers":
+		w.refuses = false
+		w.written()
 	case "stops":
 		w.stopped = true
 	case "starts":
@@ -263,6 +269,14 @@ func (w *world) decide(f presence.Fact) {
 	}
 	for _, want := range w.v.Wants {
 		w.write(want)
+	}
+	w.written()
+}
+
+// written is the word of Teams' writer, unless Graph refuses.
+func (w *world) written() {
+	if want := w.v.Teams; want != nil && !w.refuses {
+		w.v = presence.Decide(w.v.Memory, presence.TeamsWritten{Session: want.Session, Preferred: want.Preferred, At: w.now}, w.o, w.now)
 	}
 }
 

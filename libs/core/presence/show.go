@@ -96,7 +96,7 @@ func (r *replay) explains(w *OwnTeams, e event) bool {
 	}
 	for i := range r.memory.OwnTeams {
 		other := &r.memory.OwnTeams[i]
-		if other != w && other.From.Before(e.latest()) && e.At.Before(other.Until.Add(maskFor)) && r.mayBe(other, e.Availability, e.Activity, means) {
+		if other != w && other.From.Before(e.latest()) && e.At.Before(other.maskedUntil()) && r.mayBe(other, e.Availability, e.Activity, means) {
 			return true
 		}
 	}
@@ -173,14 +173,14 @@ func (r *replay) session(now time.Time) (shows string, until time.Time) {
 // showSession remembers the session as own. One that follows another while that may
 // still echo is the same: Teams may show one Busy from the one to the other.
 func (m *Memory) showSession(shows string, until, now time.Time) {
-	last := slices.IndexFunc(m.OwnTeams, func(w OwnTeams) bool { return !w.Preferred && now.Before(w.Until.Add(maskFor)) })
+	last := slices.IndexFunc(m.OwnTeams, func(w OwnTeams) bool { return !w.Preferred && now.Before(w.maskedUntil()) })
 	switch {
 	case shows == "" && last >= 0:
-		m.end(&m.OwnTeams[last], now)
+		m.OwnTeams[last].clear(now)
 	case shows != "" && last < 0:
 		m.OwnTeams = append(m.OwnTeams, OwnTeams{Shows: shows, From: now, Until: until})
 	case shows != "" && until.After(m.OwnTeams[last].Until):
-		m.OwnTeams[last].Until = until
+		m.OwnTeams[last].Until, m.OwnTeams[last].Lasts = until, time.Time{}
 	}
 }
 
@@ -194,7 +194,7 @@ func (r *replay) showPreferred(w *TeamsWant, now time.Time) {
 		switch {
 		case own == nil || r.isLost(own) || !now.Before(own.Until):
 			w.Disowned = true
-			m.end(own, now)
+			own.end(now)
 		case choice == own.Choice && pair == own.Shows:
 			if r.refreshes(own, now) {
 				own.Until = now.Add(preferredFor)
@@ -203,7 +203,7 @@ func (r *replay) showPreferred(w *TeamsWant, now time.Time) {
 			return
 		default:
 			m.Pinned = own.Choice.Add(-1) // it may be wanted again: mapped otherwise, or should it turn out to live
-			m.end(own, now)
+			own.clear(now)
 		}
 		w.Preferred, w.PreferredUntil = "", time.Time{}
 	}
@@ -222,10 +222,19 @@ func (r *replay) isLost(own *OwnTeams) bool {
 	return r.told(own).Lost
 }
 
-// end makes something own, if there is any, end now unless it has ended.
-func (m *Memory) end(own *OwnTeams, now time.Time) {
-	if own != nil && now.Before(own.Until) {
-		own.Until = now
+// end makes something own, if there is any, end now unless it has ended: Teams shows
+// something else.
+func (w *OwnTeams) end(now time.Time) {
+	if w != nil && now.Before(w.Until) {
+		w.Until = now
+	}
+}
+
+// clear makes something own end now unless it has ended. That it is wanted no more does
+// not make Teams show it no more: Graph may refuse to clear it.
+func (w *OwnTeams) clear(now time.Time) {
+	if now.Before(w.Until) {
+		w.Until, w.Lasts = now, w.Until
 	}
 }
 
@@ -259,12 +268,14 @@ func (r *replay) hide(now time.Time) {
 	}
 	w := TeamsWant{Disowned: m.Teams.Disowned, Reason: Released, Since: now, Released: true}
 	if own := m.pin(); m.Teams.Preferred != "" && own != nil {
-		if w.Disowned = r.isLost(own) || !now.Before(own.Until); !w.Disowned {
+		if w.Disowned = r.isLost(own) || !now.Before(own.Until); w.Disowned {
+			own.end(now)
+		} else {
 			m.Pinned = own.Choice.Add(-1) // it may be wanted again
 		}
 	}
 	for i := range m.OwnTeams {
-		m.end(&m.OwnTeams[i], now)
+		m.OwnTeams[i].clear(now)
 	}
 	m.Teams = w
 }

@@ -76,7 +76,7 @@ func search(l Life, seen Seen, canonical []int, v *Verdict) (best world, why str
 		slices.SortStableFunc(open, func(a, b candidate) int { return b.at - a.at })
 		now := open[0]
 		open = open[1:]
-		for _, lateness := range l.others(now.late, now.at, seen.Stale) {
+		for _, lateness := range l.others(now.late, now.at, seen) {
 			key := fmt.Sprint(lateness)
 			if tried[key] || v.Worlds >= mostWorlds {
 				continue
@@ -103,8 +103,8 @@ func search(l Life, seen Seen, canonical []int, v *Verdict) (best world, why str
 const reach = 40
 
 // others are the worlds that differ from one in one of the events before a moment,
-// the latest first. stale are the ticks at which an old notification was believed.
-func (l Life) others(from []int, at int, stale []int) (all [][]int) {
+// the latest first.
+func (l Life) others(from []int, at int, seen Seen) (all [][]int) {
 	for i := len(l.Events) - 1; i >= 0; i-- {
 		e := l.Events[i]
 		if e.At > at || from[i] == never {
@@ -123,20 +123,32 @@ func (l Life) others(from []int, at int, stale []int) (all [][]int) {
 		for lateness := 0; lateness <= late && e.Kind != Boundary; lateness++ {
 			with(lateness)
 		}
-		if l.crowded(i) && e.Kind != Boundary {
+		if l.unread(i, seen) {
 			with(never)
 		}
 		for lateness := 1; lateness <= late; lateness++ {
 			with(blind + lateness)
 		}
+		for lateness := 0; lateness <= late && l.crowded(i) && (e.Kind == Shows || e.Kind == Prefers); lateness++ {
+			with(first + lateness)
+		}
 		for lateness := 1; lateness <= Bound; lateness++ {
 			// A tick later what was wanted in between is shown, and another one it is seen.
-			if slices.ContainsFunc(stale, func(tick int) bool { return tick <= e.At+lateness && e.At+lateness <= tick+2 }) {
+			if slices.ContainsFunc(seen.Stale, func(tick int) bool { return tick <= e.At+lateness && e.At+lateness <= tick+2 }) {
 				with(again + lateness)
 			}
 		}
 	}
 	return all
+}
+
+// unread says whether nobody may ever have known of a choice. Of other events it is
+// enough that a later one of the same source hides them.
+func (l Life) unread(i int, seen Seen) bool {
+	if seen.Missed == nil {
+		return l.Events[i].Kind == Chooses && l.crowded(i)
+	}
+	return seen.Missed[i]
 }
 
 // crowded says whether something else happens so shortly after an event that what
@@ -177,24 +189,23 @@ func (w *world) explains(seen Seen) (at int, why string) {
 	next := 0
 	times := make([]int, 0, len(w.l.Events))
 	for i, e := range w.l.Events {
-		switch {
-		case w.late[i] >= again:
-			times = append(times, e.At+w.late[i]-again)
-		case w.late[i] >= blind:
-			times = append(times, e.At+w.late[i]-blind)
-		case w.late[i] != never:
-			times = append(times, e.At+w.late[i])
+		if w.late[i] != never {
+			times = append(times, when(e.At, w.late[i]))
 		}
 	}
 	slices.Sort(times)
-	repeats := slices.ContainsFunc(w.late, func(lateness int) bool { return lateness >= again })
+	repeats := slices.ContainsFunc(w.late, func(lateness int) bool { return lateness >= again && lateness < first })
+	unmasked := w.unmasked()
 	for _, t := range w.l.quiet() {
 		for ; next < len(times) && times[next] <= t; next++ {
 			since = times[next]
 		}
 		from, to := max(t-2, min(since, t)), t
-		if repeats { // which this world has a little later
+		switch {
+		case repeats: // which this world has a little later
 			to = min(t+2, w.l.Ticks-1)
+		case slices.Contains(unmasked, t+1): // here what is own ends at the tick after that in which it ended
+			to = min(t+1, w.l.Ticks-1)
 		}
 		if w.l.Rules.Mode != "pbx-to-teams" {
 			for i := range w.lines {
@@ -258,9 +269,9 @@ func (w *world) due(seen Seen) map[string][]int {
 	return due
 }
 
-// judgeWrites counts the writes after each change that stands alone, beside those of
-// what follows by itself, and finds those that came when nothing had changed for a
-// while. Of changes at about the same time there may be one more than they are.
+// judgeWrites counts the writes after each change, or all of those at about the same
+// time, beside those of what follows by itself, and finds those that came when nothing
+// had changed for a while. PRODUCT 2.5: at most one write per target per user change.
 func (w *world) judgeWrites(seen Seen, v *Verdict) {
 	due := w.due(seen)
 	within := func(ticks []int, from, to int) (n int) {
@@ -286,11 +297,10 @@ func (w *world) judgeWrites(seen Seen, v *Verdict) {
 			if i < len(w.l.Events) {
 				to = w.l.Events[i].At
 			}
-			most := max(0, within(due[target], from-late, to+1)-1) // what follows by itself later
-			most += within(unmasked, from-late, to+late) + 2*within(seen.Stale, from, to)
-			if n > 1 { // news that were on their way may overtake what was damped
-				most += n
-			}
+			// Each change of a user and each end of a mask has its write; there are more
+			// where more had to be written, because something followed by itself.
+			most := max(n+within(unmasked, from-2, to+2), within(due[target], from-late, to+1)) - 1
+			most += 2 * within(seen.Stale, from, to)
 			if writes := within(ticks, from, to) - most; writes > v.Most {
 				if v.Most = writes; writes > 1 {
 					v.Where = fmt.Sprintf("%d writes to %s after tick %d", writes, target, from)

@@ -39,6 +39,15 @@ type Event struct {
 	Calls int
 }
 
+// source is what tells of an event. What it tells is what holds, so its events are seen
+// in the order in which they happen: one that is late hides those before it.
+func (e Event) source() Event {
+	if e.Kind == Shows || e.Kind == Prefers {
+		return Event{Kind: e.Kind}
+	}
+	return Event{Kind: e.Kind, Line: e.Line}
+}
+
 // Life is what truly happens to somebody whose Teams and phones act on each other
 // through Offhook. It begins quietly: Teams and phones show available.
 type Life struct {
@@ -153,7 +162,11 @@ type Seen struct {
 	Teams []string
 	// Skipped says of events that they did not happen: nobody chooses what shows.
 	Skipped []bool
-	Writes  []Write
+	// Missed says of choices that no reading has shown them to be a person's: another
+	// status came over them before they were read, or they undid a write whose end was
+	// not known. Nil: that is not known, and may be of any choice near to another event.
+	Missed []bool
+	Writes []Write
 	// Stale are the ticks at which a notification was believed that told what was over:
 	// Graph had delivered two in the wrong order. The next sweep finds out.
 	Stale []int
@@ -177,7 +190,8 @@ func NewSeen(l Life) Seen {
 // world is one way in which a life can have been seen: of each event, how many ticks
 // late, or never; or blind and for how many ticks, in which nobody sees what Teams
 // shows; or again and how many ticks later what it made Teams show is believed once
-// more.
+// more; or first and how many ticks late, and what it makes Teams show is read before
+// what is wanted there is written.
 type world struct {
 	l     Life
 	late  []int
@@ -190,31 +204,47 @@ const (
 	never = -1
 	blind = 10
 	again = 20
+	first = 30
 )
+
+// when returns when an event is seen that happened at a tick and is as late as that.
+func when(tick, lateness int) int {
+	for _, kind := range []int{first, again, blind} {
+		if lateness >= kind {
+			return tick + lateness - kind
+		}
+	}
+	return tick + lateness
+}
 
 // play lets the oracle fill its table for a world.
 func (l Life) play(lateness []int) world {
 	w := world{l: l, late: lateness}
 	type seen struct {
 		Event
-		nth int
+		first bool // it is read before what is wanted is written
 	}
 	var events []seen
 	sees := 0 // the tick from which on Teams is seen again
 	var blinded []Span
 	repeated := map[int]int{} // the tick whose reading is believed again, by when
 	h := History{Ticks: l.Ticks, Blind: make([]bool, l.Ticks), Lines: l.Lines, Rules: l.Rules, Calendars: []Calendar{{At: 0, Spans: l.Meetings}}}
+	newest := map[Event]int{} // when the newest event of a source is seen
 	for i, e := range l.Events {
-		if lateness[i] >= again {
-			repeated[e.At+lateness[i]-again] = e.At
-		} else if lateness[i] >= blind {
-			blinded = append(blinded, Span{From: e.At, To: e.At + lateness[i] - blind})
+		switch how := lateness[i]; {
+		case how == never:
+			continue
+		case how >= first, how < blind:
+			e.At = when(e.At, how)
+		case how >= again:
+			repeated[when(e.At, how)] = e.At
+		default:
+			blinded = append(blinded, Span{From: e.At, To: when(e.At, how)})
 		}
-		if lateness[i] != never && e.Kind != Boundary {
-			if lateness[i] < blind {
-				e.At += lateness[i]
-			}
-			events = append(events, seen{e, i})
+		if e.Kind != Boundary {
+			e.At = max(e.At, newest[e.source()])
+			newest[e.source()] = e.At
+			events = append(events, seen{e, lateness[i] >= first})
 		}
 	}
 	slices.SortStableFunc(events, func(a, b seen) int { return a.At - b.At })
@@ -246,12 +276,20 @@ func (l Life) play(lateness []int) world {
 	side := Side{Client: "Available/Available"}
 	reading := pair(side.Client)
 	w.lines, w.teams = Closed(h, func(now int, wanted Teams) Reading {
+		before := ""
+		for len(events) > 0 && events[0].At <= now && events[0].first {
+			side.Do(events[0].Event)
+			events, before = events[1:], side.Shows()
+		}
 		side.write(wanted, now)
 		for len(events) > 0 && events[0].At <= now {
 			side.Do(events[0].Event)
 			events = events[1:]
 		}
 		w.shown = append(w.shown, side.Shows())
+		if before != "" {
+			return pair(before)
+		}
 		for len(blinded) > 0 && blinded[0].From <= now {
 			sees = max(sees, blinded[0].To)
 			blinded = blinded[1:]

@@ -11,6 +11,7 @@ type History struct {
 	Readings  []Reading  // what Teams showed, from each At on; at most one per tick, in order
 	Blind     []bool     // per tick: Teams could not be read
 	Denied    []bool     // per tick: nor was it allowed; nil: it always was
+	Refused   []bool     // per tick: nothing could be written in Teams; nil: it always could
 	Calendars []Calendar // what the calendar held, from each At on; at most one per tick, in order
 	Calls     []Call     // the words of a watch; at most one per line and tick, in order
 	Choices   []Choice   // in order; at most one per tick
@@ -169,6 +170,7 @@ type own struct {
 	pair        string
 	preferred   bool
 	from, until int
+	lasts       int // until when it shows though it was to end at until: to its own end, or until it was cleared
 	choice      int
 	seen        int // the tick at which Teams showed it, or -1
 	lost        bool
@@ -194,7 +196,35 @@ func (t *table) fill(now int) {
 		t.wanted[i] = append(t.wanted[i], t.want(i, line, now))
 	}
 	t.shown = append(t.shown, t.show(now))
+	t.cleared(now)
 }
+
+// cleared makes what has ended show no more, unless nothing can be written or the same
+// is wanted again.
+func (t *table) cleared(now int) {
+	if t.Refused != nil && t.Refused[now] {
+		return
+	}
+	for i := range t.owns {
+		o, wanted := &t.owns[i], t.shown[now].Session
+		if o.preferred {
+			wanted = t.shown[now].Preferred
+		}
+		if o.until <= now && o.pair != wanted {
+			o.lasts = min(o.lasts, now)
+		}
+	}
+}
+
+// end makes something own end, which shows until it is cleared.
+func (o *own) end(now int) {
+	if now < o.until {
+		o.until, o.lasts = now, o.until
+	}
+}
+
+// echoesUntil returns the tick from which on it echoes no more.
+func (t *table) echoesUntil(o own) int { return max(o.until, o.lasts) + t.Rules.Mask }
 
 // reading returns the newest reading, and its place.
 func (t *table) reading(now int) (Reading, int) {
@@ -237,7 +267,7 @@ func (t *table) echoes(r Reading, now int, but *own) bool {
 	for i := range t.owns {
 		o := &t.owns[i]
 		same := t.meaning(pair(o.pair)) == t.meaning(r) && (!o.preferred || strings.EqualFold(pair(o.pair).Availability, r.Availability))
-		if o != but && o.from < r.At && now < o.until+t.Rules.Mask && same {
+		if o != but && o.from < r.At && now < t.echoesUntil(*o) && same {
 			return true
 		}
 	}

@@ -83,14 +83,14 @@ func (t *table) session(now int) (shows string, until int) {
 	}
 	// A session that follows another while that may still echo is the same: Teams may
 	// show one Busy from the one to the other.
-	live := slices.IndexFunc(t.owns, func(o own) bool { return !o.preferred && now < o.until+t.Rules.Mask })
+	live := slices.IndexFunc(t.owns, func(o own) bool { return !o.preferred && now < t.echoesUntil(o) })
 	switch {
 	case shows != "" && live < 0:
 		t.owns = append(t.owns, own{pair: shows, from: now, until: until})
 	case shows != "":
-		t.owns[live].until = max(until, t.owns[live].until)
+		t.owns[live].until, t.owns[live].lasts = max(until, t.owns[live].until), 0
 	case live >= 0:
-		t.owns[live].until = min(t.owns[live].until, now)
+		t.owns[live].end(now)
 	}
 	return shows, until
 }
@@ -114,7 +114,8 @@ func (t *table) prefer(is *Teams, now int) {
 			is.PreferredUntil = p.until
 			return
 		default:
-			is.Preferred, is.PreferredUntil, p.until = "", 0, now
+			is.Preferred, is.PreferredUntil = "", 0
+			p.end(now)
 		}
 	}
 	if wants == "" || p != nil && choice <= p.choice {
@@ -155,12 +156,14 @@ func (t *table) hide(was Teams, now int) Teams {
 	}
 	is := Teams{Disowned: was.Disowned, Released: true, Ever: true}
 	if p := t.pin(); was.Preferred != "" {
-		if is.Disowned = p.lost || now >= p.until; !is.Disowned {
+		if is.Disowned = p.lost || now >= p.until; is.Disowned {
+			p.until = min(p.until, now) // the person's shows
+		} else {
 			p.choice-- // it may be wanted again, and nothing older
 		}
 	}
 	for i := range t.owns {
-		t.owns[i].until = min(t.owns[i].until, now)
+		t.owns[i].end(now)
 	}
 	return is
 }

@@ -3,6 +3,7 @@ package writer
 import (
 	"cmp"
 	priority "container/heap"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -39,7 +40,8 @@ type history struct {
 	shown     string
 	phones    []presence.Status
 	calls     []int
-	confirmed []int // numbers the words on each line's calls
+	confirmed []int     // numbers the words on each line's calls
+	choices   []*choice // on each line the newest, until a reading has told whose it is; or nil
 
 	stored   presence.TeamsReading // the fact of the stream
 	sweeping bool                  // the next sweep finds something
@@ -57,6 +59,21 @@ type history struct {
 	owner  *owner
 	fences uint64
 	taking bool // a new owner is about to take over
+
+	log func(string) // tells what happens, or nil
+}
+
+// note tells what happens, for whoever looks at one history.
+func (h *history) note(format string, args ...any) {
+	if h.log != nil {
+		h.log(fmt.Sprintf("%9.3f  ", h.since(h.now)) + fmt.Sprintf(format, args...))
+	}
+}
+
+// choice is what a person has chosen on a phone.
+type choice struct {
+	event int // its place in the life
+	at    time.Time
 }
 
 // stock is a ledger entry as the bucket has it.
@@ -138,9 +155,11 @@ func newHistory(r *rand.Rand, events int, without guards) *history {
 	links := presence.LinksChanged{Revision: 1}
 	for i := range lines {
 		h.phones, h.calls, h.confirmed = append(h.phones, presence.Available), append(h.calls, 0), append(h.confirmed, 0)
+		h.choices = append(h.choices, nil)
 		h.ledger, h.facts = append(h.ledger, stock{}), append(h.facts, presence.StatusReading{})
 		links.Links = append(links.Links, presence.Link{Line: historyLine(i), Revision: 1, Powers: powers[i]})
 	}
+	h.seen.Missed = make([]bool, len(life.Events))
 	h.decide(links)
 	reading := presence.CalendarReading{SeenAt: h.start}
 	for _, m := range life.Meetings {
@@ -172,6 +191,10 @@ func lineIndex(line identity.Line) int { return int(line.Extension[2] - '4') }
 
 func (h *history) tick(t int) time.Time { return h.start.Add(time.Duration(t) * presencetest.Tick) }
 
+func (h *history) since(t time.Time) float64 {
+	return t.Sub(h.start).Seconds() / presencetest.Tick.Seconds()
+}
+
 func (h *history) tickNow() int { return int(h.now.Sub(h.start) / presencetest.Tick) }
 
 // run lets the life happen.
@@ -199,6 +222,7 @@ func (h *history) run() presencetest.Seen {
 
 // happens lets the person do something.
 func (h *history) happens(n int, e presencetest.Event) {
+	h.note("person: %+v", e)
 	switch e.Kind {
 	case presencetest.Shows:
 		h.teams.Do(e)
@@ -213,10 +237,19 @@ func (h *history) happens(n int, e presencetest.Event) {
 			h.seen.Skipped[n] = true
 			return
 		}
+		h.missed(e.Line) // by whoever had not looked yet
+		h.choices[e.Line] = &choice{n, h.now}
 		h.shows(e.Line, status)
 	case presencetest.Talks:
 		h.calls[e.Line] = e.Calls
 		h.watch(e.Line)
+	}
+}
+
+// missed notes that nobody will ever know of the newest choice on a line.
+func (h *history) missed(line int) {
+	if c := h.choices[line]; c != nil {
+		h.seen.Missed[c.event], h.choices[line] = true, nil
 	}
 }
 
@@ -302,6 +335,7 @@ func (h *history) publishReading(shows string, source presence.Source, seen time
 		h.seen.Stale = append(h.seen.Stale, h.tickNow())
 	}
 	h.stored = fact
+	h.note("stored: %s by %s, seen at %.3f", shows, source, h.since(seen))
 	h.deliver(fact)
 	h.sweepSoon() // a late notification may have said what is over
 }
@@ -340,7 +374,26 @@ func (h *history) decided(f presence.Fact, memory presence.Memory, revision uint
 			return
 		}
 	}
+	h.tell(f, verdict)
 	h.publishWants()
+}
+
+// tell notes what was decided, and because of what.
+func (h *history) tell(f presence.Fact, v presence.Verdict) {
+	if _, tick := f.(presence.Tick); h.log == nil || !v.Changed && tick {
+		return
+	}
+	var words []string
+	for _, c := range v.Claims {
+		words = append(words, fmt.Sprintf("%s %s", c.Source, c.Status))
+	}
+	for _, w := range v.Wants {
+		words = append(words, fmt.Sprintf("-> %s %s (%s)", w.Line, w.Status, w.Reason))
+	}
+	if v.Teams != nil {
+		words = append(words, fmt.Sprintf("-> Teams %q %q disowned %t", v.Teams.Session, v.Teams.Preferred, v.Teams.Disowned))
+	}
+	h.note("  decided on %T: %s", f, strings.Join(words, ", "))
 }
 
 func (h *history) verdict(f presence.Fact, memory presence.Memory) presence.Verdict {
@@ -429,6 +482,7 @@ func (h *history) writeTeams() {
 }
 
 func (h *history) wrote(target string) {
+	h.note("writes %s", target)
 	h.seen.Writes = append(h.seen.Writes, presencetest.Write{At: h.tickNow(), Target: target})
 }
 
@@ -436,6 +490,7 @@ func (h *history) wrote(target string) {
 // poll find that out. News of the watch are lost now and then.
 func (h *history) shows(line int, status presence.Status) {
 	h.phones[line] = status
+	h.note("line %d shows %s", line, status)
 	if h.chance(70) {
 		h.soon(10, 300, func() { h.owner.read(line) })
 	}
@@ -478,6 +533,7 @@ type owned struct {
 func (h *history) takeOver() {
 	h.fences++
 	h.taking = false
+	h.note("owner %d takes over", h.fences)
 	o := &owner{h: h, fence: h.fences}
 	for i := range h.phones {
 		l := &owned{index: i}
@@ -503,6 +559,7 @@ func (h *history) takeOver() {
 // dies ends an owner; another one comes before long.
 func (o *owner) dies(lo, hi int) {
 	if h := o.h; !h.taking && h.owner == o {
+		h.note("owner %d is replaced before long", o.fence)
 		h.taking = true
 		h.soon(lo, hi, h.takeOver)
 	}
@@ -541,8 +598,15 @@ func (o *owner) see(l *owned) bool {
 	if !used {
 		return false
 	}
+	unsure := l.ledger.Intent != nil // whether a write has happened
 	if !sameEntry(next, l.ledger) && !o.save(l, next) {
 		return false
+	}
+	switch {
+	case origin == presence.Person:
+		o.h.choices[l.index] = nil
+	case unsure:
+		o.h.missed(l.index) // the person made it what it was before or after that write
 	}
 	l.status, l.origin, l.began = status, origin, began
 	o.tell(l)
@@ -593,6 +657,7 @@ func (o *owner) write(l *owned, w wire.Want) {
 		return
 	}
 	l.busy = true
+	asked := h.now
 	dies, lo, hi := h.r.IntN(100), 5, 100
 	if dies < 2 { // before it has asked
 		o.dead = true
@@ -607,6 +672,9 @@ func (o *owner) write(l *owned, w wire.Want) {
 		if h.owner != o && !h.without.fence {
 			o.dead = true // its deadline is over, and its ledger another's
 			return
+		}
+		if c := h.choices[l.index]; c != nil && c.at.After(asked) {
+			h.missed(l.index) // chosen between the reading and the write
 		}
 		if h.phones[l.index] != w.Status {
 			h.wrote("line " + string('0'+rune(l.index)))

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -52,10 +53,10 @@ func (c *tally) add(seed uint64, seen presencetest.Seen, v presencetest.Verdict)
 
 // live runs histories of a number of events each, on all processors, until one is
 // wrong and stop says that this is enough.
-func live(seed uint64, n, events int, without guards, stop bool) *tally {
+func live(all []uint64, events int, without guards, stop bool) *tally {
 	var c tally
 	var next, found atomic.Int64
-	all := seeds(seed, n)
+	n := len(all)
 	var g sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		g.Go(func() {
@@ -83,6 +84,22 @@ func number(t *testing.T, name string, otherwise int) int {
 	return n
 }
 
+// lives are the seeds of n histories; of those that OFFHOOK_HISTORY names, where it
+// does, as "history" of a line that says what was wrong.
+func lives(t *testing.T, n int) (all []uint64) {
+	for _, s := range strings.FieldsFunc(os.Getenv("OFFHOOK_HISTORY"), func(r rune) bool { return r == ',' }) {
+		seed, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatalf("OFFHOOK_HISTORY: %v", err)
+		}
+		all = append(all, seed)
+	}
+	if len(all) > 0 {
+		return all
+	}
+	return seeds(historySeed(t), n)
+}
+
 func historySeed(t *testing.T) uint64 {
 	seed := rand.Uint64()
 	if s := os.Getenv("OFFHOOK_SEED"); s != "" {
@@ -100,7 +117,7 @@ func historySeed(t *testing.T) uint64 {
 func TestRandomHistoriesOfBothSidesAreRightAtEveryQuietMoment(t *testing.T) {
 	n, events := number(t, "OFFHOOK_LIVES", 300), number(t, "OFFHOOK_LIFE", 60)
 	began := time.Now()
-	c := live(historySeed(t), n, events, guards{}, false)
+	c := live(lives(t, n), events, guards{}, false)
 	t.Logf("%d histories of %d events: %d wrong, at %d quiet moments; at most %d writes to a target after one change, %d in all; %d written late; %.2f %% whose truth never changes; %d worlds; %.1f s",
 		c.histories, events, len(c.wrong), c.moments, c.most, c.writes, len(c.late), 100*float64(c.dull)/float64(c.histories), c.worlds, time.Since(began).Seconds())
 	for i, wrong := range append(c.wrong, c.late...) {
@@ -118,7 +135,7 @@ func TestRandomHistoriesOfBothSidesAreRightAtEveryQuietMoment(t *testing.T) {
 
 func foundOut(t *testing.T, without guards) {
 	const n = 400
-	if c := live(1, n, 60, without, true); len(c.wrong) == 0 {
+	if c := live(seeds(1, n), 60, without, true); len(c.wrong) == 0 {
 		t.Errorf("%d histories did not find it", n)
 	} else {
 		t.Logf("found by %d histories: %s", c.histories, c.wrong[0])

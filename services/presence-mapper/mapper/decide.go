@@ -50,7 +50,7 @@ func (m *Mapper) handle(ctx context.Context, who identity.Person, l look) error 
 // replica, after it had set the timer to what is not in memory now.
 func (m *Mapper) decide(ctx context.Context, who identity.Person, r record, revision uint64, l look, lost bool) (record, uint64, error) {
 	now := m.bus.Now()
-	if !r.news(l) {
+	if !r.news(l, now) {
 		l.facts = nil
 		if !r.due(now) && !lost {
 			return r, revision, nil

@@ -16,6 +16,7 @@ const (
 	calendarFact = "m365.fact.calendar"
 	statusFact   = "pbx.fact.status"
 	callFact     = "pbx.fact.call"
+	written      = "outcome.presence" // what graph-writer has made of a want
 	fired        = "fire"
 	looked       = "change"
 	optionsSet   = "options" // a status was set in Offhook

@@ -102,6 +102,7 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	g.Go(func() error { return m.relook(ctx, moved) })
 	g.Go(func() error { return m.consumeFacts(ctx) })
 	g.Go(func() error { return m.consumeFires(ctx) })
+	g.Go(func() error { return m.consumeOutcomes(ctx) })
 	// Replicas share the minute pass by a lease: one of them does it.
 	holder := store.Leases{Bucket: leases, Holder: string(topology.PresenceMapper) + "/" + deps.Instance, Log: deps.Log}
 	g.Go(func() error {
@@ -194,6 +195,11 @@ func (m *Mapper) lookAtAll(ctx context.Context, who identity.Person) error {
 			}
 		}
 	}
+	word, err := m.lastOutcome(ctx, who)
+	if err != nil {
+		return err
+	}
+	l.facts, l.evidence = append(l.facts, word.facts...), append(l.evidence, word.evidence...)
 	if _, chosen := m.options.Of(who); chosen != nil && chosen.At.After(l.seen) {
 		l.trigger, l.seen = optionsSet, chosen.At
 		l.evidence = append(l.evidence, wire.Evidence{Kind: optionsSet, Value: chosen.Status.String(), Origin: chosen.By, SeenAt: chosen.At})

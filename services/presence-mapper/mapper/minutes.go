@@ -65,7 +65,7 @@ func (m *Mapper) pass(ctx context.Context) error {
 	now := m.bus.Now()
 	remembered := map[identity.Person]bool{}
 	var due []identity.Person
-	var lost []identity.Person
+	var lost, clearing []identity.Person
 	err = m.memory.Each(ctx, ">", func(e store.Entry) error {
 		who, err := wire.ParsePersonKey(e.Key)
 		if err != nil {
@@ -85,6 +85,8 @@ func (m *Mapper) pass(ctx context.Context) error {
 		}
 		if m.lacks(stored, who, r, e.Revision) {
 			lost = append(lost, who)
+		} else if r.Memory.Clearing(now) {
+			clearing = append(clearing, who)
 		}
 		return nil
 	})
@@ -99,6 +101,9 @@ func (m *Mapper) pass(ctx context.Context) error {
 	m.metrics.passed(ctx, len(due), len(lost))
 	for _, who := range due {
 		m.repair(ctx, who, m.lookAtAll)
+	}
+	for _, who := range clearing {
+		m.repair(ctx, who, m.lookAtOutcome)
 	}
 	for _, who := range lost {
 		m.repair(ctx, who, func(ctx context.Context, who identity.Person) error {

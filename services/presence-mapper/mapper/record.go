@@ -38,8 +38,12 @@ func (r record) due(now time.Time) bool { return !r.Wake.IsZero() && !r.Wake.Aft
 // news says whether a look tells anything that memory does not hold. That a line of
 // which we know that it shows what is ours shows what is wanted now is the end of
 // what was decided, and the beginning of nothing: storing it would cost one more
-// synced write for each change (docs/design.md allows four).
-func (r record) news(l look) bool {
+// synced write for each change (docs/design.md allows four). So is that Teams shows
+// what is wanted, where nothing is to be cleared.
+func (r record) news(l look, now time.Time) bool {
+	if l.trigger == written {
+		return r.Memory.Clearing(now)
+	}
 	if l.trigger != statusFact || len(l.facts) != 1 {
 		return true
 	}

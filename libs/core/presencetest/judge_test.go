@@ -1,0 +1,106 @@
+package presencetest
+
+import (
+	"slices"
+	"testing"
+)
+
+// judged is a life of a few events in a mode, and what is seen where everything happens
+// at once: what is right.
+func judged(mode string, events ...Event) (Life, Seen) {
+	l := Life{Ticks: 80, Events: events, Rules: Rules{
+		Mode: mode, Policy: "auto", Base: "available", MaxAt: 999, Damping: 1, Keep: 120, Stale: 180, Wait: 24, CalendarFor: 17_280,
+		Mask: 18, CallFor: 120, PreferredFor: 1_440, VisibleIn: 24,
+	}}
+	every := []string{"available", "away", "dnd", "lunch", "business-trip"}
+	l.Lines = []Line{{FirstStatus: "available", Rings: []string{"available", "lunch", "business-trip"}, Writes: every}}
+	seen := NewSeen(l)
+	seen.Missed = make([]bool, len(events))
+	w := l.play(make([]int, len(events)))
+	copy(seen.Lines[0], w.lines[0])
+	copy(seen.Teams, w.shown)
+	return l, seen
+}
+
+// shows makes the phone show a status from a tick until before another.
+func (s *Seen) shows(status string, from, to int) {
+	for t := from; t < to; t++ {
+		s.Lines[0][t] = status
+	}
+}
+
+// The judge accepts what may be, and finds out what may not.
+func TestJudge(t *testing.T) {
+	busy := Event{At: 10, Kind: Shows, Says: "Busy/InAMeeting"}
+	away := Event{At: 30, Kind: Shows, Says: "Away/Away"}
+	lunch := Event{At: 20, Kind: Chooses, Says: "lunch"}
+	call, hungUp := Event{At: 10, Kind: Talks, Calls: 1}, Event{At: 20, Kind: Talks}
+	type test struct {
+		events []Event
+		mode   string
+		seen   func(*Seen)
+		right  bool
+	}
+	for name, test := range map[string]test{
+		"everything at once":                 {[]Event{busy, lunch, away}, "teams-to-pbx", func(*Seen) {}, true},
+		"fifteen seconds late":               {[]Event{busy}, "teams-to-pbx", func(s *Seen) { s.shows("available", 10, 13) }, true},
+		"later than a sweep and ten seconds": {[]Event{busy}, "teams-to-pbx", func(s *Seen) { s.shows("available", 10, 15) }, false},
+		"a status that nobody made":          {[]Event{busy}, "teams-to-pbx", func(s *Seen) { s.shows("away", 40, 41) }, false},
+		"another change within a sweep hides one": {[]Event{busy, lunch, {At: 30, Kind: Shows}, {At: 32, Kind: Shows, Says: "Busy/InACall"}}, "teams-to-pbx", func(s *Seen) {
+			s.shows("lunch", 30, 80) // which being offline would have ended
+		}, true},
+		"the last of two changes stays, so it is seen": {[]Event{away, {At: 32, Kind: Shows, Says: "Busy/InACall"}}, "teams-to-pbx", func(s *Seen) {
+			s.shows("away", 30, 80)
+		}, false},
+		"a change alone is seen": {[]Event{busy, lunch}, "teams-to-pbx", func(s *Seen) { s.shows("available", 10, 20) }, false},
+		"a choice that no reading showed a person's": {[]Event{busy, lunch}, "teams-to-pbx", func(s *Seen) {
+			s.Missed[1] = true
+			s.shows("dnd", 20, 80)
+		}, true},
+		"a choice that was read and written over": {[]Event{busy, lunch}, "teams-to-pbx", func(s *Seen) { s.shows("dnd", 20, 80) }, false},
+		"what is masked comes out with the mask":  {[]Event{call, hungUp, {At: 30, Kind: Shows, Says: "Busy/InACall"}}, "both", func(*Seen) {}, true},
+		"or in the tick before, in which it ended": {[]Event{call, hungUp, {At: 30, Kind: Shows, Says: "Busy/InACall"}}, "both", func(s *Seen) {
+			s.shows("dnd", 37, 38)
+		}, true},
+		"not earlier": {[]Event{call, hungUp, {At: 30, Kind: Shows, Says: "Busy/InACall"}}, "both", func(s *Seen) {
+			s.shows("dnd", 36, 38)
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, seen := judged(test.mode, test.events...)
+			test.seen(&seen)
+			if v := Judge(l, seen); (v.Wrong == "") != test.right {
+				t.Errorf("right is %t, not %t: %s\nthe phone shows %q", v.Wrong == "", test.right, v.Wrong, slices.Compact(seen.Lines[0]))
+			}
+		})
+	}
+}
+
+// One write to a target for each change, and none long after.
+func TestJudgeCountsWrites(t *testing.T) {
+	busy, back := Event{At: 10, Kind: Shows, Says: "Busy/InAMeeting"}, Event{At: 12, Kind: Shows, Says: "Available/Available"}
+	for name, test := range map[string]struct {
+		events []Event
+		writes []int
+		most   int
+		late   bool
+	}{
+		"one":                       {[]Event{busy}, []int{11}, 1, false},
+		"two after one change":      {[]Event{busy}, []int{11, 12}, 2, false},
+		"two after two changes":     {[]Event{busy, back}, []int{11, 14}, 1, false},
+		"three after two changes":   {[]Event{busy, back}, []int{11, 13, 14}, 2, false},
+		"when nothing was to do":    {[]Event{busy}, []int{11, 50}, 2, true},
+		"long after and only once":  {[]Event{busy}, []int{50}, 1, true},
+		"none where one should be?": {[]Event{busy}, nil, 0, false}, // what shows is judged apart
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, seen := judged("teams-to-pbx", test.events...)
+			for _, at := range test.writes {
+				seen.Writes = append(seen.Writes, Write{At: at, Target: "line 0"})
+			}
+			if v := Judge(l, seen); v.Wrong != "" || v.Most != test.most || (v.Late != "") != test.late {
+				t.Errorf("wrong %q, most %d, late %q; not %d, %t", v.Wrong, v.Most, v.Late, test.most, test.late)
+			}
+		})
+	}
+}
