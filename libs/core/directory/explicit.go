@@ -114,7 +114,6 @@ func list[T fmt.Stringer](all []T) string {
 // owners decides whose a number is that several claim. What the configuration says wins;
 // then the marker of the extension, then who did more than reserve it, then who was first.
 func (p *planner) owners() {
-	p.owned = make(map[identity.Extension]*Record, len(p.records))
 	p.lost = map[*Record]bool{}
 	var twice map[identity.Extension][]*Record
 	for _, r := range p.records {
@@ -126,7 +125,7 @@ func (p *planner) owners() {
 			p.lose(r, ByConfiguration)
 			continue
 		}
-		if other := p.owned[number]; other != nil {
+		if other := p.owner(number); other != nil {
 			if twice == nil {
 				twice = map[identity.Extension][]*Record{}
 			}
@@ -136,7 +135,7 @@ func (p *planner) owners() {
 			twice[number] = append(twice[number], r)
 			continue
 		}
-		p.owned[number] = r
+		p.own(number, r)
 	}
 	for number, claims := range twice {
 		p.settle(number, claims)
@@ -149,7 +148,7 @@ func (p *planner) settle(number identity.Extension, claims []*Record) {
 	slices.SortFunc(claims, func(a, b *Record) int {
 		return cmp.Or(first(marked(a), marked(b)), first(a.How != Reserved, b.How != Reserved), a.Since.Compare(b.Since), comparePeople(a.Person, b.Person))
 	})
-	p.owned[number] = claims[0]
+	p.own(number, claims[0])
 	for _, r := range claims[1:] {
 		if r.How == Reserved {
 			p.lose(r, NumberOwnedTwice)
@@ -162,7 +161,7 @@ func (p *planner) settle(number identity.Extension, claims []*Record) {
 // lose gives up a record, so that its person is new.
 func (p *planner) lose(r *Record, why Reason) {
 	p.lost[r] = true
-	p.note(*r, true, why)
+	p.store(*r, true, why)
 }
 
 // first orders what is so before what is not.
