@@ -20,6 +20,10 @@ func (p *planner) configured() {
 		return
 	}
 	named := p.named()
+	kept := map[identity.Extension]bool{}
+	for _, r := range p.records {
+		kept[r.Line.Extension] = true
+	}
 	owners := map[identity.Extension][]identity.Person{}
 	for _, e := range p.Explicit {
 		people := named[address{e.Tenant, folded(e.User)}]
@@ -31,7 +35,7 @@ func (p *planner) configured() {
 			p.refuse(e, people, ConfiguredUnknown, fmt.Sprintf("%q is %d users of the tenant", e.User, len(people)))
 		case p.at(e.Number) == nil && !p.recorded(people[0], e.Number) && p.Cut != "":
 			p.refused[people[0]] = true
-		case p.at(e.Number) == nil && !p.recorded(people[0], e.Number):
+		case p.at(e.Number) == nil && !kept[e.Number]: // no record has it, anybody's
 			p.refuse(e, people, ConfiguredMissing, fmt.Sprintf("extension %s is not on %s", e.Number, p.System))
 		case !slices.Contains(owners[e.Number], people[0]):
 			owners[e.Number] = append(owners[e.Number], people[0])
@@ -161,7 +165,7 @@ func (p *planner) settle(number identity.Extension, claims []*Record) {
 // lose gives up a record, so that its person is new.
 func (p *planner) lose(r *Record, why Reason) {
 	p.lost[r] = true
-	p.store(*r, true, why)
+	p.forget(*r, why)
 }
 
 // first orders what is so before what is not.

@@ -162,9 +162,14 @@ func (p *planner) step(s Step) {
 	p.result.Steps = append(p.result.Steps, s)
 }
 
-// store adds a note.
-func (p *planner) store(r Record, forget bool, why Reason) {
-	p.result.Notes = append(p.result.Notes, Note{r, forget, why})
+// store keeps a record that changed.
+func (p *planner) store(r Record, why Reason) {
+	p.result.Notes = append(p.result.Notes, Note{r, why})
+}
+
+// forget removes a record.
+func (p *planner) forget(r Record, why Reason) {
+	p.result.Forgets = append(p.result.Forgets, Note{r, why})
 }
 
 // fields returns what a user's extension should have, and reports what cannot be.
@@ -181,7 +186,9 @@ func (p *planner) problem(f Field, why Reason, detail string) {
 func (p *planner) finish() {
 	r := &p.result
 	sort.Sort(byPerson(r.Steps))
-	slices.SortFunc(r.Notes, func(a, b Note) int { return compareRecords(&a.Record, &b.Record) })
+	for _, notes := range [][]Note{r.Notes, r.Forgets} {
+		slices.SortFunc(notes, func(a, b Note) int { return compareRecords(&a.Record, &b.Record) })
+	}
 	var planned []string
 	for i := range r.Steps {
 		if s := &r.Steps[i]; s.counts() {

@@ -57,15 +57,27 @@ func (p *planner) person(u *User, w *wants, records []*Record) (fresh bool) {
 	return false
 }
 
-// pair takes over an extension because the configuration says so.
+// pair takes over an extension because the configuration says so. One that is not there
+// was, under a record that the configuration overrides, and is made again.
 func (p *planner) pair(u *User, w *wants, number identity.Extension) {
 	if s, _ := w.stand(u, nil, true); s != stays {
 		return
 	}
-	s := Step{Op: plan.Adopt, Reason: ByConfiguration, Person: u.Person, Line: p.line(number), user: u, wants: w, is: p.at(number)}
-	s.changed = s.differs(p.fields(w, u), w.on)
 	p.settled = append(p.settled, u)
-	p.step(s)
+	fields := p.fields(w, u)
+	s := Step{Op: plan.Adopt, Reason: ByConfiguration, Person: u.Person, Line: p.line(number), user: u, wants: w, is: p.at(number)}
+	_, taken := p.taken[number]
+	switch {
+	case s.is != nil:
+		s.changed = s.differs(fields, w.on)
+		p.step(s)
+	case taken:
+		s.Op, s.Reason, s.Detail = plan.Conflict, NumberTaken, "something else has the number now"
+		p.step(s)
+	default:
+		s.Op = plan.Create
+		p.make(s, true)
+	}
 }
 
 // record plans for one record. It says false where the record was given up.
@@ -91,13 +103,13 @@ func (p *planner) record(u *User, w *wants, old *Record, all []*Record) bool {
 			return false
 		case waiting:
 			if *next != *old {
-				p.store(*next, false, Resumed)
+				p.store(*next, Resumed)
 			}
 			return true
 		}
 		next.How = Created
 	}
-	p.store(*next, false, Confirmed)
+	p.store(*next, Confirmed)
 	p.owns(u, w, next, p.at(number), configured)
 	return true
 }
@@ -116,7 +128,7 @@ const (
 //
 //	extension of that number                      then
 //	has the user's marker, or address and none    it is Offhook's
-//	has another's marker                          given up
+//	has another's marker, or address and none     given up
 //	is there, and nothing tells whose it is       asked for again: whoever writes knows
 //	the number is refused, or something else's    given up
 //	is not there                                  asked for again
@@ -127,7 +139,7 @@ func (p *planner) resume(u *User, w *wants, r *Record, e *Extension, all []*Reco
 		return confirmed
 	case e != nil && e.Marker == "" && (u.has(e.Mail) || e.Mail != "" && folded(e.Mail) == folded(r.Last.Mail)) && !taken:
 		return confirmed
-	case e != nil && e.Marker != "" || taken:
+	case e != nil && (e.Marker != "" || e.Mail != "" && r.Last.Mail != "") || taken:
 		return givenUp
 	}
 	s, _ := w.stand(u, r, false)
@@ -140,7 +152,7 @@ func (p *planner) resume(u *User, w *wants, r *Record, e *Extension, all []*Reco
 	case r.Left.IsZero():
 		r.Left = p.Now
 	case p.Cut == "" && p.over(w, r):
-		p.store(*r, true, ReservationOver)
+		p.forget(*r, ReservationOver)
 		*r = *p.owner(r.Line.Extension) // the note says it all
 	}
 	return waiting
@@ -162,18 +174,20 @@ func (p *planner) make(s Step, seat bool) {
 // owns plans for an extension that is Offhook's. r is as its notes say.
 func (p *planner) owns(u *User, w *wants, r *Record, e *Extension, configured bool) {
 	s := Step{Person: u.Person, Line: r.Line, user: u, wants: w, is: e, record: r}
-	if e != nil && e.Marker != "" && e.Marker != u.User && !configured {
+	is, why := w.stand(u, r, configured)
+	if is == stays {
+		p.settled = append(p.settled, u)
+	}
+	switch {
+	case e != nil && e.Marker != "" && e.Marker != u.User && !configured:
 		s.Op, s.Reason, s.Detail = plan.Conflict, OthersMarker, "it is marked as user "+string(e.Marker)+"'s"
 		p.step(s)
-		return
-	}
-	switch is, why := w.stand(u, r, configured); {
 	case is == leaves:
 		p.gone(s, why)
-	case is == waits && r.Left.IsZero():
+	case is == waits && (e == nil || r.Left.IsZero() && (e.Enabled || w.on&enabledOnly == 0)):
 		s.Op, s.Reason = plan.Skip, why
 		p.step(s)
-	case is == waits: // back, but without a name: as it was, with the names it had
+	case is == waits: // here, but without a name: with the names it had
 		p.here(s, enabledOnly)
 	default:
 		p.here(s, w.on)
@@ -182,7 +196,6 @@ func (p *planner) owns(u *User, w *wants, r *Record, e *Extension, configured bo
 
 // here plans for somebody who should have the extension. mask is what of it is kept the same.
 func (p *planner) here(s Step, mask fieldSet) {
-	p.settled = append(p.settled, s.user)
 	fields := p.fields(s.wants, s.user)
 	if !s.record.Left.IsZero() {
 		s.Op, s.Reason = plan.Return, Back
@@ -238,7 +251,7 @@ func (p *planner) gone(s Step, why Reason) {
 		s.Op, s.Reason = plan.Delete, HoldOver
 		p.step(s)
 	case s.is == nil && over && p.Cut == "":
-		p.store(*s.record, true, HoldOver)
+		p.forget(*s.record, HoldOver)
 	}
 }
 

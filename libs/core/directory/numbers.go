@@ -88,6 +88,9 @@ func newAllocator(v *View, users int) *allocator {
 	for _, r := range v.Records {
 		a.take(r.Line.Extension)
 	}
+	for _, e := range v.Explicit { // who is configured to have it may still get it
+		a.take(e.Number)
+	}
 	a.first = usual(widths)
 	return a
 }

@@ -34,6 +34,9 @@ func TestReservations(t *testing.T) {
 			v.Users[2].Mail, v.Users[2].UPN = "new@x", "new@x"
 		}), "update cid 200 differs mail=new@x; note cid 200 confirmed"},
 		{"what nothing tells whose it is is asked for again", reserved(func(v *directory.View) { v.Extensions = append(v.Extensions, strange("200", "other@x")) }), "create cid 200 resumed"},
+		{"what has another address than was sent is given up for another number", reserved(func(v *directory.View) {
+			v.Extensions, v.Records[2].Last.Mail = append(v.Extensions, strange("200", "other@x")), "cid@x"
+		}), "create cid 203 new; forget cid 200 number-taken"},
 		{"what has another's marker is given up for another number", reserved(func(v *directory.View) { v.Extensions = append(v.Extensions, extension("200", "zoe")) }),
 			"create cid 203 new; forget cid 200 number-taken"},
 		{"a number that was refused is given up for another", reserved(func(v *directory.View) { v.Taken = []identity.Extension{"200"} }), "create cid 203 new; forget cid 200 number-taken"},
@@ -130,6 +133,9 @@ func TestNumbers(t *testing.T) {
 		{"from the start, without those in use", more(func(*directory.View) {}, "cid", "dan"), "create cid 200 new; create dan 203 new"},
 		{"not those of queues and the like", more(func(v *directory.View) { v.Taken = []identity.Extension{"200", "*77", "203", "204"} }, "cid"), "create cid 205 new"},
 		{"not those of strangers", more(func(v *directory.View) { v.Extensions[2].Number = "200" }, "cid"), "create cid 203 new"},
+		{"not those that the configuration names", more(func(v *directory.View) {
+			v.Explicit = []directory.Explicit{{Tenant: "contoso", User: "zoe@x", Number: "200"}}
+		}, "cid"), "create cid 203 new; conflict zoe@x 200 configured-unknown"},
 		{"not those reserved", more(func(v *directory.View) { v.Records = append(v.Records, record("200", "zoe", directory.Reserved)) }, "cid"), "create cid 203 new"},
 		{"without a start the first free one of the usual width", rules(func(r *directory.Rules) { r.Start = "" }, "cid"), "create cid 101 new"},
 		{"of four digits where most have four", more(func(v *directory.View) {
