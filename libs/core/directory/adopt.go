@@ -67,7 +67,7 @@ func (p *planner) adopt(fresh []*User) (rest []*User) {
 func (p *planner) unowned() (marked map[identity.User][]*Extension, addressed map[string][]*Extension) {
 	marked, addressed = map[identity.User][]*Extension{}, map[string][]*Extension{}
 	for _, e := range p.extensions {
-		if p.owned[e.Number] != nil {
+		if p.owner(e.Number) != nil {
 			continue
 		}
 		if _, ok := p.explicit[e.Number]; ok {
@@ -131,8 +131,7 @@ func (p *planner) conflict(u *User, why Reason, at identity.Line, detail string)
 func (p *planner) take(u *User, e *Extension, why Reason) {
 	w := p.rules[u.Tenant]
 	s := Step{Op: plan.Adopt, Reason: why, Person: u.Person, Line: p.line(e.Number), user: u, wants: w, is: e}
-	s.changed = s.differs(w.on)
-	p.problems(w, u)
+	s.changed = s.differs(p.fields(w, u), w.on)
 	p.step(s)
 }
 
@@ -162,7 +161,8 @@ func (p *planner) create(fresh []*User) {
 	if len(fresh) == 0 {
 		return
 	}
-	a := newAllocator(p.View)
+	a := newAllocator(p.View, len(fresh))
+	p.result.Steps = slices.Grow(p.result.Steps, len(fresh))
 	for _, u := range fresh {
 		w := p.rules[u.Tenant]
 		s := Step{Op: plan.Skip, Person: u.Person, Line: p.line(""), user: u, wants: w}
@@ -177,7 +177,7 @@ func (p *planner) create(fresh []*User) {
 			p.step(s)
 			continue
 		}
-		p.problems(w, u)
+		p.fields(w, u)
 		s.Op, s.Reason, s.Line = plan.Create, New, p.line(number)
 		p.make(s, true)
 	}

@@ -20,6 +20,10 @@ func (p *planner) configured() {
 		return
 	}
 	named := p.named()
+	kept := map[identity.Extension]bool{}
+	for _, r := range p.records {
+		kept[r.Line.Extension] = true
+	}
 	owners := map[identity.Extension][]identity.Person{}
 	for _, e := range p.Explicit {
 		people := named[address{e.Tenant, folded(e.User)}]
@@ -31,7 +35,7 @@ func (p *planner) configured() {
 			p.refuse(e, people, ConfiguredUnknown, fmt.Sprintf("%q is %d users of the tenant", e.User, len(people)))
 		case p.at(e.Number) == nil && !p.recorded(people[0], e.Number) && p.Cut != "":
 			p.refused[people[0]] = true
-		case p.at(e.Number) == nil && !p.recorded(people[0], e.Number):
+		case p.at(e.Number) == nil && !kept[e.Number]: // no record has it, anybody's
 			p.refuse(e, people, ConfiguredMissing, fmt.Sprintf("extension %s is not on %s", e.Number, p.System))
 		case !slices.Contains(owners[e.Number], people[0]):
 			owners[e.Number] = append(owners[e.Number], people[0])
@@ -114,7 +118,6 @@ func list[T fmt.Stringer](all []T) string {
 // owners decides whose a number is that several claim. What the configuration says wins;
 // then the marker of the extension, then who did more than reserve it, then who was first.
 func (p *planner) owners() {
-	p.owned = make(map[identity.Extension]*Record, len(p.records))
 	p.lost = map[*Record]bool{}
 	var twice map[identity.Extension][]*Record
 	for _, r := range p.records {
@@ -126,7 +129,7 @@ func (p *planner) owners() {
 			p.lose(r, ByConfiguration)
 			continue
 		}
-		if other := p.owned[number]; other != nil {
+		if other := p.owner(number); other != nil {
 			if twice == nil {
 				twice = map[identity.Extension][]*Record{}
 			}
@@ -136,7 +139,7 @@ func (p *planner) owners() {
 			twice[number] = append(twice[number], r)
 			continue
 		}
-		p.owned[number] = r
+		p.own(number, r)
 	}
 	for number, claims := range twice {
 		p.settle(number, claims)
@@ -149,7 +152,7 @@ func (p *planner) settle(number identity.Extension, claims []*Record) {
 	slices.SortFunc(claims, func(a, b *Record) int {
 		return cmp.Or(first(marked(a), marked(b)), first(a.How != Reserved, b.How != Reserved), a.Since.Compare(b.Since), comparePeople(a.Person, b.Person))
 	})
-	p.owned[number] = claims[0]
+	p.own(number, claims[0])
 	for _, r := range claims[1:] {
 		if r.How == Reserved {
 			p.lose(r, NumberOwnedTwice)
@@ -162,7 +165,7 @@ func (p *planner) settle(number identity.Extension, claims []*Record) {
 // lose gives up a record, so that its person is new.
 func (p *planner) lose(r *Record, why Reason) {
 	p.lost[r] = true
-	p.note(*r, true, why)
+	p.forget(*r, why)
 }
 
 // first orders what is so before what is not.

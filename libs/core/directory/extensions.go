@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sort"
 
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
@@ -56,12 +57,20 @@ type planner struct {
 	explicit map[identity.Extension]identity.Person
 	pairs    map[identity.Person][]identity.Extension
 	refused  map[identity.Person]bool
-	owned    map[identity.Extension]*Record // whose each recorded number is
-	lost     map[*Record]bool               // given up: their person is new
-	settled  []*User                        // who has an extension, or gets one that is known
-	linked   int                            // extensions that are Offhook's
-	free     int                            // seats of the licence, if Free says
+	places   map[identity.Extension]place // everything that has a number, by it
+	lost     map[*Record]bool             // given up: their person is new
+	settled  []*User                      // who has an extension, or gets one that is known
+	linked   int                          // extensions that are Offhook's
+	free     int                          // seats of the licence, if Free says
 	result   Result
+	about    *User // whose values note tells of
+	note     func(Field, Reason, string)
+}
+
+// place is what is at a number: the extension, and the record that keeps it.
+type place struct {
+	is    *Extension
+	owner *Record
 }
 
 func begin(v *View) (*planner, error) {
@@ -72,7 +81,7 @@ func begin(v *View) (*planner, error) {
 			problems = append(problems, fmt.Errorf("tenant %s: %w", tenant, err))
 		}
 		if v.Rules[tenant].Policy != plan.Off {
-			p.rules[tenant] = newWants(v.Rules[tenant], v.Writes)
+			p.rules[tenant] = newWants(v.Rules[tenant], v.Writes, v.Now)
 		}
 	}
 	slices.SortFunc(p.users, func(a, b *User) int { return comparePeople(a.Person, b.Person) })
@@ -101,6 +110,11 @@ func begin(v *View) (*planner, error) {
 	if len(problems) > 0 {
 		return nil, fault.New(fault.Invalid, "directory: plan of "+string(v.System), errors.Join(problems...))
 	}
+	p.note = p.problem
+	p.places = make(map[identity.Extension]place, max(len(p.extensions), len(p.records)))
+	for _, e := range p.extensions {
+		p.places[e.Number] = place{is: e}
+	}
 	p.taken = make(map[identity.Extension]struct{}, len(v.Taken))
 	for _, t := range v.Taken {
 		p.taken[t] = struct{}{}
@@ -120,12 +134,16 @@ func compareRecords(a, b *Record) int {
 }
 
 // at returns the extension of a number, or nil.
-func (p *planner) at(number identity.Extension) *Extension {
-	i, found := slices.BinarySearchFunc(p.extensions, number, func(e *Extension, n identity.Extension) int { return cmp.Compare(e.Number, n) })
-	if !found {
-		return nil
-	}
-	return p.extensions[i]
+func (p *planner) at(number identity.Extension) *Extension { return p.places[number].is }
+
+// owner returns the record that keeps a number, or nil.
+func (p *planner) owner(number identity.Extension) *Record { return p.places[number].owner }
+
+// own makes a record the one that keeps its number, or nobody's with nil.
+func (p *planner) own(number identity.Extension, r *Record) {
+	at := p.places[number]
+	at.owner = r
+	p.places[number] = at
 }
 
 func (p *planner) line(number identity.Extension) identity.Line {
@@ -134,7 +152,6 @@ func (p *planner) line(number identity.Extension) identity.Line {
 
 // step adds a step, as the policy of its tenant allows it.
 func (p *planner) step(s Step) {
-	s.now = p.Now
 	if s.wants != nil && s.Op.Acts() {
 		if !s.wants.Policy.Allows(s.Op) {
 			s.Detail, s.Op, s.Reason = fmt.Sprintf("%s is not done under %s", s.Op, s.wants.Policy), plan.Skip, plan.ByPolicy
@@ -145,24 +162,33 @@ func (p *planner) step(s Step) {
 	p.result.Steps = append(p.result.Steps, s)
 }
 
-func (p *planner) note(r Record, forget bool, why Reason) {
-	p.result.Notes = append(p.result.Notes, Note{r, forget, why})
+// store keeps a record that changed.
+func (p *planner) store(r Record, why Reason) {
+	p.result.Notes = append(p.result.Notes, Note{r, why})
 }
 
-// problems tells what of a user's values cannot be as Microsoft has it.
-func (p *planner) problems(w *wants, u *User) {
-	w.fields(u, func(f Field, r Reason, detail string) {
-		p.result.Problems = append(p.result.Problems, Problem{u.Person.String(), string(f), r, detail})
-	})
+// forget removes a record.
+func (p *planner) forget(r Record, why Reason) {
+	p.result.Forgets = append(p.result.Forgets, Note{r, why})
+}
+
+// fields returns what a user's extension should have, and reports what cannot be.
+func (p *planner) fields(w *wants, u *User) Fields {
+	p.about = u
+	return w.fields(u, p.note)
+}
+
+func (p *planner) problem(f Field, why Reason, detail string) {
+	p.result.Problems = append(p.result.Problems, Problem{p.about.Person.String(), string(f), why, detail})
 }
 
 // finish sorts what was found and lets the brake look at it.
 func (p *planner) finish() {
 	r := &p.result
-	slices.SortFunc(r.Steps, func(a, b Step) int {
-		return cmp.Or(comparePeople(a.Person, b.Person), cmp.Compare(a.Line.Extension, b.Line.Extension), cmp.Compare(a.Detail, b.Detail))
-	})
-	slices.SortFunc(r.Notes, func(a, b Note) int { return compareRecords(&a.Record, &b.Record) })
+	sort.Sort(byPerson(r.Steps))
+	for _, notes := range [][]Note{r.Notes, r.Forgets} {
+		slices.SortFunc(notes, func(a, b Note) int { return compareRecords(&a.Record, &b.Record) })
+	}
 	var planned []string
 	for i := range r.Steps {
 		if s := &r.Steps[i]; s.counts() {
@@ -175,6 +201,16 @@ func (p *planner) finish() {
 		s := &r.Steps[i]
 		s.Held = s.counts() && held(s.key())
 	}
+}
+
+// byPerson sorts steps where they are, since they are large.
+type byPerson []Step
+
+func (s byPerson) Len() int      { return len(s) }
+func (s byPerson) Swap(i, j int) { s[i], s[j] = s[j], s[i] }
+func (s byPerson) Less(i, j int) bool {
+	a, b := &s[i], &s[j]
+	return cmp.Or(comparePeople(a.Person, b.Person), cmp.Compare(a.Line.Extension, b.Line.Extension), cmp.Compare(a.Detail, b.Detail)) < 0
 }
 
 // counts says whether the brake counts the step: what was only reserved is no loss.

@@ -80,11 +80,10 @@ func words(r directory.Result) string {
 		all = append(all, w)
 	}
 	for _, n := range r.Notes {
-		w := "note"
-		if n.Forget {
-			w = "forget"
-		}
-		all = append(all, fmt.Sprintf("%s %s %s %s", w, n.Record.Person.User, n.Record.Line.Extension, n.Why))
+		all = append(all, fmt.Sprintf("note %s %s %s", n.Record.Person.User, n.Record.Line.Extension, n.Why))
+	}
+	for _, n := range r.Forgets {
+		all = append(all, fmt.Sprintf("forget %s %s %s", n.Record.Person.User, n.Record.Line.Extension, n.Why))
 	}
 	return strings.Join(all, "; ")
 }
@@ -244,6 +243,12 @@ func TestWhoGetsNone(t *testing.T) {
 			v.Rules["contoso"].Unsure = "first round"
 		}, "skip cid unsure"},
 		{"who loses the name keeps the extension as it is", func(v *directory.View) { v.Users[0].GivenName, v.Users[0].Surname, v.Users[0].Mobile = "", "", "030 1" }, "skip anna 201 no-name"},
+		{"but what was disabled of it by hand is enabled", func(v *directory.View) {
+			v.Users[0].GivenName, v.Users[0].Surname, v.Extensions[0].Enabled = "", "", false
+		}, "update anna 201 differs enabled=true"},
+		{"what was deleted of it is not made without a name", func(v *directory.View) {
+			v.Users[0].GivenName, v.Users[0].Surname, v.Extensions = "", "", v.Extensions[1:]
+		}, "skip anna 201 no-name"},
 		{"the licence is full", func(v *directory.View) { v.Users = append(v.Users, user("cid"), user("dan")); one := 1; v.Free = &one }, "create cid 200 new; skip dan licence-full"},
 	})
 }

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"strconv"
+	"time"
 
 	"offhook.dev/libs/core/plan"
 )
@@ -15,6 +16,12 @@ var (
 	textFields = order[:8]
 )
 
+// The sets of one field that are asked for often.
+const (
+	mobileOnly  fieldSet = 1 << 4
+	enabledOnly fieldSet = 1 << 9
+)
+
 func setOf(fields ...Field) (s fieldSet) {
 	for _, f := range fields {
 		for i, o := range order {
@@ -25,8 +32,6 @@ func setOf(fields ...Field) (s fieldSet) {
 	}
 	return s
 }
-
-func (s fieldSet) has(f Field) bool { return s&setOf(f) != 0 }
 
 // list returns the fields in order.
 func (s fieldSet) list() []Field {
@@ -120,10 +125,11 @@ func differing(a, b *Extension, mask fieldSet) (s fieldSet) {
 // wants is what a tenant's rules want of fields on this phone system.
 type wants struct {
 	*Rules
-	on fieldSet // what is kept the same and the phone system takes
+	on  fieldSet // what is kept the same and the phone system takes
+	now time.Time
 }
 
-func newWants(r *Rules, writes []Field) *wants {
+func newWants(r *Rules, writes []Field, now time.Time) *wants {
 	on := setOf(FirstName, LastName, DisplayName, Mail, Mobile, Enabled)
 	for f, wanted := range map[Field]bool{CallerID: r.CallerID, Department: r.Department || r.Group != "", Language: r.Language, SignIn: r.SignIn} {
 		if wanted {
@@ -133,14 +139,14 @@ func newWants(r *Rules, writes []Field) *wants {
 	if writes != nil {
 		on &= setOf(writes...)
 	}
-	return &wants{r, on}
+	return &wants{r, on, now}
 }
 
 // fields returns what the extension of a user should have. note, unless nil, is told of
 // every value that cannot be as Microsoft has it.
 func (w *wants) fields(u *User, note func(Field, Reason, string)) Fields {
 	f := Fields{FirstName: tidy(u.GivenName), LastName: tidy(u.Surname), DisplayName: tidy(u.DisplayName), Mail: u.Address(), SignIn: w.SignIn}
-	if w.on.has(Mobile) {
+	if w.on&mobileOnly != 0 {
 		f.Mobile = w.mobile(u, note)
 	}
 	if w.CallerID {
@@ -167,7 +173,8 @@ func (w *wants) mobile(u *User, note func(Field, Reason, string)) string {
 	if text == "" {
 		return ""
 	}
-	if _, reason := ParsePhone(text); reason != "" {
+	var digits [longest]byte
+	if _, _, reason := scanPhone(text, digits[:0]); reason != "" {
 		tell(note, Mobile, reason, u.Mobile)
 		return ""
 	}
@@ -196,7 +203,7 @@ func (w *wants) limit(f *Fields, note func(Field, Reason, string)) {
 		field := textFields[i]
 		short, cut := shorten(*text, w.Limits[field])
 		switch {
-		case !cut || !w.on.has(field):
+		case !cut || w.on&(1<<i) == 0:
 		case field == FirstName || field == LastName || field == DisplayName || field == Department:
 			*text = short
 			tell(note, field, Shortened, "to "+strconv.Itoa(w.Limits[field])+" characters")

@@ -33,14 +33,14 @@ func (p *planner) person(u *User, w *wants, records []*Record) (fresh bool) {
 	for _, r := range records {
 		switch {
 		case p.lost[r]:
-		case p.owned[r.Line.Extension] != r: // a conflict that is listed
+		case p.owner(r.Line.Extension) != r: // a conflict that is listed
 			has = true
 		case p.record(u, w, r, records):
 			has = true
 		}
 	}
 	for _, number := range p.pairs[u.Person] {
-		if owner := p.owned[number]; owner == nil || owner.Person != u.Person {
+		if owner := p.owner(number); owner == nil || owner.Person != u.Person {
 			p.pair(u, w, number)
 		}
 		has = true
@@ -57,47 +57,60 @@ func (p *planner) person(u *User, w *wants, records []*Record) (fresh bool) {
 	return false
 }
 
-// pair takes over an extension because the configuration says so.
+// pair takes over an extension because the configuration says so. One that is not there
+// was, under a record that the configuration overrides, and is made again.
 func (p *planner) pair(u *User, w *wants, number identity.Extension) {
 	if s, _ := w.stand(u, nil, true); s != stays {
 		return
 	}
-	s := Step{Op: plan.Adopt, Reason: ByConfiguration, Person: u.Person, Line: p.line(number), user: u, wants: w, is: p.at(number)}
-	s.changed = s.differs(w.on)
 	p.settled = append(p.settled, u)
-	p.problems(w, u)
-	p.step(s)
+	fields := p.fields(w, u)
+	s := Step{Op: plan.Adopt, Reason: ByConfiguration, Person: u.Person, Line: p.line(number), user: u, wants: w, is: p.at(number)}
+	_, taken := p.taken[number]
+	switch {
+	case s.is != nil:
+		s.changed = s.differs(fields, w.on)
+		p.step(s)
+	case taken:
+		s.Op, s.Reason, s.Detail = plan.Conflict, NumberTaken, "something else has the number now"
+		p.step(s)
+	default:
+		s.Op = plan.Create
+		p.make(s, true)
+	}
 }
 
 // record plans for one record. It says false where the record was given up.
 func (p *planner) record(u *User, w *wants, old *Record, all []*Record) bool {
-	configured := p.explicit[old.Line.Extension] == u.Person
-	next := *old
-	next.WasEnabled = next.WasEnabled || u.Enabled && !u.Gone && !u.Purpose.Resource()
+	number := old.Line.Extension
+	configured := p.explicit[number] == u.Person
+	seen := !old.WasEnabled && u.Enabled && !u.Gone && !u.Purpose.Resource()
+	if !seen && old.How != Reserved && (old.How == Configured || !configured) {
+		p.owns(u, w, old, p.at(number), configured)
+		return true
+	}
+	next := new(Record)
+	*next = *old
+	next.WasEnabled = next.WasEnabled || seen
 	if configured {
 		next.How = Configured
 	}
-	e := p.at(old.Line.Extension)
 	if next.How == Reserved {
-		switch p.resume(u, w, &next, e, all) {
+		switch p.resume(u, w, next, p.at(number), all) {
 		case givenUp:
 			p.lose(old, NumberTaken)
-			delete(p.owned, old.Line.Extension)
+			p.own(number, nil)
 			return false
 		case waiting:
-			if next != *old {
-				p.note(next, false, Resumed)
+			if *next != *old {
+				p.store(*next, Resumed)
 			}
 			return true
 		}
 		next.How = Created
 	}
-	if next != *old {
-		p.note(next, false, Confirmed)
-		p.own(u, w, &next, e, configured)
-	} else {
-		p.own(u, w, old, e, configured)
-	}
+	p.store(*next, Confirmed)
+	p.owns(u, w, next, p.at(number), configured)
 	return true
 }
 
@@ -115,7 +128,7 @@ const (
 //
 //	extension of that number                      then
 //	has the user's marker, or address and none    it is Offhook's
-//	has another's marker                          given up
+//	has another's marker, or address and none     given up
 //	is there, and nothing tells whose it is       asked for again: whoever writes knows
 //	the number is refused, or something else's    given up
 //	is not there                                  asked for again
@@ -126,21 +139,21 @@ func (p *planner) resume(u *User, w *wants, r *Record, e *Extension, all []*Reco
 		return confirmed
 	case e != nil && e.Marker == "" && (u.has(e.Mail) || e.Mail != "" && folded(e.Mail) == folded(r.Last.Mail)) && !taken:
 		return confirmed
-	case e != nil && e.Marker != "" || taken:
+	case e != nil && (e.Marker != "" || e.Mail != "" && r.Last.Mail != "") || taken:
 		return givenUp
 	}
 	s, _ := w.stand(u, r, false)
 	other := slices.ContainsFunc(all, func(o *Record) bool { return o.How != Reserved && !p.lost[o] })
 	switch {
 	case s == stays && !other:
-		p.problems(w, u)
+		p.fields(w, u)
 		p.settled = append(p.settled, u)
 		p.make(Step{Op: plan.Create, Reason: Resumed, Person: u.Person, Line: r.Line, user: u, wants: w, record: r}, e == nil)
 	case r.Left.IsZero():
 		r.Left = p.Now
 	case p.Cut == "" && p.over(w, r):
-		p.note(*r, true, ReservationOver)
-		*r = *p.owned[r.Line.Extension] // the note says it all
+		p.forget(*r, ReservationOver)
+		*r = *p.owner(r.Line.Extension) // the note says it all
 	}
 	return waiting
 }
@@ -158,22 +171,24 @@ func (p *planner) make(s Step, seat bool) {
 	p.step(s)
 }
 
-// own plans for an extension that is Offhook's. r is as its notes say.
-func (p *planner) own(u *User, w *wants, r *Record, e *Extension, configured bool) {
+// owns plans for an extension that is Offhook's. r is as its notes say.
+func (p *planner) owns(u *User, w *wants, r *Record, e *Extension, configured bool) {
 	s := Step{Person: u.Person, Line: r.Line, user: u, wants: w, is: e, record: r}
-	if e != nil && e.Marker != "" && e.Marker != u.User && !configured {
+	is, why := w.stand(u, r, configured)
+	if is == stays {
+		p.settled = append(p.settled, u)
+	}
+	switch {
+	case e != nil && e.Marker != "" && e.Marker != u.User && !configured:
 		s.Op, s.Reason, s.Detail = plan.Conflict, OthersMarker, "it is marked as user "+string(e.Marker)+"'s"
 		p.step(s)
-		return
-	}
-	switch is, why := w.stand(u, r, configured); {
 	case is == leaves:
 		p.gone(s, why)
-	case is == waits && r.Left.IsZero():
+	case is == waits && (e == nil || r.Left.IsZero() && (e.Enabled || w.on&enabledOnly == 0)):
 		s.Op, s.Reason = plan.Skip, why
 		p.step(s)
-	case is == waits: // back, but without a name: as it was, with the names it had
-		p.here(s, setOf(Enabled))
+	case is == waits: // here, but without a name: with the names it had
+		p.here(s, enabledOnly)
 	default:
 		p.here(s, w.on)
 	}
@@ -181,8 +196,7 @@ func (p *planner) own(u *User, w *wants, r *Record, e *Extension, configured boo
 
 // here plans for somebody who should have the extension. mask is what of it is kept the same.
 func (p *planner) here(s Step, mask fieldSet) {
-	p.settled = append(p.settled, s.user)
-	p.problems(s.wants, s.user)
+	fields := p.fields(s.wants, s.user)
 	if !s.record.Left.IsZero() {
 		s.Op, s.Reason = plan.Return, Back
 	}
@@ -198,13 +212,13 @@ func (p *planner) here(s Step, mask fieldSet) {
 		}
 		p.make(s, true)
 	default:
-		p.same(s, mask)
+		p.same(s, fields, mask)
 	}
 }
 
 // same keeps the fields of an extension the same, and the picture.
-func (p *planner) same(s Step, mask fieldSet) {
-	if s.changed = s.differs(mask); s.changed != 0 || s.Op == plan.Return {
+func (p *planner) same(s Step, fields Fields, mask fieldSet) {
+	if s.changed = s.differs(fields, mask); s.changed != 0 || s.Op == plan.Return {
 		if s.Op == "" {
 			s.Op, s.Reason = plan.Update, Differs
 		}
@@ -216,16 +230,15 @@ func (p *planner) same(s Step, mask fieldSet) {
 }
 
 // differs returns the fields of mask in which the extension is not as it should be.
-func (s *Step) differs(mask fieldSet) fieldSet {
-	e := Extension{Fields: s.wants.fields(s.user, nil), Enabled: true}
-	return differing(s.is, &e, mask)
+func (s *Step) differs(fields Fields, mask fieldSet) fieldSet {
+	return differing(s.is, &Extension{Fields: fields, Enabled: true}, mask)
 }
 
 // gone plans for the extension of somebody who left.
 func (p *planner) gone(s Step, why Reason) {
-	enabled := s.is != nil && s.is.Enabled && s.wants.on.has(Enabled)
+	enabled := s.is != nil && s.is.Enabled && s.wants.on&enabledOnly != 0
 	if enabled {
-		s.changed = setOf(Enabled)
+		s.changed = enabledOnly
 	}
 	switch over := p.over(s.wants, s.record); {
 	case s.record.Left.IsZero():
@@ -238,7 +251,7 @@ func (p *planner) gone(s Step, why Reason) {
 		s.Op, s.Reason = plan.Delete, HoldOver
 		p.step(s)
 	case s.is == nil && over && p.Cut == "":
-		p.note(*s.record, true, HoldOver)
+		p.forget(*s.record, HoldOver)
 	}
 }
 

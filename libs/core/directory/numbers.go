@@ -71,10 +71,10 @@ type poolKey struct {
 
 const open = -1
 
-// newAllocator returns one that never gives a number that the phone system has, or that
-// a record keeps.
-func newAllocator(v *View) *allocator {
-	a := &allocator{used: make(map[number]struct{}, len(v.Extensions)+len(v.Taken)), pools: map[poolKey]*pool{}}
+// newAllocator returns one for so many users that never gives a number that the phone
+// system has, or that a record keeps.
+func newAllocator(v *View, users int) *allocator {
+	a := &allocator{used: make(map[number]struct{}, len(v.Extensions)+len(v.Taken)+users), pools: map[poolKey]*pool{}}
 	widths := map[int]int{}
 	for _, e := range v.Extensions {
 		if n, ok := parseNumber(e.Number); ok {
@@ -87,6 +87,9 @@ func newAllocator(v *View) *allocator {
 	}
 	for _, r := range v.Records {
 		a.take(r.Line.Extension)
+	}
+	for _, e := range v.Explicit { // who is configured to have it may still get it
+		a.take(e.Number)
 	}
 	a.first = usual(widths)
 	return a

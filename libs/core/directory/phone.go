@@ -16,36 +16,47 @@ type Phone struct {
 // of any script, "tel:" before and an extension behind. It knows no countries. The reason
 // is "" where there is a number, or the text is empty.
 func ParsePhone(text string) (Phone, Reason) {
+	var digits [longest]byte
+	number, extension, reason := scanPhone(text, digits[:0])
+	return Phone{string(number), extension}, reason
+}
+
+// longest is how many digits a number usually has at most; longer ones cost memory.
+const longest = 32
+
+// scanPhone is ParsePhone that appends the number to a buffer.
+func scanPhone(text string, number []byte) (_ []byte, extension string, reason Reason) {
 	s := strings.ToLower(asciiDigits(tidy(text)))
 	s = strings.TrimSpace(strings.TrimPrefix(s, "tel:"))
 	if s == "" {
-		return Phone{}, ""
+		return number, "", ""
 	}
-	s, extension := cutExtension(s)
+	s, extension = cutExtension(s)
 	s, _, _ = strings.Cut(s, ";") // other parameters of a tel: address
-	if strings.HasPrefix(s, "+") {
-		s = strings.Replace(s, "(0)", "", 1)
+	trunk := -1
+	if s != "" && s[0] == '+' {
+		trunk = strings.Index(s, "(0)")
 	}
-	var number strings.Builder
 	digits := false
-	for _, r := range s {
+	for i, r := range s {
 		switch {
+		case trunk >= 0 && i == trunk+1: // the zero that is not dialled after a country's code
 		case r >= '0' && r <= '9':
 			digits = true
-			number.WriteRune(r)
-		case r == '*' || r == '#' || r == '+' && number.Len() == 0:
-			number.WriteRune(r)
+			number = append(number, byte(r))
+		case r == '*' || r == '#' || r == '+' && len(number) == 0:
+			number = append(number, byte(r))
 		case !separates(r):
-			return Phone{}, NotANumber
+			return nil, "", NotANumber
 		}
 	}
 	switch {
 	case digits:
-		return Phone{number.String(), extension}, ""
+		return number, extension, ""
 	case extension != "":
-		return Phone{Extension: extension}, OnlyAnExtension
+		return nil, extension, OnlyAnExtension
 	}
-	return Phone{}, NoDigits
+	return nil, "", NoDigits
 }
 
 // extensionMarks are what stands before an extension, longer ones first.
@@ -54,6 +65,9 @@ var extensionMarks = []string{";ext=", "extension", "ext.", "ext", "x"}
 // cutExtension splits "030 1234 ext. 12" before the mark, if digits and nothing else
 // follow it.
 func cutExtension(s string) (number, extension string) {
+	if strings.IndexByte(s, 'x') < 0 {
+		return s, ""
+	}
 	for _, mark := range extensionMarks {
 		i := strings.LastIndex(s, mark)
 		if i < 0 {
@@ -69,7 +83,10 @@ func cutExtension(s string) (number, extension string) {
 
 // separates says whether a character may stand between digits.
 func separates(r rune) bool {
-	return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Pd, r) || strings.ContainsRune("()[]./,", r)
+	if r < 0x80 {
+		return r == ' ' || r == '-' || r == '(' || r == ')' || r == '.' || r == '/' || r == ',' || r == '[' || r == ']'
+	}
+	return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Pd, r)
 }
 
 // asciiDigits writes digits of all scripts as 0 to 9, and full-width signs as plain ones.

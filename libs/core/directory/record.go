@@ -44,7 +44,5 @@ func (r *Record) Active() bool { return r.How != Reserved && r.Left.IsZero() }
 // Note is a change of records that changes nothing on the phone system.
 type Note struct {
 	Record Record
-	// Forget says that the record is to be removed, and its number is free.
-	Forget bool
 	Why    Reason
 }

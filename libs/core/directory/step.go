@@ -25,7 +25,6 @@ type Step struct {
 	record  *Record    // before the step; nil where there is none
 	wants   *wants
 	changed fieldSet // of is; what a new extension gets is all of wants.on
-	now     time.Time
 }
 
 // Writes says whether the phone system is to be written to.
@@ -68,11 +67,11 @@ func (s *Step) Record() (r Record, ok bool) {
 	if s.record != nil {
 		r = *s.record
 	} else {
-		r = Record{Person: s.Person, Line: s.Line, How: s.how(), Since: s.now}
+		r = Record{Person: s.Person, Line: s.Line, How: s.how(), Since: s.wants.now}
 	}
 	if s.Op == plan.Disable {
 		if r.Left.IsZero() {
-			r.Left = s.now
+			r.Left = s.wants.now
 		}
 		return r, s.record == nil || r != *s.record
 	}

@@ -54,6 +54,9 @@ type Result struct {
 	Notes []Note
 	// Steps in the order of persons and numbers, those that do nothing and say why as well.
 	Steps []Step
+	// Forgets are records to be removed when the steps are on their way, and not before:
+	// a run that is cut off between them and the steps would not know what it was about.
+	Forgets []Note
 	// Photos to be set or removed, when there is time.
 	Photos   []Photo
 	Problems []Problem
