@@ -29,13 +29,16 @@ gen-check: tools ## generated code is what the .proto files say, and they break 
 	sh deploy/tools/gen-check.sh
 	sh deploy/tools/breaking-check.sh
 
-tools: $(TOOLS)/golangci-lint
+tools: $(TOOLS)/golangci-lint $(TOOLS)/otelcol
 $(TOOLS)/golangci-lint: deploy/tools/go.mod
 	mkdir -p $(TOOLS)
 	cd deploy/tools && GOWORK=off go build -o $(TOOLS)/ github.com/bufbuild/buf/cmd/buf \
 		google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc \
 		github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	touch $@
+$(TOOLS)/otelcol: deploy/tools/otelcol/go.mod deploy/tools/otelcol/main.go
+	mkdir -p $(TOOLS)
+	cd deploy/tools/otelcol && GOWORK=off go build -o $@ .
 
 system: ## a real redis-server, a real Kamailio, Prometheus, and Spin
 	sh deploy/tools/system.sh

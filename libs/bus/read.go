@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,6 +29,20 @@ func (b *Bus) Last(ctx context.Context, stream topology.Stream, subject string) 
 		return Message{}, classify("bus: last of "+subject, err)
 	}
 	return Message{Subject: raw.Subject, Data: raw.Data, Header: raw.Header, Sequence: raw.Sequence, Time: raw.Time, Hops: hops(raw.Header)}, nil
+}
+
+// Subjects lists the subjects of a stream that match a filter and have a message, in no
+// order. Unlike Each it can be asked of a Queue, which is read by one consumer only.
+func (b *Bus) Subjects(ctx context.Context, stream topology.Stream, filter string) (subjects []string, err error) {
+	s, err := b.stream(ctx, stream)
+	if err != nil {
+		return nil, err
+	}
+	info, err := s.Info(ctx, jetstream.WithSubjectFilter(filter))
+	if err != nil {
+		return nil, classify("bus: subjects of "+string(stream), err)
+	}
+	return slices.Collect(maps.Keys(info.State.Subjects)), nil
 }
 
 // stream returns a handle without asking the broker each time.
@@ -77,12 +93,22 @@ func (b *Bus) History(ctx context.Context, stream topology.Stream, filter string
 // of a stream that is not synced. A mirror that holds on to what it has seen looks
 // at Reconnects to know when to forget it.
 func (b *Bus) Follow(ctx context.Context, stream topology.Stream, filters []string, do func(Message) error, current func()) error {
+	return b.followAnew(ctx, stream, jetstream.DeliverLastPerSubjectPolicy, filters, do, current)
+}
+
+// Tail is Follow of a history from now on. What comes while the connection is away is
+// not seen: it is for news of which the truth is elsewhere.
+func (b *Bus) Tail(ctx context.Context, stream topology.Stream, filters []string, do func(Message) error) error {
+	return b.followAnew(ctx, stream, jetstream.DeliverNewPolicy, filters, do, func() {})
+}
+
+func (b *Bus) followAnew(ctx context.Context, stream topology.Stream, from jetstream.DeliverPolicy, filters []string, do func(Message) error, current func()) error {
 	var failed error
 	first := sync.OnceFunc(current)
 	for {
 		round, cancel := context.WithCancel(ctx)
 		stop := context.AfterFunc(b.untilReconnect(), cancel)
-		err := b.follow(round, stream, jetstream.DeliverLastPerSubjectPolicy, filters, func(m Message) error {
+		err := b.follow(round, stream, from, filters, func(m Message) error {
 			failed = do(m)
 			return failed
 		}, func() error { first(); return nil })

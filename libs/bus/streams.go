@@ -49,7 +49,7 @@ func streamConfig(s topology.StreamInfo, l Layout) jetstream.StreamConfig {
 		c.MaxMsgsPerSubject = 1
 	case topology.Queue:
 		c.Retention = jetstream.WorkQueuePolicy
-		c.Discard, c.DiscardNewPerSubject = jetstream.DiscardNew, true
+		c.Discard, c.DiscardNewPerSubject = jetstream.DiscardNew, !s.Replace
 		c.MaxMsgsPerSubject, c.MaxBytes = s.MaxPerSubject, s.MaxBytes
 	}
 	// persist_mode async needs a single broker and excludes replication.

@@ -7,6 +7,7 @@
 package links
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"maps"
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
@@ -24,6 +26,23 @@ import (
 // Record is the value of one person's key in the bucket.
 type Record struct {
 	Lines []Line `json:"lines"`
+	// Owned is what Offhook made, adopted or reserved for the person, also after they left
+	// until the hold is over; no pairing follows from it.
+	Owned []directory.Record `json:"owned,omitempty"`
+	// History are the last pairings that ended, the newest first.
+	History []Former `json:"history,omitempty"`
+}
+
+// Former is a pairing that ended.
+type Former struct {
+	identity.Line
+	How   string    `json:"how"`
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until"`
+}
+
+func compare(a, b identity.Line) int {
+	return cmp.Or(cmp.Compare(a.System, b.System), cmp.Compare(a.Extension, b.Extension))
 }
 
 // Line is one pairing.

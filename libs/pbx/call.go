@@ -22,12 +22,14 @@ const (
 	// tryTimeout bounds one request about one extension. Listings are bounded by
 	// the caller and, page by page, by the driver.
 	tryTimeout = 10 * time.Second
+	// batchTimeout bounds one request that deletes many things.
+	batchTimeout = time.Minute
 	// breath is after how many items a listing looks whether writes wait: about a
 	// page, so that a listing under a flood of writes still advances.
 	breath = 100
 )
 
-var errTryTimeout = errors.New("no answer within 10 s")
+var errTryTimeout = errors.New("no answer for too long")
 
 // call is one thing asked of the phone system.
 type call struct {
@@ -37,6 +39,8 @@ type call struct {
 	write bool
 	// overtaken says, before it is sent again, whether it need not be any more; nil: never.
 	overtaken func() bool
+	// batch: the work of many, which takes as long as they are many.
+	batch bool
 
 	// For listings, which are not bounded by tryTimeout and not timed.
 	long    bool
@@ -107,8 +111,12 @@ func (s *System) try(ctx context.Context, c call, send func(context.Context) err
 		return false, err
 	}
 	if !c.long {
+		limit := tryTimeout
+		if c.batch {
+			limit = batchTimeout
+		}
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, tryTimeout, errTryTimeout)
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, errTryTimeout)
 		defer cancel()
 	}
 	began := time.Now()
@@ -126,10 +134,10 @@ func (s *System) try(ctx context.Context, c call, send func(context.Context) err
 	if s.breaker.generationNow() != before {
 		s.log.Info("the phone system answers again", "op", c.op)
 	}
-	if c.long {
-		s.lanes.learn(err, 0)
+	if c.long || c.batch {
+		s.lanes.learn(c.op, err, 0)
 	} else {
-		s.lanes.learn(err, took)
+		s.lanes.learn(c.op, err, took)
 	}
 	s.telemetry.tried(ctx, c.op, took, err)
 	return true, err

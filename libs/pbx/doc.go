@@ -5,7 +5,8 @@
 // one Driver for one configured phone system and adds those, once for all kinds:
 //
 //   - at most Pace.InFlight requests at a time, fewer while the phone system is
-//     slow or complains; status reads and writes go ahead of listings;
+//     slow or complains; status reads and writes go ahead of listings and of all
+//     that is done for extensions, phonebooks and photos;
 //   - up to three tries within the caller's deadline, where a repetition cannot
 //     do what was not asked for;
 //   - a circuit breaker, so that a dead phone system costs its callers nothing;

@@ -15,7 +15,8 @@ import (
 //	Unavailable  nothing was changed: the request never arrived or was turned away
 //	Throttled    nothing was changed; fault.RetryAfter if the phone system said when
 //	Timeout      no usable answer: a write may or may not have happened
-//	NotFound     the phone system answered, and there is no such extension
+//	NotFound     the phone system answered, and there is no such extension (or contact)
+//	Conflict     the number is taken
 //	Unsupported  never sent: beyond the declared powers
 //	Denied       a person must act: credentials, rights, licence, certificate
 //	Invalid      the phone system understood and refused the request as wrong
@@ -55,6 +56,9 @@ type Capabilities struct {
 	Powers     presence.Powers `json:"powers"`
 	Version    string          `json:"version,omitempty"`  // the vendor's, "" if unknown
 	Extensions bool            `json:"extensions"`         // implements Extensions
+	Writer     WriterPowers    `json:"writer"`             // implements ExtensionWriter if any
+	Phonebook  PhonebookPowers `json:"phonebook"`          // implements Phonebook if any
+	Photo      PhotoPowers     `json:"photo"`              // implements Photos if any
 	NativeSync bool            `json:"native_sync"`        // implements NativeSync
 	Watch      WatchPowers     `json:"watch"`              // implements Watcher if any
 	NoWatch    string          `json:"no_watch,omitempty"` // why it does not, where this kind of phone system could
@@ -64,26 +68,11 @@ type Capabilities struct {
 	Volatile bool `json:"volatile"`
 }
 
-// Extensions is the power to list the inventory of a phone system.
-type Extensions interface {
-	// Extensions calls yield once for each extension, under the rules of
-	// Driver.Statuses.
-	Extensions(ctx context.Context, yield func(Extension) error) error
-}
-
-// Extension is one extension as its phone system describes it.
-type Extension struct {
-	Number      identity.Extension `json:"number"`
-	FirstName   string             `json:"first_name,omitempty"`
-	LastName    string             `json:"last_name,omitempty"`
-	DisplayName string             `json:"display_name,omitempty"`
-	Mail        string             `json:"mail,omitempty"`
-	Enabled     bool               `json:"enabled"`
-}
-
 // NativeSync is the power to see whether the phone system synchronises with
-// Microsoft 365 by itself. Two masters would fight, so Offhook does not write to
-// such a system unless the administrator says so.
+// Microsoft 365 by itself. Two masters would fight, so Offhook does not write what
+// such a system writes too unless the administrator says so: SyncState.Statuses,
+// Extensions and Books say which writes that concerns. Duty of the caller: ask before
+// the first write of each.
 type NativeSync interface {
 	NativeSync(ctx context.Context) (SyncState, error)
 }
@@ -101,6 +90,14 @@ type SyncState struct {
 // Statuses says whether the vendor's sync sets statuses, as Offhook would.
 func (s SyncState) Statuses() bool { return s.Calendar || s.Presence }
 
+// Extensions says whether the vendor's sync makes and changes extensions, as Offhook
+// would.
+func (s SyncState) Extensions() bool { return s.Users }
+
+// Books says whether the vendor's sync fills phonebooks, personal ones or the
+// company's, as Offhook would.
+func (s SyncState) Books() bool { return s.Contacts || s.Mailboxes }
+
 // Any says whether any part is on.
 func (s SyncState) Any() bool { return s != SyncState{} }
 
@@ -109,6 +106,9 @@ func (s SyncState) Any() bool { return s != SyncState{} }
 var (
 	// ErrLicence: the phone system's licence does not include its interface.
 	ErrLicence = errors.New("the licence of the phone system does not allow this")
+	// ErrLicenceFull: as many extensions as the licence allows exist already. It is
+	// Denied: no other extension can be made either until a person acts.
+	ErrLicenceFull = errors.New("the licence of the phone system allows no more extensions")
 	// ErrRefused: the connection was refused or cut before any answer. The phone
 	// system is down, or its firewall or block list has our address.
 	ErrRefused = errors.New("the phone system refuses connections: it is down, or it blocks this address")

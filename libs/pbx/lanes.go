@@ -1,6 +1,7 @@
 package pbx
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"sync"
@@ -16,10 +17,10 @@ type lane uint8
 
 const (
 	urgent lane = iota // one extension's status: somebody's phone rings or not
-	bulk               // listings
+	bulk               // listings, and all that is done for extensions and phonebooks
 )
 
-// bulkShare is how many urgent requests in a row may overtake a waiting listing.
+// bulkShare is how many urgent requests in a row may overtake a waiting one.
 // Writes need fresh listings, so a flood of them must not starve the sweep.
 const bulkShare = 16
 
@@ -34,14 +35,16 @@ type lanes struct {
 	mu        sync.Mutex
 	limit     float64
 	busy      int
-	waiting   [2]list.List  // of chan struct{}, closed when admitted
-	overtaken int           // urgent admissions since a listing had to wait
-	notBefore time.Time     // Retry-After, for everybody
-	usual     time.Duration // smoothed time of an answer; 0: none yet
+	waiting   [2]list.List // of chan struct{}, closed when admitted
+	overtaken int          // urgent admissions since a bulk request had to wait
+	notBefore time.Time    // Retry-After, for everybody
+	// usual is the smoothed time of an answer by what was asked: making an extension
+	// takes longer than reading a status.
+	usual map[string]time.Duration
 }
 
 func newLanes(pace Pace) *lanes {
-	l := &lanes{max: float64(pace.InFlight), limit: float64(pace.InFlight)}
+	l := &lanes{max: float64(pace.InFlight), limit: float64(pace.InFlight), usual: make(map[string]time.Duration)}
 	if pace.PerSecond > 0 {
 		l.rate = rate.NewLimiter(rate.Limit(pace.PerSecond), 1)
 	}
@@ -174,9 +177,9 @@ const (
 	learnSlow  = 256
 )
 
-// learn adapts the limit to one answer. took is 0 for a listing, whose duration
-// says little about the phone system.
-func (l *lanes) learn(err error, took time.Duration) {
+// learn adapts the limit to one answer to op. took is 0 for what has no usual time, such
+// as a listing.
+func (l *lanes) learn(op string, err error, took time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil {
@@ -192,15 +195,13 @@ func (l *lanes) learn(err error, took time.Duration) {
 		return
 	}
 	if took > 0 {
-		if l.usual == 0 {
-			l.usual = took
-		}
-		if took > max(slowFloor, slowFactor*l.usual) {
-			l.usual += (took - l.usual) / learnSlow
+		usual := cmp.Or(l.usual[op], took)
+		if took > max(slowFloor, slowFactor*usual) {
+			l.usual[op] = usual + (took-usual)/learnSlow
 			l.limit = max(1, l.limit/2)
 			return
 		}
-		l.usual += (took - l.usual) / learnUsual
+		l.usual[op] = usual + (took-usual)/learnUsual
 	}
 	l.limit = min(l.max, l.limit+1/l.limit)
 	l.admit()

@@ -34,9 +34,12 @@ type Options struct {
 type System struct {
 	id         identity.System
 	driver     Driver
-	extensions Extensions // nil: no such power
-	nativeSync NativeSync // nil: no such power
-	watcher    Watcher    // nil: no such power
+	extensions Extensions // nil: no such power, as the others
+	writer     ExtensionWriter
+	phonebook  Phonebook
+	photos     Photos
+	nativeSync NativeSync
+	watcher    Watcher
 	powers     Capabilities
 
 	lanes     *lanes
@@ -51,10 +54,13 @@ type System struct {
 // A System is used like a Driver that also has every optional power, some of
 // which answer Unsupported.
 var (
-	_ Driver     = (*System)(nil)
-	_ Extensions = (*System)(nil)
-	_ NativeSync = (*System)(nil)
-	_ Watcher    = (*System)(nil)
+	_ Driver          = (*System)(nil)
+	_ Extensions      = (*System)(nil)
+	_ ExtensionWriter = (*System)(nil)
+	_ Phonebook       = (*System)(nil)
+	_ Photos          = (*System)(nil)
+	_ NativeSync      = (*System)(nil)
+	_ Watcher         = (*System)(nil)
 )
 
 var (
@@ -83,10 +89,7 @@ func NewSystem(id identity.System, driver Driver, options Options) (*System, err
 		lanes: newLanes(options.Pace), breaker: new(breaker), watching: newWatching(),
 		log: options.Logger.With("system", string(id)), closing: make(chan struct{}),
 	}
-	s.extensions, _ = driver.(Extensions)
-	s.nativeSync, _ = driver.(NativeSync)
-	s.watcher, _ = driver.(Watcher)
-	if s.powers.Extensions != (s.extensions != nil) || s.powers.NativeSync != (s.nativeSync != nil) || s.powers.Watch.Any() != (s.watcher != nil) {
+	if !s.discover() {
 		return nil, fmt.Errorf("phone system %s: the driver %T declares %+v, which is not what it implements", id, driver, s.powers)
 	}
 	var err error
@@ -107,6 +110,23 @@ func NewSystem(id identity.System, driver Driver, options Options) (*System, err
 		return errors.Join(driver.Close(), forget())
 	})
 	return s, nil
+}
+
+// discover finds the driver's optional powers, once and for all, and says whether
+// they are those that it declares.
+func (s *System) discover() bool {
+	s.extensions, _ = s.driver.(Extensions)
+	s.writer, _ = s.driver.(ExtensionWriter)
+	s.phonebook, _ = s.driver.(Phonebook)
+	s.photos, _ = s.driver.(Photos)
+	s.nativeSync, _ = s.driver.(NativeSync)
+	s.watcher, _ = s.driver.(Watcher)
+	return s.powers.Extensions == (s.extensions != nil) &&
+		s.powers.Writer.Any() == (s.writer != nil) &&
+		s.powers.Phonebook.Any() == (s.phonebook != nil) &&
+		s.powers.Photo.Any() == (s.photos != nil) &&
+		s.powers.NativeSync == (s.nativeSync != nil) &&
+		s.powers.Watch.Any() == (s.watcher != nil)
 }
 
 // ID returns the configured id.
@@ -155,18 +175,6 @@ func (s *System) Statuses(ctx context.Context, yield func(identity.Extension, pr
 	return s.list(ctx, "statuses", func(ctx context.Context, item func(func() error) error) error {
 		return s.driver.Statuses(ctx, func(ext identity.Extension, status presence.Status) error {
 			return item(func() error { return yield(ext, status) })
-		})
-	})
-}
-
-// Extensions is the optional power Extensions; Unsupported without it.
-func (s *System) Extensions(ctx context.Context, yield func(Extension) error) error {
-	if s.extensions == nil {
-		return fault.New(fault.Unsupported, s.named("extensions"), errNoPower)
-	}
-	return s.list(ctx, "extensions", func(ctx context.Context, item func(func() error) error) error {
-		return s.extensions.Extensions(ctx, func(extension Extension) error {
-			return item(func() error { return yield(extension) })
 		})
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
@@ -29,7 +30,7 @@ func TestAReadersErrorIsItsOwn(t *testing.T) {
 }
 
 func TestWhatIsBeyondThePowersNeverLeaves(t *testing.T) {
-	world := memory.NewPhoneSystem(pbx.Extension{Number: "200"})
+	world := memory.NewPhoneSystem(directory.Extension{Number: "200"})
 	powers := presence.Powers{Write: presence.SetOf(presence.Available, presence.DND), Read: presence.All}
 	bare := struct{ pbx.Driver }{memory.Open(world, powers)}
 	if _, err := pbx.NewSystem("hq", bare, pbx.Options{}); err == nil {
@@ -45,7 +46,16 @@ func TestWhatIsBeyondThePowersNeverLeaves(t *testing.T) {
 		"unset": system.SetStatus(t.Context(), "200", presence.Unset),
 		"sync":  syncErr,
 		"watch": system.Watch(t.Context(), func(pbx.WatchEvent) {}),
-		"list":  system.Extensions(t.Context(), func(pbx.Extension) error { return nil }),
+		"list":  system.Extensions(t.Context(), func(directory.Extension) error { return nil }),
+		"read":  second(system.Extension(t.Context(), "200")),
+		"make":  system.CreateExtension(t.Context(), directory.Extension{Number: "201"}),
+		"edit":  system.UpdateExtension(t.Context(), "200", directory.Update{Fields: []directory.Field{directory.Mail}}),
+		"fire":  second(system.DeleteExtensions(t.Context(), []identity.Extension{"200"})),
+		"book":  system.Contacts(t.Context(), "", func(directory.Contact) error { return nil }),
+		"enter": second(system.CreateContact(t.Context(), "", directory.Contact{})),
+		"amend": system.UpdateContact(t.Context(), "200", directory.Contact{}),
+		"erase": second(system.DeleteContacts(t.Context(), "200", []string{"1"})),
+		"photo": system.SetPhoto(t.Context(), "200", nil, ""),
 	} {
 		if fault.KindOf(err) != fault.Unsupported {
 			t.Errorf("%s: %v", what, err)
@@ -56,19 +66,20 @@ func TestWhatIsBeyondThePowersNeverLeaves(t *testing.T) {
 	}
 }
 
+func second[T any](_ T, err error) error { return err }
+
 // modest is a driver without optional powers, and says so.
 type modest struct{ pbx.Driver }
 
 func (m modest) Capabilities() pbx.Capabilities {
 	c := m.Driver.Capabilities()
-	c.Extensions, c.NativeSync, c.Watch = false, false, pbx.WatchPowers{}
-	return c
+	return pbx.Capabilities{Powers: c.Powers, Version: c.Version}
 }
 
 func TestOptionalPowersPassThrough(t *testing.T) {
 	b := newSetup(t, 3, pbx.Options{})
 	var numbers []identity.Extension
-	err := b.Extensions(t.Context(), func(e pbx.Extension) error { numbers = append(numbers, e.Number); return nil })
+	err := b.Extensions(t.Context(), func(e directory.Extension) error { numbers = append(numbers, e.Number); return nil })
 	if err != nil || !slices.Equal(numbers, []identity.Extension{"200", "201", "202"}) {
 		t.Errorf("inventory: %v, %v", numbers, err)
 	}

@@ -16,6 +16,7 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
@@ -54,7 +55,7 @@ func (d *scripted) attempts() []time.Time {
 // script makes a System of which only watches are of interest.
 func script(t *testing.T, options pbx.Options, connect func(ctx context.Context, n int, sink pbx.Sink) error) (*pbx.System, *scripted) {
 	t.Helper()
-	world := memory.NewPhoneSystem(pbx.Extension{Number: "200"})
+	world := memory.NewPhoneSystem(directory.Extension{Number: "200"})
 	d := &scripted{Driver: memory.Open(world, memory.Powers), connect: connect}
 	s, err := pbx.NewSystem("hq", d, options)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/pbx"
 	"offhook.dev/libs/pbx/memory"
@@ -25,9 +26,9 @@ type setup struct {
 
 func newSetup(t *testing.T, n int, options pbx.Options) *setup {
 	t.Helper()
-	var all []pbx.Extension
+	var all []directory.Extension
 	for i := range n {
-		all = append(all, pbx.Extension{Number: identity.Extension(fmt.Sprint(200 + i)), Enabled: true})
+		all = append(all, directory.Extension{Number: identity.Extension(fmt.Sprint(200 + i)), Enabled: true})
 	}
 	b := &setup{world: memory.NewPhoneSystem(all...)}
 	var err error

@@ -44,6 +44,9 @@ type StreamInfo struct {
 	// MaxBytes and MaxPerSubject bound a Queue; what does not fit is refused, not dropped.
 	MaxBytes      int64
 	MaxPerSubject int64
+	// Replace lets the newest message of a subject take the place of those of a Queue that
+	// nobody has dealt with yet.
+	Replace bool
 	// Dedupe is the window in which a repeated Nats-Msg-Id is the same message.
 	Dedupe time.Duration
 	// Schedules allows messages that appear on another subject at a given time.
@@ -61,7 +64,7 @@ func Streams() []StreamInfo {
 		{Name: Pages, Keeping: Queue, Synced: true, MaxBytes: 2 << 30, MaxPerSubject: 1_000, Meaning: "contacts and photos on their way; nothing of them stays"},
 		{Name: Hints, Keeping: Newest, Meaning: "look again"},
 		{Name: Wants, Keeping: Newest, Meaning: "the status that each extension should show, and each person in Teams"},
-		{Name: Changes, Keeping: Queue, Synced: true, MaxBytes: 2 << 30, MaxPerSubject: 1, Meaning: "changes of extensions and phonebooks that are on their way"},
+		{Name: Changes, Keeping: Queue, Synced: true, MaxBytes: 2 << 30, MaxPerSubject: 1, Replace: true, Meaning: "changes of extensions and phonebooks that are on their way"},
 		{Name: Orders, Keeping: Queue, Synced: true, MaxAge: 24 * time.Hour, MaxBytes: 16 << 20, MaxPerSubject: 1, Dedupe: 10 * time.Minute, Meaning: "what was asked once; each has an expiry of its own"},
 		{Name: Timers, Keeping: Newest, Schedules: true, Meaning: "when to look at a user again"},
 		{Name: Decisions, Keeping: History, MaxAge: week, Dedupe: 2 * time.Minute, Meaning: "why"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync/atomic"
 
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
@@ -30,10 +31,13 @@ type driver struct {
 }
 
 var (
-	_ pbx.Driver     = (*driver)(nil)
-	_ pbx.Extensions = (*driver)(nil)
-	_ pbx.NativeSync = (*driver)(nil)
-	_ pbx.Watcher    = (*driver)(nil)
+	_ pbx.Driver          = (*driver)(nil)
+	_ pbx.Extensions      = (*driver)(nil)
+	_ pbx.ExtensionWriter = (*driver)(nil)
+	_ pbx.Phonebook       = (*driver)(nil)
+	_ pbx.Photos          = (*driver)(nil)
+	_ pbx.NativeSync      = (*driver)(nil)
+	_ pbx.Watcher         = (*driver)(nil)
 )
 
 // Open connects a driver to system. A real driver takes a Config and a context
@@ -45,8 +49,13 @@ func Open(system *PhoneSystem, powers presence.Powers) pbx.Driver {
 
 // Capabilities is fixed when the driver is made.
 func (d *driver) Capabilities() pbx.Capabilities {
-	return pbx.Capabilities{Powers: d.powers, Version: "memory", Extensions: true, NativeSync: true,
-		Watch: pbx.WatchPowers{Calls: true, Status: true}}
+	return pbx.Capabilities{
+		Powers: d.powers, Version: "memory", Extensions: true, NativeSync: true,
+		Watch:     pbx.WatchPowers{Calls: true, Status: true},
+		Writer:    pbx.WriterPowers{Fields: fields, Marker: pbx.ListedMarker, Batch: batch},
+		Phonebook: pbx.PhonebookPowers{Company: true, Personal: true, Numbers: directory.NumberKinds(), Batch: batch},
+		Photo:     pbx.PhotoPowers{Pixels: 512, Formats: []string{"image/jpeg", "image/png"}},
+	}
 }
 
 // Status is one request.
@@ -78,39 +87,46 @@ func (d *driver) SetStatus(ctx context.Context, ext identity.Extension, s presen
 	}))
 }
 
-// pageSize is how many extensions one request lists.
+// pageSize is how many entries one request lists.
 const pageSize = 100
 
 // Statuses lists page by page. yield runs between requests, so that it may take
 // its time, and its error is returned untouched: it is none of ours.
 func (d *driver) Statuses(ctx context.Context, yield func(identity.Extension, presence.Status) error) error {
-	return d.pages(ctx, "memory: statuses", func(e pbx.Extension, s presence.Status) error { return yield(e.Number, s) })
+	return d.extensions(ctx, "memory: statuses", func(e directory.Extension, s presence.Status) error { return yield(e.Number, s) })
 }
 
 // Extensions is an optional power.
-func (d *driver) Extensions(ctx context.Context, yield func(pbx.Extension) error) error {
-	return d.pages(ctx, "memory: extensions", func(e pbx.Extension, _ presence.Status) error { return yield(e) })
+func (d *driver) Extensions(ctx context.Context, yield func(directory.Extension) error) error {
+	return d.extensions(ctx, "memory: extensions", func(e directory.Extension, _ presence.Status) error { return yield(e) })
 }
 
-func (d *driver) pages(ctx context.Context, op string, yield func(pbx.Extension, presence.Status) error) error {
+func (d *driver) extensions(ctx context.Context, op string, yield func(directory.Extension, presence.Status) error) error {
 	type row struct {
-		extension pbx.Extension
+		extension directory.Extension
 		status    presence.Status
 	}
-	for from := 0; ; from += pageSize {
-		var page []row
-		err := d.request(ctx, func() error {
-			all := d.system.extensions
-			for _, e := range all[min(from, len(all)):min(from+pageSize, len(all))] {
-				page = append(page, row{e, d.system.shown[e.Number]})
-			}
-			return nil
-		})
-		if err != nil {
+	last := identity.Extension("")
+	return pages(ctx, op, d.request, func() (page []row) {
+		for _, e := range d.system.after(last, pageSize) {
+			page = append(page, row{e, d.system.shown[e.Number]})
+			last = e.Number
+		}
+		return page
+	}, func(r row) error { return yield(r.extension, r.status) })
+}
+
+// pages lists what next returns, a page a request, until one is not full. Where to go
+// on is the last entry of the page before and not how many there were: while somebody
+// deletes entries, others must not be left out.
+func pages[Row any](ctx context.Context, op string, request func(context.Context, func() error) error, next func() []Row, yield func(Row) error) error {
+	for {
+		var page []Row
+		if err := request(ctx, func() error { page = next(); return nil }); err != nil {
 			return classify(op, err)
 		}
 		for _, r := range page {
-			if err := yield(r.extension, r.status); err != nil {
+			if err := yield(r); err != nil {
 				return err
 			}
 		}
@@ -158,8 +174,12 @@ func classify(op string, err error) error {
 	switch {
 	case errors.As(err, &refusal):
 		switch refusal.Code {
-		case "no such extension":
+		case "no such extension", "no such contact":
 			return fault.New(fault.NotFound, op, err)
+		case "taken":
+			return fault.New(fault.Conflict, op, err)
+		case "licence full":
+			return fault.Errorf(fault.Denied, op, "%w: %w", pbx.ErrLicenceFull, err)
 		case "busy":
 			return fault.After(fault.Throttled, op, refusal.Wait, err)
 		case "forbidden":

@@ -3,11 +3,14 @@ package memory
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
@@ -38,9 +41,9 @@ type harness struct {
 const extensions = pageSize + 5
 
 func newHarness(powers presence.Powers) *harness {
-	var all []pbx.Extension
+	var all []directory.Extension
 	for i := range extensions {
-		all = append(all, pbx.Extension{Number: identity.Extension(fmt.Sprint(200 + i)), Enabled: true})
+		all = append(all, directory.Extension{Number: identity.Extension(fmt.Sprint(200 + i)), Enabled: true})
 	}
 	system := NewPhoneSystem(all...)
 	return &harness{PhoneSystem: system, driver: Open(system, powers), changed: make(chan struct{})}
@@ -51,11 +54,9 @@ func (h *harness) Absent() identity.Extension { return "999" }
 func (h *harness) Close()                     {}
 
 func (h *harness) Extensions() []identity.Extension {
-	var numbers []identity.Extension
-	for _, e := range h.extensions {
-		numbers = append(numbers, e.Number)
-	}
-	return numbers
+	h.PhoneSystem.mu.Lock()
+	defer h.PhoneSystem.mu.Unlock()
+	return slices.Sorted(maps.Keys(h.extensions))
 }
 
 func (h *harness) Inject(f pbxtest.Fault) {

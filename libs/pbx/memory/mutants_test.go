@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
@@ -20,6 +21,9 @@ import (
 type full interface {
 	pbx.Driver
 	pbx.Extensions
+	pbx.ExtensionWriter
+	pbx.Phonebook
+	pbx.Photos
 	pbx.NativeSync
 	pbx.Watcher
 }
@@ -31,7 +35,7 @@ type mutant struct {
 	status       func(context.Context, identity.Extension) (presence.Status, error)
 	statuses     func(context.Context, func(identity.Extension, presence.Status) error) error
 	set          func(context.Context, identity.Extension, presence.Status) error
-	extensions   func(context.Context, func(pbx.Extension) error) error
+	extensions   func(context.Context, func(directory.Extension) error) error
 	watch        func(context.Context, pbx.Sink) error
 	close        func() error
 }
@@ -64,7 +68,7 @@ func (m mutant) SetStatus(ctx context.Context, ext identity.Extension, s presenc
 	return m.full.SetStatus(ctx, ext, s)
 }
 
-func (m mutant) Extensions(ctx context.Context, yield func(pbx.Extension) error) error {
+func (m mutant) Extensions(ctx context.Context, yield func(directory.Extension) error) error {
 	if m.extensions != nil {
 		return m.extensions(ctx, yield)
 	}
@@ -213,9 +217,9 @@ func mutants(leak <-chan struct{}) map[string]func(full) mutant {
 			}}
 		},
 		"the inventory has every extension once": func(d full) mutant {
-			return mutant{full: d, extensions: func(ctx context.Context, yield func(pbx.Extension) error) error {
+			return mutant{full: d, extensions: func(ctx context.Context, yield func(directory.Extension) error) error {
 				first := true
-				return d.Extensions(ctx, func(e pbx.Extension) error {
+				return d.Extensions(ctx, func(e directory.Extension) error {
 					if first {
 						first = false
 						return nil

@@ -4,22 +4,30 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/pbx"
 )
 
-// PhoneSystem is the world behind the driver: extensions and what they show. Its
+// PhoneSystem is the world behind the driver: extensions, what they show, and
+// phonebooks. Its
 // methods are what a person or a test does to it; the driver uses the requests
 // below, which can be intercepted. Safe for concurrent use.
 type PhoneSystem struct {
 	mu         sync.Mutex
-	extensions []pbx.Extension
+	extensions map[identity.Extension]*directory.Extension
+	order      []identity.Extension // of extensions; ascending unless unsorted
+	unsorted   bool
 	shown      map[identity.Extension]presence.Status
+	photos     map[identity.Extension][]byte
+	kept       map[identity.Extension]bool                // which it refuses to delete
+	licence    int                                        // how many extensions there may be; -1: any number
+	books      map[identity.Extension][]directory.Contact // by owner, "" the company's; ids ascending
+	lastID     int                                        // of a contact
 	sync       pbx.SyncState
 	requests   int
 	intercept  Interceptor
@@ -35,7 +43,7 @@ type Interceptor func(ctx context.Context, request func() error) error
 
 // Refusal is how this phone system says no: the counterpart of a status code.
 type Refusal struct {
-	Code string        // "busy", "forbidden", "closed", "no such extension"
+	Code string        // "busy", "forbidden", "closed", "no such extension", "taken", ...
 	Wait time.Duration // for "busy": when to come back
 }
 
@@ -50,13 +58,15 @@ var (
 )
 
 // NewPhoneSystem makes a phone system on which everybody is available.
-func NewPhoneSystem(extensions ...pbx.Extension) *PhoneSystem {
+func NewPhoneSystem(extensions ...directory.Extension) *PhoneSystem {
 	p := &PhoneSystem{
-		extensions: slices.Clone(extensions), shown: make(map[identity.Extension]presence.Status),
+		extensions: make(map[identity.Extension]*directory.Extension), shown: make(map[identity.Extension]presence.Status),
+		photos: make(map[identity.Extension][]byte), kept: make(map[identity.Extension]bool),
+		books: make(map[identity.Extension][]directory.Contact), licence: -1,
 		calls: make(map[identity.Extension]int), changed: make(chan struct{}), cut: make(chan struct{}), sign: make(chan struct{}),
 	}
 	for _, e := range extensions {
-		p.shown[e.Number] = presence.Available
+		p.add(e)
 	}
 	return p
 }

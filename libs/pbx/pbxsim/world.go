@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/pbx"
@@ -28,7 +29,7 @@ const (
 
 // Shown is what one extension shows: the truth to compare with.
 type Shown struct {
-	pbx.Extension
+	directory.Extension
 	Status presence.Status `json:"status"`
 	Since  time.Time       `json:"since"` // when it was last set, also to the same status
 	By     By              `json:"by"`
@@ -90,10 +91,10 @@ func newWorld(config Config, f *faults) *world {
 			next++
 		}
 		e := &extension{id: firstID + int32(i), Shown: Shown{
-			Extension: pbx.Extension{
-				Number:    person.Number,
-				FirstName: person.FirstName, LastName: person.LastName, Mail: person.Mail, Enabled: true,
-				DisplayName: strings.TrimSpace(person.FirstName + " " + person.LastName),
+			Extension: directory.Extension{
+				Number: person.Number, Enabled: true,
+				Fields: directory.Fields{FirstName: person.FirstName, LastName: person.LastName, Mail: person.Mail,
+					DisplayName: strings.TrimSpace(person.FirstName + " " + person.LastName)},
 			},
 			Status: presence.Available, Since: now, By: ByStart,
 		}}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
@@ -189,7 +190,7 @@ func inventory(t T, h Harness) {
 		return // not declared: declaredPowers sees to it
 	}
 	var numbers []identity.Extension
-	err := lister.Extensions(t.Context(), func(e pbx.Extension) error {
+	err := lister.Extensions(t.Context(), func(e directory.Extension) error {
 		numbers = append(numbers, e.Number)
 		return nil
 	})

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
@@ -29,14 +30,14 @@ func TestWithoutConfiguredExtensionsThereIsNoInventory(t *testing.T) {
 
 func TestTheInventoryIsWhatIsConfigured(t *testing.T) {
 	s, d := pair(t, func(_ *behaviour, c *Config) { c.Extensions = []identity.Extension{"300", "201", "300"} })
-	var listed []pbx.Extension
+	var listed []directory.Extension
 	list := func() error {
-		return d.(pbx.Extensions).Extensions(t.Context(), func(e pbx.Extension) error {
+		return d.(pbx.Extensions).Extensions(t.Context(), func(e directory.Extension) error {
 			listed = append(listed, e)
 			return nil
 		})
 	}
-	if err := list(); err != nil || !slices.Equal(listed, []pbx.Extension{{Number: "201", Enabled: true}, {Number: "300", Enabled: true}}) {
+	if err := list(); err != nil || !slices.Equal(listed, []directory.Extension{{Number: "201", Enabled: true}, {Number: "300", Enabled: true}}) {
 		t.Errorf("listed %+v, %v", listed, err)
 	}
 	if n := len(s.messages()); n != 0 {

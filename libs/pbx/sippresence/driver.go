@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
@@ -88,7 +89,7 @@ func (d inventoried) Capabilities() pbx.Capabilities {
 
 // Extensions lists what is configured, and sends nothing: that the server knows an
 // extension is seen when its status is read or written.
-func (d inventoried) Extensions(ctx context.Context, yield func(pbx.Extension) error) error {
+func (d inventoried) Extensions(ctx context.Context, yield func(directory.Extension) error) error {
 	const op = "sippresence: extensions"
 	ctx, done, err := d.line.begin(ctx, op)
 	if err != nil {
@@ -99,7 +100,7 @@ func (d inventoried) Extensions(ctx context.Context, yield func(pbx.Extension) e
 		if ctx.Err() != nil {
 			return fault.New(fault.KindOf(ctx.Err()), op, context.Cause(ctx))
 		}
-		if err := yield(pbx.Extension{Number: ext, Enabled: true}); err != nil {
+		if err := yield(directory.Extension{Number: ext, Enabled: true}); err != nil {
 			return err
 		}
 	}

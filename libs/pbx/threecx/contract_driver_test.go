@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"offhook.dev/libs/contracttest"
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/pbx"
@@ -64,7 +65,7 @@ func live(t *testing.T, sim *pbxsim.Sim, d *Driver) {
 	}
 
 	write("203", false) // never listed, so looked up first
-	want(d.Extensions(ctx, func(pbx.Extension) error { return nil }), false)
+	want(d.Extensions(ctx, func(directory.Extension) error { return nil }), false)
 	want(d.Statuses(ctx, ignore), false)
 	for _, state := range []pbx.SyncState{{}, {Users: true, Photos: true, Presence: true}} {
 		sim.SetNativeSync(state)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
@@ -25,7 +27,7 @@ func TestOpenFindsOutWhatTheSystemCanDo(t *testing.T) {
 	d := open(t, start(t, pbxsim.Config{Version: "20.0.10"}))
 	want := pbx.Capabilities{Version: "20.0.10", Extensions: true, NativeSync: true, Powers: presence.Powers{
 		Write: presence.All, Read: presence.All, Ring: presence.SetOf(presence.Available, presence.Lunch)}}
-	if got := d.Capabilities(); got != want {
+	if got := d.Capabilities(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -84,14 +86,15 @@ func TestAnExtensionMadeAnewIsFoundUnderItsNewKey(t *testing.T) {
 func TestTheInventoryHasNamesAndNoSecretIsEverAskedFor(t *testing.T) {
 	sim := start(t, pbxsim.Config{People: []pbxsim.Person{{FirstName: "Anna", LastName: "Berg", Mail: "anna@contoso.example"}}})
 	d := open(t, sim)
-	var first pbx.Extension
-	err := d.Extensions(t.Context(), func(e pbx.Extension) error {
+	var first directory.Extension
+	err := d.Extensions(t.Context(), func(e directory.Extension) error {
 		if first.Number == "" {
 			first = e
 		}
 		return nil
 	})
-	want := pbx.Extension{Number: "200", FirstName: "Anna", LastName: "Berg", DisplayName: "Anna Berg", Mail: "anna@contoso.example", Enabled: true}
+	want := directory.Extension{Number: "200", Enabled: true,
+		Fields: directory.Fields{FirstName: "Anna", LastName: "Berg", DisplayName: "Anna Berg", Mail: "anna@contoso.example"}}
 	if err != nil || first != want {
 		t.Errorf("got %+v, %v", first, err)
 	}

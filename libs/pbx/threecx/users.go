@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
@@ -65,11 +66,11 @@ func (d *Driver) Statuses(ctx context.Context, yield func(identity.Extension, pr
 }
 
 // Extensions lists the users.
-func (d *Driver) Extensions(ctx context.Context, yield func(pbx.Extension) error) error {
+func (d *Driver) Extensions(ctx context.Context, yield func(directory.Extension) error) error {
 	return d.users(ctx, "threecx: extensions", inventoryFields, func(u user) error {
-		return yield(pbx.Extension{
-			Number: u.ext, FirstName: u.FirstName, LastName: u.LastName, DisplayName: u.DisplayName,
-			Mail: u.EmailAddress, Enabled: u.Enabled == nil || *u.Enabled,
+		return yield(directory.Extension{
+			Number: u.ext, Enabled: u.Enabled == nil || *u.Enabled,
+			Fields: directory.Fields{FirstName: u.FirstName, LastName: u.LastName, DisplayName: u.DisplayName, Mail: u.EmailAddress},
 		})
 	})
 }

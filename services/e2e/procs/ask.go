@@ -191,6 +191,15 @@ func redisCommand(ctx context.Context, address, command string) (string, error) 
 	return strings.TrimSpace(line), err
 }
 
+// dial says whether somebody listens.
+func dial(ctx context.Context, address string) error {
+	connection, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	return connection.Close()
+}
+
 func ping(ctx context.Context, address string) error {
 	answer, err := redisCommand(ctx, address, "PING")
 	if err == nil && answer != "+PONG" {

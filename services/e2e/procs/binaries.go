@@ -35,11 +35,22 @@ func (b Binaries) path(name string) string { return filepath.Join(string(b), nam
 // that it is no longer tried.
 func Debian(t testing.TB, program string) string {
 	t.Helper()
-	path, err := exec.LookPath(program)
+	return find(t, program, program, "apt-get install "+program+" (or your system's package)")
+}
+
+// tool finds a program that `make tools` builds, under the rules of Debian.
+func tool(t testing.TB, root, program string) string {
+	t.Helper()
+	return find(t, filepath.Join(root, ".tools", program), program, "make tools")
+}
+
+func find(t testing.TB, path, program, how string) string {
+	t.Helper()
+	path, err := exec.LookPath(path)
 	if err == nil {
 		return path
 	}
-	missing := "no " + program + " on PATH; get it with: apt-get install " + program + " (or your system's package)"
+	missing := "there is no " + program + "; get it with: " + how
 	if os.Getenv("CI") != "" {
 		t.Fatal(missing)
 	}

@@ -40,6 +40,8 @@ func (s *Stack) program(c types.ServiceConfig, instance string, args []string) p
 	case strings.HasPrefix(c.Image, "prom/prometheus:") && s.scraper != "":
 		p.path = s.scraper
 		p.args = append(p.args, "--web.listen-address="+s.addresses["prometheus:9090"])
+	case strings.HasPrefix(c.Image, "otel/opentelemetry-collector:") && s.collector != "":
+		p.path = s.collector
 	default:
 		s.t.Fatalf("nothing here stands for container %s (image %s)", c.Name, c.Image)
 	}

@@ -40,6 +40,7 @@ type Stack struct {
 	addresses addresses
 	redis     string // the redis-server, or ""
 	scraper   string // Prometheus, or ""
+	collector string // the collector of spans, or ""
 	running   map[string]*Process
 	runs      int // of Run
 }
@@ -58,7 +59,8 @@ func New(t testing.TB, o Options) *Stack {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	s := &Stack{Project: project, t: t, options: o, dir: dir, addresses: reserve(t), redis: Debian(t, "redis-server"), scraper: Debian(t, "prometheus"), running: map[string]*Process{}}
+	s := &Stack{Project: project, t: t, options: o, dir: dir, addresses: reserve(t), redis: Debian(t, "redis-server"), scraper: Debian(t, "prometheus"),
+		collector: tool(t, o.Root, "otelcol"), running: map[string]*Process{}}
 	s.Simulator = Simulator{"http://" + s.Address("simulator:9480") + "/sim/v1"}
 	t.Cleanup(s.down)
 	return s
@@ -83,7 +85,7 @@ func (s *Stack) down() {
 // program is missing here.
 func (s *Stack) Containers() []string {
 	names := slices.DeleteFunc(s.Project.ServiceNames(), func(name string) bool {
-		missing := name == "redis" && s.redis == "" || name == "prometheus" && s.scraper == ""
+		missing := name == "redis" && s.redis == "" || name == "prometheus" && s.scraper == "" || name == "otel-collector" && s.collector == ""
 		return missing || slices.Contains(s.Project.Services[name].Profiles, "cli") || slices.Contains(s.options.Without, name)
 	})
 	slices.Sort(names)
@@ -189,6 +191,8 @@ func (s *Stack) Ready(ctx context.Context, name string) error {
 		return ping(ctx, s.addresses["redis:6379"])
 	case "prometheus":
 		return get(ctx, "http://"+s.addresses["prometheus:9090"]+"/-/ready", nil)
+	case "otel-collector":
+		return dial(ctx, s.addresses["otel-collector:4317"])
 	case "simulator":
 		return run.AskReady(ctx, s.addresses["simulator:9480"])
 	}

@@ -17,6 +17,7 @@ var listens = map[string][]string{
 	"redis":            {"6379"},
 	"prometheus":       {"9090"},
 	"otel-collector":   {"4317"},
+	"jaeger":           {"4317"},
 	"simulator":        {"9443", "9444", "9480"},
 	"webhook-receiver": {"8443", "9464"},
 	"graph-poller":     {"9464"},

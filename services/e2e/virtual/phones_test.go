@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"sync"
 
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
@@ -27,9 +28,9 @@ type exchange struct {
 }
 
 func newExchange(id identity.System, powers presence.Powers, extensions int, seed uint64) *exchange {
-	var all []pbx.Extension
+	var all []directory.Extension
 	for i := range extensions {
-		all = append(all, pbx.Extension{Number: extension(i), Enabled: true})
+		all = append(all, directory.Extension{Number: extension(i), Enabled: true})
 	}
 	e := &exchange{id: id, powers: powers, system: memory.NewPhoneSystem(all...), wrote: func(identity.Extension) {}, dice: rand.New(rand.NewPCG(seed, 2))}
 	return e

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"offhook.dev/libs/config"
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
@@ -176,9 +177,9 @@ func openMemory(_ context.Context, s config.System) (pbx.Driver, error) {
 	if n, ok := s.Options["extensions"].(int); ok {
 		count = n
 	}
-	var extensions []pbx.Extension
+	var extensions []directory.Extension
 	for i := range count {
-		extensions = append(extensions, pbx.Extension{Number: identity.Extension(strconv.Itoa(100 + i)), Enabled: true})
+		extensions = append(extensions, directory.Extension{Number: identity.Extension(strconv.Itoa(100 + i)), Enabled: true})
 	}
 	ring := presence.SetOf(presence.Available, presence.Lunch, presence.BusinessTrip)
 	return memory.Open(memory.NewPhoneSystem(extensions...), presence.Powers{Write: presence.All, Read: presence.All, Ring: ring}), nil

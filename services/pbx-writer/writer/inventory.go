@@ -8,23 +8,25 @@ import (
 	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
-	"offhook.dev/libs/pbx"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
 )
 
 // inventoryLoop publishes the inventory at the start and every quarter of an hour.
-func (s *system) inventoryLoop(ctx context.Context) error {
+// listed is called after each listing.
+func (s *system) inventoryLoop(ctx context.Context, listed func()) error {
 	for {
 		err := s.until(ctx, "read inventory", func(ctx context.Context) error {
+			began := s.w.bus.Now()
 			if err := s.inventory(ctx); err != nil && fault.KindOf(err) != fault.Unsupported {
 				return err
 			}
-			return nil
+			return s.describe(ctx, began)
 		})
 		if err != nil {
 			return nil // the lease or the service ends
 		}
+		listed()
 		select {
 		case <-ctx.Done():
 			return nil
@@ -48,15 +50,15 @@ func (s *system) inventory(ctx context.Context) error {
 		return err
 	}
 	began := s.w.bus.Now()
-	err = s.pbx.Extensions(ctx, func(e pbx.Extension) error {
-		fact := wire.Inventory{Line: identity.Line{System: s.id, Extension: e.Number}, Fields: directory.Fields{FirstName: e.FirstName, LastName: e.LastName,
-			Mail: e.Mail}, Enabled: e.Enabled, Powers: s.pbx.Capabilities().Powers, SeenAt: began}
+	err = s.pbx.Extensions(ctx, func(e directory.Extension) error {
+		fact := wire.Inventory{Line: identity.Line{System: s.id, Extension: e.Number}, Fields: e.Fields, Marker: e.Marker, Enabled: e.Enabled,
+			Powers: s.pbx.Capabilities().Powers, SeenAt: began}
 		old := known[fact.Line]
 		delete(known, fact.Line)
 		if old.same(fact) {
 			return nil
 		}
-		return s.w.publishOver(ctx, fact, old.sequence)
+		return s.list(ctx, fact, old.sequence)
 	})
 	if err != nil {
 		return err // what was not listed is not gone
@@ -71,11 +73,32 @@ func (s *system) inventory(ctx context.Context) error {
 		} else if fault.KindOf(err) != fault.NotFound {
 			return err
 		}
-		if err := s.w.publishOver(ctx, wire.Inventory{Line: id, Gone: true, SeenAt: began}, old.sequence); err != nil {
+		if err := s.list(ctx, wire.Inventory{Line: id, Gone: true, SeenAt: began}, old.sequence); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// list publishes an extension over the fact with a sequence. Where somebody was faster,
+// that is a change of ours, which knows more than a listing that began before it.
+func (s *system) list(ctx context.Context, fact wire.Inventory, last uint64) error {
+	err := s.w.publishOver(ctx, fact, last)
+	if fault.KindOf(err) == fault.Conflict {
+		return nil
+	}
+	return err
+}
+
+// relist publishes what a change of ours made of an extension, before the next listing
+// says so.
+func (s *system) relist(ctx context.Context, fact wire.Inventory) error {
+	fact.Powers, fact.SeenAt = s.pbx.Capabilities().Powers, s.w.bus.Now()
+	last, err := s.w.bus.Last(ctx, topology.Directory, wire.InventorySubject(fact.Line))
+	if err != nil && fault.KindOf(err) != fault.NotFound {
+		return err
+	}
+	return s.list(ctx, fact, last.Sequence)
 }
 
 // stored is an inventory fact as the stream has it.

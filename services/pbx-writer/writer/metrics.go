@@ -10,6 +10,7 @@ import (
 
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/wire"
 )
 
 // metrics of the service (the exporter adds "_total" and
@@ -20,18 +21,24 @@ type metrics struct {
 	repairs metric.Int64Counter
 	delay   metric.Float64Histogram
 	state   metric.Int64Gauge
+	bulk    metric.Int64Counter
 }
 
 func newMetrics(m metric.Meter) (*metrics, error) {
 	var x metrics
-	var errs [5]error
+	var errs [6]error
 	x.writes, errs[0] = m.Int64Counter("offhook_pbx_writes", metric.WithDescription("Wants settled, by result."))
 	x.seen, errs[1] = m.Int64Counter("offhook_pbx_observations", metric.WithDescription("Statuses that changed, by whose they are."))
 	x.repairs, errs[2] = m.Int64Counter("offhook_pbx_repairs", metric.WithDescription("Wants that the minute pass carried out again."))
 	x.delay, errs[3] = m.Float64Histogram("offhook_change_latency", metric.WithUnit("s"), metric.WithDescription("From a change being seen to its being applied."),
 		metric.WithExplicitBucketBoundaries(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300))
 	x.state, errs[4] = m.Int64Gauge("offhook_pbx_up", metric.WithDescription("Whether the phone system answered last time."))
+	x.bulk, errs[5] = m.Int64Counter("offhook_pbx_changes", metric.WithDescription("Changes of extensions, photos and contacts, by result."))
 	return &x, errors.Join(errs[:]...)
+}
+
+func (x *metrics) changed(ctx context.Context, id identity.System, kind string, result wire.ChangeResult) {
+	x.bulk.Add(ctx, 1, metric.WithAttributes(attribute.String("system", string(id)), attribute.String("kind", kind), attribute.String("result", string(result))))
 }
 
 func (x *metrics) wrote(ctx context.Context, id identity.System, result string) {

@@ -16,6 +16,7 @@ import (
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/bus/bustest"
 	"offhook.dev/libs/bus/embedded"
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
@@ -68,9 +69,9 @@ type full interface {
 }
 
 func newPhones(count int) *phones {
-	var all []pbx.Extension
+	var all []directory.Extension
 	for i := range count {
-		all = append(all, pbx.Extension{Number: extension(i), Enabled: true})
+		all = append(all, directory.Extension{Number: extension(i), Enabled: true})
 	}
 	return &phones{PhoneSystem: memory.NewPhoneSystem(all...), writes: map[identity.Extension][]presence.Status{}, sinks: map[*pbx.Sink]bool{}}
 }

@@ -36,8 +36,9 @@ type system struct {
 	// silencing is how many lines the pass under way still has to silence; negative once
 	// it lets others ring.
 	silencing atomic.Int64
-	away      atomic.Bool // the last poll failed, and no pass has begun since
-	owed      atomic.Bool // something is left to a pass
+	kept      atomic.Pointer[pbx.SyncState] // what its own Microsoft 365 sync does; set before changes begin
+	away      atomic.Bool                   // the last poll failed, and no pass has begun since
+	owed      atomic.Bool                   // something is left to a pass
 
 	mu    sync.Mutex // guards lines
 	lines map[identity.Line]*line
@@ -70,7 +71,16 @@ func (w *Writer) own(ctx context.Context, conf SystemConfig, lease store.Lease) 
 	outer := ctx // tells an end that was asked for from one part stopping the others
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.polls(ctx, part) })
-	g.Go(func() error { return s.inventoryLoop(ctx) })
+	listed := make(chan struct{})
+	g.Go(func() error { return s.inventoryLoop(ctx, sync.OnceFunc(func() { close(listed) })) })
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-listed: // until then nobody knows whether the phone system is kept by its own sync
+			return s.changes(ctx)
+		}
+	})
 	if s.pbx.Capabilities().Watch.Any() {
 		calls, news := s.newCalls(), newNews()
 		g.Go(func() error { return calls.run(ctx) })

@@ -1,6 +1,8 @@
 package usersync
 
 import (
+	"strings"
+
 	"offhook.dev/libs/config"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/run"
@@ -12,13 +14,18 @@ func Part() run.Part { return run.NewPart(topology.UserSync, FromConfig, Run) }
 
 // FromConfig takes what concerns this service from the configuration.
 func FromConfig(c config.Config) (Options, error) {
-	o := Options{Serves: map[identity.System][]identity.Tenant{}}
+	o := Options{Serves: map[identity.System][]identity.Tenant{}, Rules: map[identity.Tenant]Rules{}}
 	for _, s := range c.Systems {
 		for _, t := range s.Tenants {
 			o.Serves[identity.System(s.ID)] = append(o.Serves[identity.System(s.ID)], identity.Tenant(t))
 		}
 	}
 	for _, t := range c.Tenants {
+		rules := Rules{Users: t.Users}
+		for _, g := range t.Users.Groups {
+			rules.Groups = append(rules.Groups, identity.Group(strings.ToLower(g)))
+		}
+		o.Rules[identity.Tenant(t.ID)] = rules
 		for _, l := range t.Links {
 			o.Explicit = append(o.Explicit, Explicit{
 				Tenant: identity.Tenant(t.ID), User: l.User,

@@ -38,6 +38,10 @@ type view struct {
 	explicit []Explicit
 	// existing pairs are kept while both sides exist.
 	existing map[identity.Line]identity.Person
+	// owned pairs are those of extensions that Offhook made or adopted; closed are its
+	// extensions that are nobody's now.
+	owned  map[identity.Line]Pair
+	closed map[identity.Line]bool
 }
 
 // match pairs users with lines. It is pure; the order of its input does not matter.
@@ -70,6 +74,16 @@ func match(v view) (pairs []Pair, conflicts []Conflict) {
 	configured, clashes := byConfiguration(v, people, lines)
 	add(configured...)
 	conflicts = append(conflicts, clashes...)
+	var ours []Pair
+	for line, p := range v.owned {
+		if !goneLines[line] && !gonePeople[p.Person] && !taken[line] && serves(v, line.System, p.Person.Tenant) {
+			ours = append(ours, p)
+		}
+	}
+	add(ours...)
+	for line := range v.closed {
+		taken[line] = true
+	}
 	// A pair stays until it is known that one side is gone; that nothing is known of
 	// it, because a stream was lost or is still being filled, proves nothing.
 	var kept []Pair

@@ -1,21 +1,17 @@
 package usersync
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
-	"reflect"
-	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"offhook.dev/libs/bus"
+	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
-	"offhook.dev/libs/links"
+	"offhook.dev/libs/core/plan"
 	"offhook.dev/libs/run"
 	"offhook.dev/libs/store"
 	"offhook.dev/libs/topology"
@@ -26,203 +22,256 @@ import (
 type Options struct {
 	// Serves lists the tenants of each phone system.
 	Serves   map[identity.System][]identity.Tenant
+	Rules    map[identity.Tenant]Rules // of a tenant that is not in it, nothing is synchronised by itself
 	Explicit []Explicit
-	// Settle is how long to wait for more changes before pairing; 0: 200 ms.
+	// Settle is how long to wait for more changes before planning; 0: 200 ms.
 	Settle time.Duration
+	// Quiet is for how long nothing may have been heard before the first plan, which
+	// otherwise would be one for a part of the users; 0: 3 s.
+	Quiet time.Duration
+	// Minute is how often what failed is tried again; 0: a minute.
+	Minute time.Duration
 }
 
 // Sync is the service.
 type Sync struct {
-	deps   run.Deps
-	opts   Options
-	bucket *store.Bucket
+	deps    run.Deps
+	opts    Options
+	plans   *store.Bucket
+	records *records
+	facts   *facts
+	sent    *sent
+	metrics *metrics
+	// requests are done by the goroutine that plans, between two runs.
+	requests chan request
+	active   *active
+}
 
-	mu    sync.Mutex // guards what follows
-	users map[identity.Person]wire.User
-	lines map[identity.Line]wire.Inventory
-	dirty chan struct{}
+// request is something that somebody waits for.
+type request struct {
+	do   func(context.Context) error
+	done chan error
 }
 
 // Run runs the service until ctx ends or something breaks. One replica at a time
-// pairs; the others wait for its lease.
+// plans; the others wait for its lease.
 func Run(ctx context.Context, deps run.Deps, opts Options) error {
-	if opts.Settle == 0 {
-		opts.Settle = 200 * time.Millisecond
-	}
-	bucket, err := store.Open(ctx, deps.Bus.JetStream(), topology.Links)
+	opts = opts.withDefaults()
+	metrics, err := newMetrics(deps.Meter)
 	if err != nil {
 		return err
 	}
-	leases, err := store.Open(ctx, deps.Bus.JetStream(), topology.Leases)
-	if err != nil {
-		return err
+	var linked, plans, leases *store.Bucket
+	for name, into := range map[topology.Bucket]**store.Bucket{topology.Links: &linked, topology.Plans: &plans, topology.Leases: &leases} {
+		if *into, err = store.Open(ctx, deps.Bus.JetStream(), name); err != nil {
+			return err
+		}
 	}
 	holder := store.Leases{Bucket: leases, Holder: string(topology.UserSync) + "/" + deps.Instance, Log: deps.Log}
 	return holder.Hold(ctx, topology.Join("user-sync"), func(ctx context.Context, _ store.Lease) error {
-		s := &Sync{deps: deps, opts: opts, bucket: bucket, users: map[identity.Person]wire.User{}, lines: map[identity.Line]wire.Inventory{}, dirty: make(chan struct{}, 1)}
-		g, ctx := errgroup.WithContext(ctx)
-		current := make(chan struct{})
-		g.Go(func() error { return run.Ended(ctx, s.follow(ctx, func() { close(current) })) })
-		g.Go(func() error { return run.Ended(ctx, s.keep(ctx, current)) })
-		return g.Wait()
+		s := &Sync{deps: deps, opts: opts, plans: plans, records: &records{bucket: linked}, facts: newFacts(), sent: newSent(), metrics: metrics,
+			requests: make(chan request), active: newActive()}
+		return s.own(ctx)
 	})
 }
 
-// follow mirrors users and extensions.
-func (s *Sync) follow(ctx context.Context, current func()) error {
-	filters := []string{topology.Wildcard("m365.fact.user.<tenant>.<user>"), topology.Wildcard("pbx.fact.inventory.<system>.<ext>")}
-	return s.deps.Bus.Follow(ctx, topology.Directory, filters, func(m bus.Message) error {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if strings.HasPrefix(m.Subject, "m365.") {
-			if user, err := wire.DecodeUser(m.Data); err == nil {
-				s.users[user.Person] = user
-			}
-		} else if line, err := wire.DecodeInventory(m.Data); err == nil {
-			s.lines[line.Line] = line
-		}
-		select {
-		case s.dirty <- struct{}{}:
-		default:
-		}
-		return nil
-	}, current)
-}
-
-// keep pairs whenever something changed and has been quiet for a moment.
-func (s *Sync) keep(ctx context.Context, current <-chan struct{}) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-current:
+// own is the work under the lease.
+func (s *Sync) own(outer context.Context) error {
+	if err := s.begin(outer); err != nil {
+		return run.Ended(outer, err)
 	}
-	for {
-		if err := s.pair(ctx); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			s.deps.Log.Warn("pairing", "error", err)
-		}
+	g, ctx := errgroup.WithContext(outer)
+	current := make(chan struct{})
+	g.Go(func() error {
+		return run.Ended(ctx, s.deps.Bus.Follow(ctx, topology.Directory, subjects(), s.facts.fold, func() { close(current) }))
+	})
+	g.Go(func() error {
+		return run.Ended(ctx, s.deps.Bus.Tail(ctx, topology.Outcomes, []string{topology.Wildcard("outcome.extension.<system>.<ext>")}, s.outcome))
+	})
+	g.Go(func() error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-s.dirty:
-		case <-time.After(time.Minute): // the repair of what failed
+		case <-current:
+			return run.Ended(ctx, s.keep(ctx))
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(s.opts.Settle):
-		}
-	}
+	})
+	g.Go(func() error { return s.orders(ctx) })
+	g.Go(func() error { return s.photos(ctx) })
+	g.Go(func() error { s.follow(ctx); return nil })
+	return g.Wait()
 }
 
-// pair compares the pairs that should be with those in the bucket and writes the
-// difference, one person at a time.
-func (s *Sync) pair(ctx context.Context) error {
-	records := map[identity.Person]links.Record{}
-	revisions := map[identity.Person]uint64{}
-	existing := map[identity.Line]identity.Person{}
-	since := map[identity.Line]map[identity.Person]links.Line{}
-	err := s.bucket.Each(ctx, ">", func(e store.Entry) error {
-		person, err := wire.ParsePersonKey(e.Key)
-		if err != nil {
-			return nil
-		}
-		var record links.Record
-		if err := json.Unmarshal(e.Value, &record); err != nil {
-			// Replaced or removed below like any record that is not as it should be.
-			s.deps.Log.Error("links cannot be read; they are made anew", "tenant", person.Tenant, "user", person.User, "error", err)
-		}
-		records[person], revisions[person] = record, e.Revision
-		for _, line := range record.Lines {
-			existing[line.Line] = person
-			if since[line.Line] == nil {
-				since[line.Line] = map[identity.Person]links.Line{}
-			}
-			since[line.Line][person] = line
-		}
-		return nil
+// begin reads what this service left: links and records, what is on its way to the phone
+// systems, and plans that are being applied.
+func (s *Sync) begin(ctx context.Context) error {
+	err := s.records.load(ctx, func(person identity.Person, err error) {
+		s.deps.Log.Error("links cannot be read; they are made anew", "tenant", person.Tenant, "user", person.User, "error", err)
 	})
 	if err != nil {
 		return err
 	}
-	v, lines := s.view(existing)
-	pairs, conflicts := match(v)
-	s.report(conflicts)
-
-	desired := map[identity.Person]links.Record{}
-	now := s.deps.Bus.Now()
-	for _, p := range pairs {
-		line, kept := since[p.Line][p.Person]
-		if !kept {
-			line = links.Line{Line: p.Line, Revision: uint64(now.UnixMicro()), Since: now}
-			for _, former := range since[p.Line] { // a clock that was set back must not make it older
-				line.Revision = max(line.Revision, former.Revision+1)
-			}
-		}
-		line.How = p.How
-		if known, ok := lines[p.Line]; ok {
-			line.Powers = known.Powers
-		}
-		record := desired[p.Person]
-		record.Lines = append(record.Lines, line)
-		desired[p.Person] = record
+	if err := s.underway(ctx, s.sent.sending); err != nil {
+		return err
 	}
-	return s.write(ctx, records, revisions, desired)
+	return s.resume(ctx)
 }
 
-// write stores the records that differ. Removals go first, so that a line that
-// moves from one person to another never has two owners.
-func (s *Sync) write(ctx context.Context, records map[identity.Person]links.Record, revisions map[identity.Person]uint64, desired map[identity.Person]links.Record) error {
-	var errs []error
-	for person := range records {
-		if _, stays := desired[person]; !stays {
-			errs = append(errs, s.bucket.Delete(ctx, wire.PersonKey(person), revisions[person]))
-			s.deps.Log.Info("link removed", "tenant", person.Tenant, "user", person.User)
-		}
+// underway lists what is on its way to the phone systems.
+func (s *Sync) underway(ctx context.Context, do func(wire.ExtensionWant)) error {
+	subjects, err := s.deps.Bus.Subjects(ctx, topology.Changes, topology.Wildcard("pbx.want.extension.<system>.<ext>"))
+	if err != nil {
+		return err
 	}
-	for person, record := range desired {
-		if reflect.DeepEqual(normal(record), normal(records[person])) {
-			continue
+	for _, subject := range subjects {
+		m, err := s.deps.Bus.Last(ctx, topology.Changes, subject)
+		if fault.KindOf(err) == fault.NotFound && err != nil {
+			continue // done meanwhile
 		}
-		value, err := json.Marshal(record)
 		if err != nil {
 			return err
 		}
-		_, err = s.bucket.Set(ctx, wire.PersonKey(person), value, revisions[person])
+		if want, err := wire.DecodeExtensionWant(m.Data); err == nil {
+			do(want)
+		}
+	}
+	return nil
+}
+
+// found compares what is thought to be on its way with what is.
+func (s *Sync) found(ctx context.Context) error {
+	subjects, err := s.deps.Bus.Subjects(ctx, topology.Changes, topology.Wildcard("pbx.want.extension.<system>.<ext>"))
+	if err != nil {
+		return err
+	}
+	s.sent.lost(subjects, s.opts.Minute)
+	return nil
+}
+
+func (s *Sync) outcome(m bus.Message) error {
+	if o, err := wire.DecodeExtensionOutcome(m.Data); err == nil {
+		extensions := 0
+		if o.Result == wire.ChangeFull {
+			extensions = len(s.facts.extensionsOf(o.Line.System))
+		}
+		s.sent.outcome(o, extensions)
+		s.metrics.outcome(o)
+		poke(s.facts.changed)
+		if !o.Result.Well() {
+			s.deps.Log.Warn("extension not as it should be", "system", o.Line.System, "extension", o.Line.Extension, "op", o.Op, "result", o.Result, "detail", o.Detail)
+		}
+	}
+	return nil
+}
+
+// keep plans whenever something changed and has been quiet for a moment, and when the
+// clock says so.
+func (s *Sync) keep(ctx context.Context) error {
+	d := demand{due: true}
+	for {
+		began := time.Now()
+		if err := s.pass(ctx, d); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			s.deps.Log.Warn("synchronise", "error", err)
+		}
+		// A large directory is not planned for a single change as often as a small one.
+		settle := max(s.opts.Settle, 4*time.Since(began))
+		var err error
+		if d, err = s.wait(ctx, settle); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			s.deps.Log.Warn("synchronise", "error", err)
+		}
+	}
+}
+
+// wait returns when it is time to plan again, and why.
+func (s *Sync) wait(ctx context.Context, settle time.Duration) (demand, error) {
+	clock := s.clock()
+	minute := time.NewTimer(s.opts.Minute) // the repair of what failed
+	defer minute.Stop()
+	var settled <-chan time.Time
+	changed := s.facts.changed
+	for {
+		select {
+		case <-ctx.Done():
+			return demand{}, context.Cause(ctx)
+		case r := <-s.requests:
+			r.done <- r.do(ctx)
+		case <-changed:
+			changed, settled = nil, time.After(settle)
+		case <-settled:
+			return demand{}, nil
+		case <-minute.C:
+			return demand{}, s.found(ctx)
+		case <-clock:
+			s.deps.Log.Info("synchronise: it is time")
+			return demand{due: true}, nil
+		}
+	}
+}
+
+// clock is the next time at which some tenant is synchronised by the clock; nil: never.
+func (s *Sync) clock() <-chan time.Time {
+	now := s.deps.Bus.Now()
+	var next time.Time
+	for _, rules := range s.opts.Rules {
+		if at := rules.NextRun(now); rules.on() && !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	if next.IsZero() {
+		return nil
+	}
+	return time.After(next.Sub(now))
+}
+
+// pass makes every phone system and every pair what it should be.
+func (s *Sync) pass(ctx context.Context, d demand) error {
+	var errs []error
+	if !s.active.ready(s.facts.quiet(), s.opts.Quiet) {
+		time.AfterFunc(s.opts.Quiet, func() { poke(s.facts.changed) })
+		return s.pair(ctx)
+	}
+	for system := range s.opts.Serves {
+		p, why, err := s.plan(ctx, system, d)
+		if err == nil && why == "" {
+			s.report(p)
+			_, err = s.carryOut(ctx, p, d)
+		}
 		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.pair(ctx))...)
 }
 
-// normal makes two records of the same content equal.
-func normal(r links.Record) links.Record {
-	lines := slices.Clone(r.Lines)
-	slices.SortFunc(lines, func(a, b links.Line) int { return cmp.Compare(a.Line.String(), b.Line.String()) })
-	for i := range lines {
-		lines[i].Since = lines[i].Since.UTC().Truncate(time.Microsecond)
+// report says what a plan for a phone system is, where that is news.
+func (s *Sync) report(p planned) {
+	counts := map[plan.Op]int{}
+	for i := range p.result.Steps {
+		counts[p.result.Steps[i].Op]++
 	}
-	return links.Record{Lines: lines}
+	s.metrics.planned(p.system, counts, p.result.Brake.Held)
+	var words []string
+	if p.result.Brake.Tripped {
+		words = append(words, "held back by the brake")
+	}
+	if s.active.news(p.system, p.result.Brake, counts) {
+		s.deps.Log.Info("plan", "system", p.system, "steps", counts, "problems", len(p.result.Problems), "held", p.result.Brake.Held, "note", strings.Join(words, ""))
+	}
 }
 
-func (s *Sync) view(existing map[identity.Line]identity.Person) (view, map[identity.Line]wire.Inventory) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	v := view{serves: s.opts.Serves, explicit: s.opts.Explicit, existing: existing}
-	lines := map[identity.Line]wire.Inventory{}
-	for _, user := range s.users {
-		v.users = append(v.users, user)
+func (o Options) withDefaults() Options {
+	if o.Settle == 0 {
+		o.Settle = 200 * time.Millisecond
 	}
-	for id, line := range s.lines {
-		v.lines = append(v.lines, line)
-		lines[id] = line
+	if o.Quiet == 0 {
+		o.Quiet = 3 * time.Second
 	}
-	return v, lines
-}
-
-func (s *Sync) report(conflicts []Conflict) {
-	for _, c := range conflicts {
-		s.deps.Log.Warn("not linked: conflict", "tenant", c.Person.Tenant, "user", c.Person.User, "system", c.System, "why", c.Why)
+	if o.Minute == 0 {
+		o.Minute = time.Minute
 	}
+	return o
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/metric/noop"
+
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/bus/bustest"
 	"offhook.dev/libs/core/identity"
@@ -42,10 +44,14 @@ func newStage(t *testing.T) *stage {
 
 func (s *stage) run() {
 	s.t.Helper()
+	s.start(Options{Serves: map[identity.System][]identity.Tenant{"hq": {"contoso"}}, Settle: time.Millisecond})
+}
+
+func (s *stage) start(opts Options) {
+	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))
 	ended, mirrored := make(chan error, 1), make(chan error, 1)
-	opts := Options{Serves: map[identity.System][]identity.Tenant{"hq": {"contoso"}}, Settle: time.Millisecond}
-	deps := run.Deps{Instance: "test", Bus: s.bus, Log: slog.New(slog.NewTextHandler(s.t.Output(), nil)), Health: run.NewHealth()}
+	deps := run.Deps{Instance: "test", Bus: s.bus, Meter: noop.Meter{}, Log: slog.New(slog.NewTextHandler(s.t.Output(), nil)), Health: run.NewHealth()}
 	go func() { ended <- Run(ctx, deps, opts) }()
 	go func() { mirrored <- s.mirror.Run(ctx, s.bucket, nil) }()
 	s.t.Cleanup(func() {
@@ -138,7 +144,7 @@ func TestARecordThatCannotBeReadIsMadeAnew(t *testing.T) {
 	s.publish(user(person(1), "anna@x"), extension("101", "anna@x"))
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	deps := run.Deps{Instance: "test", Bus: s.bus, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Health: run.NewHealth()}
+	deps := run.Deps{Instance: "test", Bus: s.bus, Meter: noop.Meter{}, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Health: run.NewHealth()}
 	go func() { ended <- Run(ctx, deps, Options{Serves: small().serves, Settle: time.Millisecond}) }()
 	bustest.Eventually(t, 10*time.Second, func() string {
 		e, err := s.bucket.Get(t.Context(), wire.PersonKey(person(1)))

@@ -1,0 +1,169 @@
+// Package plans keeps plans in a bucket between being shown and being applied: one value
+// for what a plan is and how far it has got, and some more for its changes, as a value
+// holds a megabyte at most. Who plans writes them; the control API reads them.
+package plans
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/plan"
+	"offhook.dev/libs/store"
+	"offhook.dev/libs/topology"
+	"offhook.dev/libs/wire"
+)
+
+// chunk is how many changes are in one value: each is some hundred bytes.
+const chunk = 500
+
+// Life is how long a plan can be applied after it was made.
+const Life = time.Hour
+
+// Head is a plan without its changes.
+type Head struct {
+	plan.Plan
+	Tenant identity.Tenant `json:"tenant"`
+	Kind   wire.SyncKind   `json:"kind"`
+	Made   time.Time       `json:"made"`
+	// State is SyncPlanned until it is applied; Done and Failed count from then on.
+	State  wire.SyncState `json:"state"`
+	Total  int            `json:"total"` // changes that do something and are not held
+	Done   int            `json:"done"`  // those that failed too
+	Failed int            `json:"failed"`
+	Chunks int            `json:"chunks"`
+}
+
+// NewID makes the name of a plan. It begins with the tenant and the kind, by which who
+// is told to apply it finds out whose it is.
+func NewID(tenant identity.Tenant, kind wire.SyncKind) string {
+	random := make([]byte, 5)
+	_, _ = rand.Read(random) // never fails
+	return fmt.Sprintf("%s-%s-%s", tenant, kind, hex.EncodeToString(random))
+}
+
+// Owner is the tenant and the kind of a plan by its id.
+func Owner(id string) (identity.Tenant, wire.SyncKind, error) {
+	for _, kind := range []wire.SyncKind{wire.SyncUsers, wire.SyncContacts} {
+		if i := strings.LastIndex(id, "-"+string(kind)+"-"); i > 0 {
+			tenant, err := identity.ParseTenant(id[:i])
+			return tenant, kind, err
+		}
+	}
+	return "", "", fault.Errorf(fault.Invalid, "plan", "%q is no plan: they are called like contoso-users-1a2b3c4d5e", id)
+}
+
+// Save stores a plan with its changes, which the head need not hold.
+func Save(ctx context.Context, b *store.Bucket, h Head) error {
+	changes := h.Changes
+	h.Changes, h.Chunks = nil, (len(changes)+chunk-1)/chunk
+	for i := range h.Chunks {
+		value, err := json.Marshal(changes[i*chunk : min((i+1)*chunk, len(changes))])
+		if err != nil {
+			return err
+		}
+		if _, err := b.Put(ctx, topology.Join(h.ID, strconv.Itoa(i)), value); err != nil {
+			return err
+		}
+	}
+	return put(ctx, b, h)
+}
+
+// Note stores how far a plan has got.
+func Note(ctx context.Context, b *store.Bucket, h Head) error {
+	h.Changes = nil
+	return put(ctx, b, h)
+}
+
+func put(ctx context.Context, b *store.Bucket, h Head) error {
+	value, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	_, err = b.Put(ctx, topology.Join(h.ID), value)
+	return err
+}
+
+// Read returns a plan without its changes; NotFound where there is none.
+func Read(ctx context.Context, b *store.Bucket, id string) (h Head, err error) {
+	e, err := b.Get(ctx, topology.Join(id))
+	if err != nil {
+		return Head{}, err
+	}
+	if err := json.Unmarshal(e.Value, &h); err != nil {
+		return Head{}, fault.New(fault.Invalid, "plan "+id, err)
+	}
+	return h, nil
+}
+
+// Load returns a plan with its changes.
+func Load(ctx context.Context, b *store.Bucket, id string) (Head, error) {
+	h, err := Read(ctx, b, id)
+	if err != nil {
+		return Head{}, err
+	}
+	for i := range h.Chunks {
+		e, err := b.Get(ctx, topology.Join(id, strconv.Itoa(i)))
+		if err != nil {
+			return Head{}, err
+		}
+		var some []plan.Change
+		if err := json.Unmarshal(e.Value, &some); err != nil {
+			return Head{}, fault.New(fault.Invalid, "plan "+id, err)
+		}
+		h.Changes = append(h.Changes, some...)
+	}
+	return h, nil
+}
+
+// Heads lists all plans, without their changes, in no order.
+func Heads(ctx context.Context, b *store.Bucket) (heads []Head, err error) {
+	err = b.Each(ctx, "*", func(e store.Entry) error {
+		var h Head
+		if json.Unmarshal(e.Value, &h) == nil && h.ID != "" {
+			heads = append(heads, h)
+		}
+		return nil
+	})
+	return heads, err
+}
+
+// Forget removes plans that ended or can no longer be applied, a day after they were made.
+func Forget(ctx context.Context, b *store.Bucket, now time.Time) error {
+	heads, err := Heads(ctx, b)
+	if err != nil {
+		return err
+	}
+	for _, h := range heads {
+		if now.Sub(h.Made) < 24*time.Hour || h.State == wire.SyncApplying {
+			continue
+		}
+		for i := range h.Chunks {
+			if err := remove(ctx, b, topology.Join(h.ID, strconv.Itoa(i))); err != nil {
+				return err
+			}
+		}
+		if err := remove(ctx, b, topology.Join(h.ID)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func remove(ctx context.Context, b *store.Bucket, key string) error {
+	e, err := b.Get(ctx, key)
+	if err == nil {
+		err = b.Delete(ctx, key, e.Revision)
+	}
+	if fault.KindOf(err) == fault.NotFound {
+		return nil
+	}
+	return err
+}

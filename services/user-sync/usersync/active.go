@@ -1,0 +1,55 @@
+package usersync
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/plan"
+)
+
+// active is what goes on while the lease is held.
+type active struct {
+	mu       sync.Mutex           // guards what follows
+	applying map[string]*applying // plans, by their ids
+	began    time.Time
+	filled   bool                       // the first plan is made
+	said     map[identity.System]string // the last report
+	warned   map[Conflict]bool
+}
+
+func newActive() *active {
+	return &active{applying: map[string]*applying{}, began: time.Now(), said: map[identity.System]string{}, warned: map[Conflict]bool{}}
+}
+
+// fill is how long a first plan waits at most for the directory to be read.
+const fill = time.Minute
+
+// ready says whether plans can be made: nothing new was heard for a moment, as when a
+// directory has been read, or it has taken too long.
+func (a *active) ready(quiet, enough time.Duration) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.filled = a.filled || quiet >= enough || time.Since(a.began) > fill
+	return a.filled
+}
+
+// news says whether the report differs from the last one.
+func (a *active) news(system identity.System, brake plan.State, counts map[plan.Op]int) bool {
+	report := fmt.Sprint(brake, counts)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before := a.said[system]
+	a.said[system] = report
+	return before != report
+}
+
+// first says whether a conflict is reported for the first time.
+func (a *active) first(c Conflict) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before := a.warned[c]
+	a.warned[c] = true
+	return !before
+}

@@ -1,0 +1,165 @@
+package usersync
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"offhook.dev/libs/bus"
+	"offhook.dev/libs/core/directory"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/topology"
+	"offhook.dev/libs/wire"
+)
+
+// facts are what is known of both sides, in memory: about half a kilobyte for a user
+// with an extension.
+type facts struct {
+	mu      sync.Mutex // guards what follows
+	users   map[identity.Person]wire.User
+	lines   map[identity.Line]wire.Inventory
+	groups  map[identity.Tenant]map[identity.Group]wire.Group
+	systems map[identity.System]wire.System
+	heard   time.Time // when the last of them came
+	changed chan struct{}
+}
+
+func newFacts() *facts {
+	return &facts{users: map[identity.Person]wire.User{}, lines: map[identity.Line]wire.Inventory{}, groups: map[identity.Tenant]map[identity.Group]wire.Group{},
+		systems: map[identity.System]wire.System{}, changed: make(chan struct{}, 1)}
+}
+
+// subjects are what fold takes.
+func subjects() []string {
+	return []string{
+		topology.Wildcard("m365.fact.user.<tenant>.<user>"), topology.Wildcard("m365.fact.group.<tenant>.<group>"),
+		topology.Wildcard("pbx.fact.inventory.<system>.<ext>"), topology.Wildcard("pbx.fact.system.<system>"),
+	}
+}
+
+// fold takes a fact in. One that cannot be read is as if it had not come.
+func (f *facts) fold(m bus.Message) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case strings.HasPrefix(m.Subject, "m365.fact.user."):
+		if user, err := wire.DecodeUser(m.Data); err == nil {
+			f.users[user.Person] = user
+		}
+	case strings.HasPrefix(m.Subject, "m365.fact.group."):
+		if group, err := wire.DecodeGroup(m.Data); err == nil {
+			if f.groups[group.Tenant] == nil {
+				f.groups[group.Tenant] = map[identity.Group]wire.Group{}
+			}
+			f.groups[group.Tenant][group.ID] = group
+		}
+	case strings.HasPrefix(m.Subject, "pbx.fact.system."):
+		if system, err := wire.DecodeSystem(m.Data); err == nil {
+			f.systems[system.System] = system
+		}
+	default:
+		if line, err := wire.DecodeInventory(m.Data); err == nil {
+			f.lines[line.Line] = line
+		}
+	}
+	f.heard = time.Now()
+	poke(f.changed)
+	return nil
+}
+
+// poke wakes who waits for c, once.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// quiet is for how long no fact has come.
+func (f *facts) quiet() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return time.Since(f.heard)
+}
+
+func (f *facts) system(id identity.System) (wire.System, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s, ok := f.systems[id]
+	return s, ok
+}
+
+// usersOf are the users of tenants as plans see them.
+func (f *facts) usersOf(tenants []identity.Tenant) (users []*directory.User) {
+	serves := map[identity.Tenant]bool{}
+	for _, t := range tenants {
+		serves[t] = true
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, u := range f.users {
+		if !serves[u.Person.Tenant] {
+			continue
+		}
+		user := &directory.User{Person: u.Person, UPN: u.UPN, Mail: u.Mail, GivenName: u.GivenName, Surname: u.Surname, DisplayName: u.DisplayName,
+			Mobile: u.Mobile, Department: u.Department, Language: u.Language, Purpose: directory.Purpose(u.Purpose), Photo: u.Photo,
+			Enabled: u.Enabled, Guest: u.Type == "Guest", Gone: u.Gone}
+		if u.OfficePhone != "" {
+			user.Phones = []string{u.OfficePhone}
+		}
+		users = append(users, user)
+	}
+	return users
+}
+
+// extensionsOf are those of a phone system, without those that are gone.
+func (f *facts) extensionsOf(system identity.System) (extensions []*directory.Extension) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, line := range f.lines {
+		if line.Line.System == system && !line.Gone {
+			e := line.Extension()
+			extensions = append(extensions, &e)
+		}
+	}
+	return extensions
+}
+
+// members are the users in groups of a tenant. unsure says which of the groups are not
+// known, or not as they are now.
+func (f *facts) members(tenant identity.Tenant, groups []identity.Group) (members map[identity.User]bool, unsure string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	members = map[identity.User]bool{}
+	var missing []string
+	for _, id := range groups {
+		group, known := f.groups[tenant][id]
+		if !known || group.Problem != "" {
+			missing = append(missing, string(id))
+		}
+		for _, user := range group.Members {
+			members[user] = true
+		}
+	}
+	if len(missing) > 0 {
+		unsure = "not known for certain: who is in group " + strings.Join(missing, ", ")
+	}
+	return members, unsure
+}
+
+// byName finds users of a tenant by object id, UPN or mail address.
+func (f *facts) byName(tenant identity.Tenant, names []string) map[identity.User]bool {
+	wanted := map[string]bool{}
+	for _, name := range names {
+		wanted[strings.ToLower(name)] = true
+	}
+	found := map[identity.User]bool{}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for person, u := range f.users {
+		if person.Tenant == tenant && (wanted[string(person.User)] || u.UPN != "" && wanted[strings.ToLower(u.UPN)] || u.Mail != "" && wanted[strings.ToLower(u.Mail)]) {
+			found[person.User] = true
+		}
+	}
+	return found
+}

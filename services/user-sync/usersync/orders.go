@@ -1,0 +1,240 @@
+package usersync
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"offhook.dev/libs/bus"
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/plan"
+	"offhook.dev/libs/plans"
+	"offhook.dev/libs/topology"
+	"offhook.dev/libs/wire"
+)
+
+// orders does what people ask for. Orders are begun one after the other, between two
+// runs, and one that is cut off comes again.
+func (s *Sync) orders(ctx context.Context) error {
+	return s.deps.Bus.Consume(ctx, bus.Consumer{
+		Stream: topology.Orders, Durable: "user-sync-orders", Workers: 1, InFlight: 1, AckWait: 10 * time.Minute,
+		Filters: []string{topology.Wildcard("order.users.<tenant>.<id>")},
+	}, func(ctx context.Context, m bus.Message) error {
+		order, err := wire.DecodeSyncOrder(m.Data)
+		if err != nil {
+			return err
+		}
+		return s.between(ctx, func(ctx context.Context) error { return s.order(ctx, order) })
+	})
+}
+
+// between has something done between two runs, and waits for it.
+func (s *Sync) between(ctx context.Context, do func(context.Context) error) error {
+	r := request{do: do, done: make(chan error, 1)}
+	select {
+	case <-ctx.Done():
+		return fault.New(fault.Cancelled, "user-sync", context.Cause(ctx))
+	case s.requests <- r:
+	}
+	select {
+	case <-ctx.Done():
+		return fault.New(fault.Cancelled, "user-sync", context.Cause(ctx))
+	case err := <-r.done:
+		return err
+	}
+}
+
+// order carries out one order and says what came of it. An error means: try again.
+func (s *Sync) order(ctx context.Context, o wire.SyncOrder) error {
+	out := wire.SyncOutcome{ID: o.ID, Tenant: o.Tenant, Kind: wire.SyncUsers, Op: o.Op}
+	if !o.Expires.IsZero() && !s.deps.Bus.Now().Before(o.Expires) {
+		out.State, out.Detail = wire.SyncExpired, "nobody took the order in time"
+		return s.say(ctx, out)
+	}
+	switch o.Op {
+	case wire.SyncPlan, wire.SyncNow:
+		head, err := s.make(ctx, o.Tenant)
+		if fault.KindOf(err) == fault.Invalid {
+			out.State, out.Detail = wire.SyncFailed, err.Error()
+			return s.say(ctx, out)
+		}
+		if err != nil {
+			return err
+		}
+		out.State, out.Plan, out.Total, out.Detail = wire.SyncPlanned, head.ID, head.Total, summary(head)
+		if err := s.say(ctx, out); err != nil || o.Op == wire.SyncPlan {
+			return err
+		}
+		return s.apply(ctx, head, o, out)
+	case wire.SyncApply:
+		head, err := plans.Read(ctx, s.plans, o.Plan)
+		if fault.KindOf(err) == fault.NotFound || err == nil && head.Tenant != o.Tenant {
+			out.State, out.Detail = wire.SyncRefused, fmt.Sprintf("there is no plan %q: make one with offhook plan users", o.Plan)
+			return s.say(ctx, out)
+		}
+		if err != nil {
+			return err
+		}
+		return s.apply(ctx, head, o, out)
+	}
+	out.State, out.Detail = wire.SyncRefused, "this version does not know how to "+string(o.Op)
+	return s.say(ctx, out)
+}
+
+// make plans for a tenant and stores the plan. Its error is Invalid where nothing can be
+// planned.
+func (s *Sync) make(ctx context.Context, tenant identity.Tenant) (plans.Head, error) {
+	now := s.deps.Bus.Now()
+	head := plans.Head{Tenant: tenant, Kind: wire.SyncUsers, Made: now, State: wire.SyncPlanned,
+		Plan: plan.Plan{ID: plans.NewID(tenant, wire.SyncUsers), Expires: now.Add(plans.Life)}}
+	all, err := s.planAll(ctx, demand{tenant: tenant})
+	if err != nil {
+		return head, err
+	}
+	head.Basis = s.basis(all)
+	for _, p := range all {
+		head.Brake = worse(head.Brake, p.result.Brake)
+		for i := range p.result.Steps {
+			step := &p.result.Steps[i]
+			change := step.Change()
+			head.Changes = append(head.Changes, change)
+			if step.Op.Acts() && !step.Held {
+				head.Total++
+			}
+		}
+	}
+	head.Digest = plan.Digest(slices.Values(head.Changes))
+	return head, plans.Save(ctx, s.plans, head)
+}
+
+// planAll plans for all phone systems of a tenant, as far as that can be.
+func (s *Sync) planAll(ctx context.Context, d demand) (all []planned, err error) {
+	var cannot []string
+	for _, system := range slices.Sorted(maps.Keys(s.opts.Serves)) {
+		if !slices.Contains(s.opts.Serves[system], d.tenant) {
+			continue
+		}
+		p, why, err := s.plan(ctx, system, d)
+		switch {
+		case err != nil:
+			return nil, err
+		case why != "":
+			cannot = append(cannot, why)
+		default:
+			all = append(all, p)
+		}
+	}
+	if len(all) == 0 {
+		if len(cannot) == 0 {
+			cannot = append(cannot, "no phone system serves tenant "+string(d.tenant))
+		}
+		return nil, fault.Errorf(fault.Invalid, "plan", "%s", strings.Join(cannot, "; "))
+	}
+	return all, nil
+}
+
+// basis is what a plan was made of, for people who compare two.
+func (s *Sync) basis(all []planned) map[string]uint64 {
+	basis := map[string]uint64{}
+	for _, p := range all {
+		if info, ok := s.facts.system(p.system); ok {
+			basis["listed "+string(p.system)] = uint64(info.ListedAt.Unix())
+		}
+		basis["extensions "+string(p.system)] = uint64(len(s.facts.extensionsOf(p.system)))
+	}
+	s.facts.mu.Lock()
+	defer s.facts.mu.Unlock()
+	basis["users"] = uint64(len(s.facts.users))
+	return basis
+}
+
+// worse is what is shown of the brakes of several phone systems.
+func worse(a, b plan.State) plan.State {
+	return plan.State{Tripped: a.Tripped || b.Tripped, Removed: a.Removed + b.Removed, Linked: a.Linked + b.Linked, Held: a.Held + b.Held, Forced: a.Forced || b.Forced}
+}
+
+// apply does what a plan says, unless something else would be done now. A plan that was
+// being applied when something broke goes on: by then part of it is done.
+func (s *Sync) apply(ctx context.Context, head plans.Head, o wire.SyncOrder, out wire.SyncOutcome) error {
+	out.Plan = head.ID
+	d := demand{tenant: head.Tenant, plan: head.ID, due: true}
+	all, err := s.planAll(ctx, d)
+	if fault.KindOf(err) == fault.Invalid && err != nil {
+		out.State, out.Detail = wire.SyncFailed, err.Error()
+		return s.say(ctx, out)
+	}
+	if err != nil {
+		return err
+	}
+	if head.State == wire.SyncPlanned {
+		if err := head.Check(s.deps.Bus.Now(), digest(all)); err != nil {
+			out.State, out.Detail = wire.SyncStale, err.Error()
+			return s.say(ctx, out)
+		}
+	} else if head.State != wire.SyncApplying {
+		out.State, out.Detail = wire.SyncRefused, "the plan is applied already"
+		return s.say(ctx, out)
+	}
+	if d.force = o.Force; o.Force {
+		if all, err = s.planAll(ctx, d); err != nil {
+			return err
+		}
+	}
+	head.State, head.Changes = wire.SyncApplying, nil
+	if err := plans.Note(ctx, s.plans, head); err != nil {
+		return err
+	}
+	held, total := 0, 0
+	for _, p := range all {
+		wants, err := s.carryOut(ctx, p, d)
+		if err != nil {
+			return err
+		}
+		held += p.result.Brake.Held
+		total += wants
+	}
+	head.Brake.Held, head.Total = held, total
+	s.active.begin(head, out)
+	return nil
+}
+
+func digest(all []planned) string {
+	return plan.Digest(func(yield func(plan.Change) bool) {
+		for _, p := range all {
+			for i := range p.result.Steps {
+				if !yield(p.result.Steps[i].Change()) {
+					return
+				}
+			}
+		}
+	})
+}
+
+// summary is a plan in a line.
+func summary(h plans.Head) string {
+	counts := plan.Counts(h.Changes)
+	var words []string
+	for _, op := range []plan.Op{plan.Create, plan.Update, plan.Adopt, plan.Return, plan.Disable, plan.Delete, plan.Skip, plan.Conflict} {
+		if counts[op] > 0 {
+			words = append(words, fmt.Sprintf("%d %s", counts[op], op))
+		}
+	}
+	if h.Brake.Tripped {
+		words = append(words, fmt.Sprintf("%d held back by the brake", h.Brake.Held))
+	}
+	if len(words) == 0 {
+		return "nothing to do"
+	}
+	return strings.Join(words, ", ")
+}
+
+func (s *Sync) say(ctx context.Context, o wire.SyncOutcome) error {
+	o.At = s.deps.Bus.Now()
+	subject, data := o.Encode()
+	_, err := s.deps.Bus.Publish(ctx, bus.Message{Subject: subject, Data: data})
+	return err
+}
