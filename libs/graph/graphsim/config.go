@@ -56,7 +56,7 @@ type App struct {
 
 // DefaultRoles are what an App has that names no roles: what Offhook needs to read.
 func DefaultRoles() []string {
-	return []string{"Calendars.Read", "GroupMember.Read.All", "MailboxSettings.Read", "Organization.Read.All", "Presence.Read.All", "User.Read.All"}
+	return []string{"Calendars.Read", "Contacts.Read", "GroupMember.Read.All", "MailboxSettings.Read", "Organization.Read.All", "Presence.Read.All", "User.Read.All"}
 }
 
 // Account is a user who has signed in once and consented: a delegated account.

@@ -98,7 +98,7 @@ func TestPresencesKeepTheContract(t *testing.T) {
 	}
 }
 
-const userFields = "?$select=id,userPrincipalName,displayName,givenName,surname,mail,businessPhones,mobilePhone,department,accountEnabled,userType"
+const userFields = "?$select=id,userPrincipalName,displayName,givenName,surname,mail,businessPhones,mobilePhone,department,preferredLanguage,accountEnabled,userType"
 
 func TestMembersOfGroupsKeepTheContract(t *testing.T) {
 	c := graphContract(t)

@@ -27,7 +27,9 @@ func (s *Server) Control() http.Handler {
 		"GET users":                               controlUsers,
 		"POST users":                              controlAddUser,
 		"GET users/{user}":                        controlUser,
+		"PATCH users/{user}":                      controlEditUser,
 		"DELETE users/{user}":                     controlDeleteUser,
+		"POST users/{user}/restore":               func(t *Tenant, r *http.Request) (any, error) { return nil, t.RestoreUser(r.PathValue("user")) },
 		"GET users/{user}/presence":               controlPresence,
 		"PUT users/{user}/presence":               controlSetPresence,
 		"PUT users/{user}/preferred":              controlPrefer,
@@ -59,6 +61,7 @@ func (s *Server) Control() http.Handler {
 	}
 	maps.Copy(operations, calendarOperations())
 	maps.Copy(operations, groupOperations())
+	maps.Copy(operations, contactOperations())
 	for pattern, serve := range operations {
 		method, path, _ := strings.Cut(pattern, " ")
 		mux.HandleFunc(method+" /sim/v1/tenants/{tenant}/"+path, s.control(serve))
@@ -171,6 +174,46 @@ func controlAddUser(t *Tenant, r *http.Request) (any, error) {
 		return nil, err
 	}
 	return t.AddUser(u)
+}
+
+// userEdit has what is to be changed; nil is what it was.
+type userEdit struct {
+	DisplayName       *string   `json:"displayName"`
+	GivenName         *string   `json:"givenName"`
+	Surname           *string   `json:"surname"`
+	Mail              *string   `json:"mail"`
+	JobTitle          *string   `json:"jobTitle"`
+	Department        *string   `json:"department"`
+	MobilePhone       *string   `json:"mobilePhone"`
+	BusinessPhones    *[]string `json:"businessPhones"`
+	PreferredLanguage *string   `json:"preferredLanguage"`
+	AccountEnabled    *bool     `json:"accountEnabled"`
+	UserType          *string   `json:"userType"`
+}
+
+func (e userEdit) apply(u *User) {
+	replace(&u.DisplayName, e.DisplayName)
+	replace(&u.GivenName, e.GivenName)
+	replace(&u.Surname, e.Surname)
+	replace(&u.Mail, e.Mail)
+	replace(&u.JobTitle, e.JobTitle)
+	replace(&u.Department, e.Department)
+	replace(&u.MobilePhone, e.MobilePhone)
+	replace(&u.BusinessPhones, e.BusinessPhones)
+	replace(&u.PreferredLanguage, e.PreferredLanguage)
+	replace(&u.AccountEnabled, e.AccountEnabled)
+	replace(&u.UserType, e.UserType)
+}
+
+func controlEditUser(t *Tenant, r *http.Request) (any, error) {
+	e, err := read[userEdit](r, `{"department":"Sales","accountEnabled":false}`)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.EditUser(r.PathValue("user"), e.apply); err != nil {
+		return nil, err
+	}
+	return t.User(r.PathValue("user"))
 }
 
 func controlDeleteUser(t *Tenant, r *http.Request) (any, error) {

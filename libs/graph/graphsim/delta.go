@@ -91,7 +91,10 @@ func (c *call) resume(token string, begins bool) (deltaToken, *graphError) {
 		return round, e
 	}
 	if begins {
-		round.First, round.From, round.To, round.Offset = false, round.To, t.changes, 0
+		if !t.switches.Replays {
+			round.From = round.To
+		}
+		round.First, round.To, round.Offset = false, t.changes, 0
 		round.Issued, round.Empty = c.server.now().Unix(), t.switches.EmptyPages
 	}
 	return round, nil

@@ -123,6 +123,27 @@ func (t *Tenant) DeleteUser(ref string, forGood bool) error {
 	return nil
 }
 
+// RestoreUser brings back a user who was removed softly, by id, UPN or local part, as
+// what they were.
+func (t *Tenant) RestoreUser(ref string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	local, _, _ := strings.Cut(strings.ToLower(ref), "@")
+	for _, p := range slices.Backward(t.people) {
+		if p.removed != "changed" || p.id != strings.ToLower(ref) && p.local != local {
+			continue
+		}
+		if t.byLocal[p.local] != nil {
+			return fmt.Errorf("user %s@%s exists again", p.local, t.domain)
+		}
+		p.removed = ""
+		t.byID[p.id], t.byLocal[p.local] = p, p
+		t.touch(p)
+		return nil
+	}
+	return fmt.Errorf("removed %w", t.noUser(ref))
+}
+
 // SetLicensed gives a user a licence for Teams or takes it away; at first everybody
 // has one. What an account without one may do says Switches.LicenceRequired.
 func (t *Tenant) SetLicensed(ref string, licensed bool) error {

@@ -36,6 +36,7 @@ func badRequest(format string, args ...any) *graphError {
 type answer struct {
 	status int
 	body   any
+	raw    []byte      // instead of body: what is not JSON, of the Content-Type in header
 	header http.Header // further headers, or nil
 }
 
@@ -98,6 +99,11 @@ func (s *Server) graph(need permissions, serve operation) http.HandlerFunc {
 		set(&result.status, http.StatusOK)
 		for name, values := range result.header {
 			w.Header()[name] = values
+		}
+		if result.raw != nil {
+			w.WriteHeader(result.status)
+			_, _ = w.Write(result.raw) // the client may be gone
+			return
 		}
 		if result.body == nil {
 			w.WriteHeader(result.status)

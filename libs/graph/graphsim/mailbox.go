@@ -30,6 +30,9 @@ type mailbox struct {
 	numbers int
 	log     []eventChange     // what the delta reports, oldest first
 	use     map[string]*usage // by client id
+
+	contacts *contacts // or nil: nobody has touched them
+	photo    *Photo    // or nil
 }
 
 // eventChange says that an event was created, changed or deleted.

@@ -176,6 +176,10 @@ func (s *Server) graphRoutes() http.Handler {
 	calendar.delegated = calendar.app
 	settings := permissions{app: []string{"MailboxSettings.Read", "MailboxSettings.ReadWrite"}, denied: "ErrorAccessDenied", mailbox: true}
 	settings.delegated = settings.app
+	contacts := permissions{app: []string{"Contacts.Read", "Contacts.ReadWrite"}, denied: "ErrorAccessDenied", mailbox: true}
+	contacts.delegated = contacts.app
+	photos := permissions{app: []string{"ProfilePhoto.Read.All", "ProfilePhoto.ReadWrite.All", "User.Read.All", "User.ReadBasic.All"}, denied: "ErrorAccessDenied", mailbox: true}
+	photos.delegated = append([]string{"User.Read"}, photos.app...)
 	anyone := permissions{anyone: true} // what is allowed depends on the resource
 
 	graph := func(pattern string, need permissions, serve operation) {
@@ -204,6 +208,20 @@ func (s *Server) graphRoutes() http.Handler {
 	graph("GET /v1.0/users/{user}/events/{event}", calendar, getEvent)
 	graph("GET /v1.0/users/{user}/mailboxSettings", settings, getMailboxSettings)
 	graph("GET /v1.0/users/{user}/mailboxSettings/{setting}", settings, getMailboxSettings)
+	for _, at := range []string{"contacts", "contactFolders/{folder}/contacts"} {
+		graph("GET /v1.0/users/{user}/"+at, contacts, listContacts)
+		graph("GET /v1.0/users/{user}/"+at+"/delta", contacts, contactsDelta)
+		graph("GET /v1.0/users/{user}/"+at+"/delta()", contacts, contactsDelta)
+		graph("GET /v1.0/users/{user}/"+at+"/{contact}", contacts, getContact)
+	}
+	graph("GET /v1.0/users/{user}/contactFolders", contacts, listContactFolders)
+	graph("GET /v1.0/users/{user}/contactFolders/{folder}", contacts, getContactFolder)
+	graph("GET /v1.0/users/{user}/contactFolders/{folder}/childFolders", contacts, listChildFolders)
+	graph("GET /v1.0/users/{user}/photo", photos, getPhoto)
+	graph("GET /v1.0/users/{user}/photo/$value", photos, getPhotoValue)
+	graph("GET /v1.0/users/{user}/photos", photos, listPhotos)
+	graph("GET /v1.0/users/{user}/photos/{size}", photos, getPhoto)
+	graph("GET /v1.0/users/{user}/photos/{size}/$value", photos, getPhotoValue)
 	graph("POST /v1.0/$batch", anyone, s.serveBatch(s.counter.inner(mux)))
 	graph("GET /v1.0/organization", organization, getOrganization)
 	graph("POST /v1.0/subscriptions", anyone, createSubscription)

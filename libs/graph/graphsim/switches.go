@@ -32,6 +32,15 @@ type Switches struct {
 	EmptyPages bool `json:"emptyPages,omitempty"`
 	// GoneLocation adds Location to the 410 of a delta that must start over.
 	GoneLocation bool `json:"goneLocation,omitempty"`
+	// Replays has later rounds of deltas report the changes of the one before again, as
+	// the pages say may happen.
+	Replays bool `json:"replays,omitempty"`
+	// DefaultFolderListed has /contactFolders list the default folder as well. Pages and
+	// field disagree; by default only those below it are listed.
+	DefaultFolderListed bool `json:"defaultFolderListed,omitempty"`
+	// NoPhoto is what the metadata of a photo that is not there are: "404" (default) or
+	// "gif" (200, one pixel without an etag).
+	NoPhoto string `json:"noPhoto,omitempty"`
 	// GoneStatus is with which status a delta must start over: 0 is 410; the pages call
 	// it a "40X-series error".
 	GoneStatus int `json:"goneStatus,omitempty"`
@@ -91,6 +100,7 @@ func (s Switches) withDefaults() Switches {
 	set(&s.Endpoint, "host")
 	set(&s.PatchResource, "reject")
 	set(&s.BadPair, "BadRequest")
+	set(&s.NoPhoto, "404")
 	set(&s.PageSize, 100)
 	set(&s.GoneStatus, http.StatusGone)
 	set(&s.PresenceQuota, 1500)
@@ -114,6 +124,7 @@ func (s Switches) validate() error {
 		{"batchThrottled", s.BatchThrottled, []string{"inner", "outer"}},
 		{"endpoint", s.Endpoint, []string{"host", "url"}},
 		{"patchResource", s.PatchResource, []string{"reject", "accept", "ignore"}},
+		{"noPhoto", s.NoPhoto, []string{"404", "gif"}},
 		{"badPair", s.BadPair, []string{"BadRequest", "InvalidArgument", "Forbidden", "ignore"}},
 	}
 	for _, c := range choices {

@@ -8,7 +8,7 @@ import (
 // Violation is something that a client must never do, though Graph may answer it.
 type Violation struct {
 	At   time.Time `json:"at"`
-	Kind string    `json:"kind"` // early-retry, mailbox-concurrency, mailbox-requests, renew-and-reauthorize
+	Kind string    `json:"kind"` // early-retry, mailbox-concurrency, mailbox-requests, mixed-ids, renew-and-reauthorize
 	What string    `json:"what"`
 }
 

@@ -57,6 +57,8 @@ var (
 	_ graph.Subscriber     = (*Client)(nil)
 	_ graph.CalendarReader = (*Client)(nil)
 	_ graph.MailboxReader  = (*Client)(nil)
+	_ graph.ContactReader  = (*Client)(nil)
+	_ graph.PhotoReader    = (*Client)(nil)
 	_ graph.PresenceWriter = (*Client)(nil)
 )
 

@@ -23,6 +23,8 @@ import (
 // million.
 const maxAnswer = 16 << 20
 
+var errTooLong = fmt.Errorf("answer is longer than %d bytes", maxAnswer)
+
 // sender is the one way to Graph. Its errors are fault.Errors without an Op,
 // which the verbs add.
 type sender struct {
@@ -159,7 +161,7 @@ func (s *sender) try(req *http.Request, body []byte, once bool) (*http.Response,
 	case err != nil:
 		return nil, wireError(ctx, err, once)
 	case len(answer) > maxAnswer:
-		return nil, fault.New(fault.Unknown, "", fmt.Errorf("answer is longer than %d bytes", maxAnswer))
+		return nil, fault.New(fault.Unknown, "", errTooLong)
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
 		return nil, fault.New(fault.Invalid, "", fmt.Errorf("graph answered with a redirect (%d), which is not followed", resp.StatusCode))
 	case resp.StatusCode == http.StatusFailedDependency && isBatch(req) && carriesAnswers(answer):

@@ -21,6 +21,7 @@ type simulated struct {
 	tenant *graphsim.Tenant
 	client *msgraph.Client
 	cloud  graph.Cloud
+	config msgraph.Config // of client
 }
 
 func simulate(t testing.TB, users int) simulated { return simulateAs(t, users, nil) }
@@ -52,13 +53,25 @@ func simulateAs(t testing.TB, users int, change func(*graphsim.Config)) simulate
 	if cloud, err = cloud.At(server.LoginURL(), server.GraphURL()); err != nil {
 		t.Fatal(err)
 	}
-	client, err := msgraph.New(msgraph.Config{Tenant: "contoso", Directory: directory, ClientID: appID, Cloud: cloud,
-		Certificate: &pair, Roots: server.Authority().Pool()})
+	s := simulated{server: server, tenant: server.Tenants()[0], cloud: cloud, config: msgraph.Config{Tenant: "contoso", Directory: directory, ClientID: appID, Cloud: cloud,
+		Certificate: &pair, Roots: server.Authority().Pool()}}
+	s.client = s.clientAs(t, nil)
+	return s
+}
+
+// clientAs is another client of the tenant; change may be nil.
+func (s simulated) clientAs(t testing.TB, change func(*msgraph.Config)) *msgraph.Client {
+	t.Helper()
+	config := s.config
+	if change != nil {
+		change(&config)
+	}
+	client, err := msgraph.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	return simulated{server, server.Tenants()[0], client, cloud}
+	return client
 }
 
 // ids returns the users of the tenant.

@@ -328,3 +328,29 @@ func TestGroupsOfTwoTenantsAreApart(t *testing.T) {
 		return err
 	}))
 }
+
+// Groups whose members get extensions are read like those with options: with everybody
+// in groups in them, also when these are in each other.
+func TestGroupsOfTheChoiceOfUsersAreRead(t *testing.T) {
+	s := newStage(t, 5, nil)
+	users := s.users()
+	outer, inner := s.group("Staff", users[0]), s.group("Interns", users[1])
+	must(t, s.tenant().Join("Staff", "Interns"))
+	must(t, s.tenant().Join("Interns", "Staff"))
+	nobodys := s.group("Gone")
+	must(t, s.tenant().DeleteGroup("Gone"))
+	conf := s.groupsConfig(100 * time.Millisecond)
+	conf.Groups = []identity.Group{outer, nobodys}
+	stop := s.run(conf)
+	s.has(outer, "", users[0], users[1])
+	s.has(nobodys, wire.GroupGone)
+	if _, sequence := s.groupFact(inner); sequence != 0 {
+		t.Error("a group that is only in another one is read by itself")
+	}
+	must(t, s.tenant().Join("Interns", string(users[2])))
+	s.has(outer, "", users[0], users[1], users[2])
+	stop()
+	conf.Groups = nil
+	s.run(conf)
+	s.has(outer, wire.GroupUnnamed)
+}
