@@ -1,6 +1,7 @@
 package directory_test
 
 import (
+	"encoding/json"
 	"slices"
 	"testing"
 	"time"
@@ -60,6 +61,21 @@ func TestOfManyThatShareAnAddressTheFirstFewAreNamed(t *testing.T) {
 	r, err := directory.PlanExtensions(v)
 	if err != nil || len(r.Steps) != 7 || r.Steps[6].Detail != "contoso/c1, contoso/c2, contoso/c3, contoso/c4, contoso/c5, 2 more have the address info@x" {
 		t.Errorf("%s, %v, %s", words(r), err, r.Steps[len(r.Steps)-1].Detail)
+	}
+}
+
+// Records are kept; a change of their form loses whose the numbers are.
+func TestARecordAsItIsKept(t *testing.T) {
+	r := record("201", "anna", directory.Created)
+	r.Last = directory.Fields{Mail: "anna@x"}
+	text, err := json.Marshal(r)
+	const want = `{"line":{"system":"hq","extension":"201"},"how":"created","since":"2026-01-21T12:00:00Z","was_enabled":true,"last":{"mail":"anna@x"}}`
+	if err != nil || string(text) != want {
+		t.Errorf("%s, %v\nwant %s", text, err, want)
+	}
+	var back directory.Record
+	if err := json.Unmarshal(text, &back); err != nil || back.Line != r.Line || !back.Left.IsZero() || !back.Active() {
+		t.Errorf("%+v, %v", back, err)
 	}
 }
 
