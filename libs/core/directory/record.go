@@ -1,0 +1,50 @@
+package directory
+
+import (
+	"time"
+
+	"offhook.dev/libs/core/identity"
+)
+
+// Record is what Offhook owns of a person: one number on one phone system. It is kept
+// from the moment in which the number is chosen, which is before anything is written,
+// until the hold after their leaving is over. As long as there is a record, nobody else
+// gets the number; one whose extension is no longer there is the number's tombstone.
+type Record struct {
+	Person identity.Person `json:"-"` // the key under which records are kept
+	Line   identity.Line   `json:"line"`
+	How    How             `json:"how"`
+	Since  time.Time       `json:"since"`
+	// Left is since when the person is no longer here; zero: they are.
+	Left time.Time `json:"left,omitzero"`
+	// WasEnabled says that the account was once seen enabled. One that never was is a
+	// mailbox rather than a person who left.
+	WasEnabled bool `json:"was_enabled,omitempty"`
+	// Last is what was last sent to the phone system, and Photo the ETag of the picture.
+	Last  Fields `json:"last,omitzero"`
+	Photo string `json:"photo,omitempty"`
+}
+
+// How is how an extension became Offhook's.
+type How string
+
+// The ways.
+const (
+	// Reserved: the number was chosen, and the extension perhaps made. It is nobody's
+	// proof that an extension of that number is Offhook's.
+	Reserved   How = "reserved"
+	Created    How = "created"
+	Adopted    How = "adopted"    // it was there before
+	Configured How = "configured" // the configuration says so
+)
+
+// Active says whether the extension is in use by the person: what presence pairs.
+func (r *Record) Active() bool { return r.How != Reserved && r.Left.IsZero() }
+
+// Note is a change of records that changes nothing on the phone system.
+type Note struct {
+	Record Record
+	// Forget says that the record is to be removed, and its number is free.
+	Forget bool
+	Why    Reason
+}

@@ -1,0 +1,124 @@
+package directory
+
+import (
+	"time"
+
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/plan"
+)
+
+// Step is one change of a phone system, or why there is none. It shares its memory with
+// the View; what is sent and stored is made when it is asked for.
+type Step struct {
+	Op     plan.Op
+	Reason Reason
+	Person identity.Person
+	// Line is which extension; without a number where there is none.
+	Line identity.Line
+	// Detail says to people what Reason leaves open.
+	Detail string
+	// Held says that the brake holds it back: nothing of it is stored or sent.
+	Held bool
+
+	user    *User      // nil where nobody is known
+	is      *Extension // nil where there is none
+	record  *Record    // before the step; nil where there is none
+	wants   *wants
+	changed fieldSet // of is; what a new extension gets is all of wants.on
+	now     time.Time
+}
+
+// Writes says whether the phone system is to be written to.
+func (s *Step) Writes() bool {
+	switch s.Op {
+	case plan.Create, plan.Adopt, plan.Delete:
+		return true
+	}
+	return s.changed != 0
+}
+
+// Extension returns the extension as it should be.
+func (s *Step) Extension() Extension {
+	e := Extension{Number: s.Line.Extension, Marker: s.Person.User}
+	switch {
+	case s.Op.Removes() && s.is != nil:
+		e = *s.is
+		e.Enabled = false
+	case s.Op.Removes():
+	default:
+		e.Fields, e.Enabled = s.wants.fields(s.user, nil), true
+	}
+	return e
+}
+
+// Update returns the fields to write. Of a new extension these are all that are kept
+// the same; of one that is there, those that differ.
+func (s *Step) Update() Update {
+	return Update{Fields: s.changed.list(), To: s.Extension()}
+}
+
+// Record returns the record to be stored before anything is sent, so that a number that
+// was chosen stays chosen whatever happens. ok is false where there is nothing to store,
+// and for what does nothing. After a Delete the record stays until the extension is
+// seen to be gone; then a Note forgets it.
+func (s *Step) Record() (r Record, ok bool) {
+	if !s.Op.Acts() || s.Op == plan.Delete {
+		return Record{}, false
+	}
+	if s.record != nil {
+		r = *s.record
+	} else {
+		r = Record{Person: s.Person, Line: s.Line, How: s.how(), Since: s.now}
+	}
+	if s.Op == plan.Disable {
+		if r.Left.IsZero() {
+			r.Left = s.now
+		}
+		return r, s.record == nil || r != *s.record
+	}
+	r.Left = time.Time{}
+	r.WasEnabled = r.WasEnabled || s.user.Enabled
+	r.Last = s.wants.fields(s.user, nil)
+	return r, s.record == nil || r != *s.record
+}
+
+// how is how an extension becomes Offhook's by the step.
+func (s *Step) how() How {
+	switch {
+	case s.Op == plan.Create:
+		return Reserved
+	case s.Reason == ByConfiguration:
+		return Configured
+	}
+	return Adopted
+}
+
+// Change returns the step as plans show it.
+func (s *Step) Change() plan.Change {
+	c := plan.Change{Op: s.Op, Object: s.Person.String(), Reason: string(s.Reason), Detail: s.Detail, Held: s.Held}
+	if s.Line.Extension != "" {
+		c.Line = s.Line.String()
+	}
+	if s.user != nil {
+		c.Name = s.user.label()
+	}
+	if s.Op == plan.Delete || !s.Op.Acts() {
+		return c
+	}
+	to := s.Extension()
+	for _, f := range s.changed.list() {
+		from, to := "", to.Text(f)
+		if s.is != nil {
+			from = s.is.Text(f)
+		}
+		if from != to {
+			c.Fields = append(c.Fields, plan.FieldChange{Name: string(f), From: from, To: to})
+		}
+	}
+	return c
+}
+
+// key is that of Change, as the brake counts.
+func (s *Step) key() string {
+	return plan.Change{Object: s.Person.String(), Line: s.Line.String()}.Key()
+}
