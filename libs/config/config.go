@@ -177,8 +177,9 @@ type Users struct {
 	Exclude        []string      `yaml:"exclude" is:"user"`
 	Groups         []string      `yaml:"groups" is:"guid"` // not empty: only their members
 	Guests         bool          `yaml:"guests"`
-	StartExtension string        `yaml:"start_extension" is:"extension"` // empty: the first free one
-	Hold           time.Duration `yaml:"hold"`                           // from disabling to deletion
+	Photos         bool          `yaml:"photos"`                      // have users' photos on their extensions
+	StartExtension string        `yaml:"start_extension" is:"number"` // empty: the first free one
+	Hold           time.Duration `yaml:"hold"`                        // from disabling to deletion
 	Policy         string        `yaml:"policy" oneof:"off sync upsert-only create-only"`
 	Brake          Brake         `yaml:"brake"`
 }
@@ -191,10 +192,12 @@ type Brake struct {
 
 // Contacts is which contacts go to the phonebooks.
 type Contacts struct {
-	Personal        bool     `yaml:"personal"`
-	SharedMailboxes []string `yaml:"shared_mailboxes" is:"user"`
-	Folders         []string `yaml:"folders"`
-	Region          string   `yaml:"region" is:"region"` // of numbers written without a country; empty: those are not indexed
+	Personal        bool     `yaml:"personal"`                   // those of every linked user
+	SharedMailboxes []string `yaml:"shared_mailboxes" is:"user"` // whose contacts are everybody's
+	// Folders are read beside the default one, each with what is below it, in every
+	// mailbox that has a folder of that name. Capitals do not matter.
+	Folders []string `yaml:"folders"`
+	Region  string   `yaml:"region" is:"region"` // of numbers written without a country; empty: those are not indexed
 }
 
 // Mail is who is told by e-mail, and from which mailbox.
@@ -258,7 +261,7 @@ func DefaultTenant() Tenant {
 			Calendar: Calendar{Subscribe: true},
 		},
 		Users: Users{
-			At: "0 2 * * *", Zone: "UTC", Include: []string{everyone}, Hold: 30 * 24 * time.Hour, Policy: "sync",
+			At: "0 2 * * *", Zone: "UTC", Include: []string{everyone}, Photos: true, Hold: 30 * 24 * time.Hour, Policy: "sync",
 			Brake: Brake{Count: 3, Percent: 5},
 		},
 		Contacts: Contacts{Personal: true},

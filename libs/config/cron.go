@@ -29,28 +29,41 @@ var longestMonth = [13]int{0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}
 
 // checkCron returns why text is no schedule, or nil.
 func checkCron(text string) error {
+	c, err := parseCron(text)
+	// A day of week makes any date possible: cron takes either.
+	if err != nil || !c.anyWeekday {
+		return err
+	}
+	for _, month := range c.months {
+		if slices.Min(c.days) <= longestMonth[month] {
+			return nil
+		}
+	}
+	return errors.New("no such day exists in these months")
+}
+
+// cron is a schedule taken apart. Where both days and weekdays are narrowed, either is
+// enough.
+type cron struct {
+	minutes, hours, days, months, weekdays []int
+	anyDay, anyWeekday                     bool // "*"
+}
+
+func parseCron(text string) (cron, error) {
 	parts := strings.Fields(text)
 	if len(parts) != len(cronFields) {
-		return fmt.Errorf("it has %d fields, not 5", len(parts))
+		return cron{}, fmt.Errorf("it has %d fields, not 5", len(parts))
 	}
 	var sets [5][]int
 	for i, field := range cronFields {
 		set, err := field.parse(parts[i])
 		if err != nil {
-			return fmt.Errorf("%s: %w", field.name, err)
+			return cron{}, fmt.Errorf("%s: %w", field.name, err)
 		}
+		slices.Sort(set)
 		sets[i] = set
 	}
-	// A day of week makes any date possible: cron takes either.
-	if parts[4] != "*" {
-		return nil
-	}
-	for _, month := range sets[3] {
-		if slices.Min(sets[2]) <= longestMonth[month] {
-			return nil
-		}
-	}
-	return errors.New("no such day exists in these months")
+	return cron{sets[0], sets[1], sets[2], sets[3], sets[4], parts[2] == "*", parts[4] == "*"}, nil
 }
 
 func (f cronField) parse(text string) ([]int, error) {

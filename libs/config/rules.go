@@ -37,6 +37,7 @@ var rules = map[string]rule{
 	"id":        parsed(identity.ParseTenant, "id", "use 1 to 32 characters of a-z, 0-9 and '-', not beginning with '-'"),
 	"guid":      parsed(identity.ParseUser, "GUID", "copy the id from the Entra admin centre; it looks like 12345678-90ab-cdef-1234-567890abcdef"),
 	"extension": parsed(identity.ParseExtension, "extension", "write the number as the phone system does, without spaces"),
+	"number":    numberRule,
 	"user":      userRule,
 	"everyone":  everyoneRule,
 	"cron":      cronRule,
@@ -182,6 +183,15 @@ func parsed[T ~string](parse func(string) (T, error), noun, fix string) rule {
 		}
 		return string(value), "", ""
 	}
+}
+
+// numberRule accepts an extension from which can be counted.
+func numberRule(_ *decoder, text string) (clean, what, fix string) {
+	number, err := identity.ParseExtension(text)
+	if err != nil || strings.Trim(text, "0123456789") != "" {
+		return "", show(text) + " is no number to count from", "write digits alone, as in \"200\""
+	}
+	return string(number), "", ""
 }
 
 var principal = regexp.MustCompile(`^[^@\s,]+@[^@\s,]+$`)

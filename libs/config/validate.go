@@ -170,6 +170,7 @@ func (d *decoder) validateTenant(path string, t *Tenant, systems map[string]*Sys
 	d.validateMicrosoft365(join(path, "microsoft365"), t.Microsoft365, now)
 	d.validatePresence(join(path, "presence"), t.Presence)
 	d.validateUsers(join(path, "users"), t.Users)
+	d.validateContacts(join(path, "contacts"), t.Contacts)
 	if len(t.Mail.To) > 0 {
 		d.required(join(path, "mail.from"), t.Mail.From, "write the mailbox that sends")
 	}
@@ -261,23 +262,6 @@ func (d *decoder) badBelow(path string) bool {
 		}
 	}
 	return false
-}
-
-func (d *decoder) validateUsers(path string, u Users) {
-	d.required(join(path, "at"), u.At, "write a schedule, as in \"0 2 * * *\"")
-	d.required(join(path, "zone"), u.Zone, "write a time zone, as in Europe/Berlin")
-	if slices.Contains(u.Include, everyone) && len(u.Include) > 1 {
-		d.report(join(path, "include"), "there are users beside the word "+everyone, "write "+everyone+" alone, or users only")
-	}
-	if u.Hold < 0 {
-		d.report(join(path, "hold"), "a hold is not negative", "write 0s to delete at once, 720h for 30 days")
-	}
-	if u.Brake.Count < 0 {
-		d.report(join(path, "brake.count"), "a number of users is not negative", "write 0 or more")
-	}
-	if u.Brake.Percent < 0 || u.Brake.Percent > 100 {
-		d.report(join(path, "brake.percent"), "a share is between 0 and 100", "write 5 for 5 %")
-	}
 }
 
 // validateLinks checks explicit pairs. An extension belongs to one user, of

@@ -1,0 +1,59 @@
+package config
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+func (d *decoder) validateUsers(path string, u Users) {
+	d.required(join(path, "at"), u.At, "write a schedule, as in \"0 2 * * *\"")
+	d.required(join(path, "zone"), u.Zone, "write a time zone, as in Europe/Berlin")
+	named := d.distinctNames(join(path, "include"), u.Include)
+	for i, user := range u.Exclude {
+		if first, both := named[strings.ToLower(user)]; both {
+			d.report(at(join(path, "exclude"), i), show(user)+" is also "+first, "say it in one of the two")
+		}
+	}
+	d.distinctNames(join(path, "exclude"), u.Exclude)
+	d.distinctNames(join(path, "groups"), u.Groups)
+	if slices.Contains(u.Include, everyone) && len(u.Include) > 1 {
+		d.report(join(path, "include"), "there are users beside the word "+everyone, "write "+everyone+" alone, or users only")
+	}
+	if u.Hold < 0 {
+		d.report(join(path, "hold"), "a hold is not negative", "write 0s to delete at once, 720h for 30 days")
+	}
+	if u.Brake.Count < 0 {
+		d.report(join(path, "brake.count"), "a number of users is not negative", "write 0 or more")
+	}
+	if u.Brake.Percent < 0 || u.Brake.Percent > 100 {
+		d.report(join(path, "brake.percent"), "a share is between 0 and 100", "write 5 for 5 %")
+	}
+}
+
+func (d *decoder) validateContacts(path string, c Contacts) {
+	d.distinctNames(join(path, "shared_mailboxes"), c.SharedMailboxes)
+	d.distinctNames(join(path, "folders"), c.Folders)
+}
+
+// distinctNames reports names that stand in a list twice, capitals apart. It returns
+// where each is first, by its name in lower case.
+func (d *decoder) distinctNames(path string, names []string) unique {
+	seen := unique{}
+	for i, name := range names {
+		d.distinct(seen, at(path, i), strings.ToLower(name))
+	}
+	return seen
+}
+
+// NextRun is the first time after a moment at which users are synchronised. It goes by
+// the clocks of the users' zone: a time that they skip in spring is when they are put
+// forward, and of one that they show twice in autumn the first counts. That of a loaded
+// Config is never zero.
+func (u Users) NextRun(after time.Time) time.Time {
+	zone, err := time.LoadLocation(u.Zone)
+	if err != nil {
+		return time.Time{}
+	}
+	return nextRun(u.At, after.In(zone))
+}
