@@ -1,6 +1,10 @@
 package directory
 
-import "offhook.dev/libs/core/identity"
+import (
+	"slices"
+
+	"offhook.dev/libs/core/identity"
+)
 
 // Book names a phonebook of a phone system: the company's, or one extension's own.
 type Book struct {
@@ -60,7 +64,7 @@ const (
 	FaxNumber       NumberKind = "fax"
 )
 
+var numberKinds = []NumberKind{MobileNumber, BusinessNumber, Business2Number, HomeNumber, Home2Number, Mobile2Number, OtherNumber, PagerNumber, FaxNumber}
+
 // NumberKinds lists the kinds by precedence.
-func NumberKinds() []NumberKind {
-	return []NumberKind{MobileNumber, BusinessNumber, Business2Number, HomeNumber, Home2Number, Mobile2Number, OtherNumber, PagerNumber, FaxNumber}
-}
+func NumberKinds() []NumberKind { return slices.Clone(numberKinds) }
