@@ -126,3 +126,22 @@ func DeletePlan(ctx context.Context, b *store.Bucket, p Plan) error {
 	}
 	return nil
 }
+
+// Note counts a change, and lists it if there is room.
+func (p *Plan) Note(c plan.Change) {
+	p.Counts[c.Op]++
+	switch {
+	case c.Held:
+		p.HeldBack++
+		p.Brake.Held++
+		p.Brake.Tripped = true
+	case c.Op.Acts():
+		p.Total++
+	}
+	if len(p.Changes) >= MostChanges {
+		p.Unlisted++
+		return
+	}
+	c.Fields = nil // fingerprints: for the digest, not for people
+	p.Changes = append(p.Changes, c)
+}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"offhook.dev/libs/books"
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
@@ -26,6 +27,10 @@ type visit struct {
 	message bus.Message
 	page    wire.ContactsPage
 	bad     map[uint64]error // pages that cannot be read
+	// began is when the reading began whose first page waits first; zero: another does.
+	// virgin: nothing was known of the mailbox.
+	began  time.Time
+	virgin bool
 }
 
 // advance does for a mailbox all that can be done now, and takes away the pages that
@@ -35,6 +40,7 @@ func (t *tenant) advance(ctx context.Context, user identity.User) error {
 	v := &visit{t: t, who: identity.Person{Tenant: t.conf.ID, User: user}, bad: map[uint64]error{}}
 	t.mu.Lock()
 	v.m = t.mailbox(user)
+	v.virgin = len(v.m.books) == 0
 	first, waits := waiting{}, len(v.m.pages) > 0
 	if waits {
 		first = v.m.pages[0]
@@ -44,6 +50,9 @@ func (t *tenant) advance(ctx context.Context, user identity.User) error {
 		if err := v.fetch(ctx, first); err != nil && v.bad[first.sequence] == nil && fault.KindOf(err) != fault.NotFound {
 			return err
 		}
+	}
+	if v.page.Full && v.page.First && v.page.Problem == "" {
+		v.began = v.page.SeenAt
 	}
 	v.stands = t.standings(v.who, v.m)
 	var errs []error
@@ -130,14 +139,18 @@ func (v *visit) drop(ctx context.Context) error {
 	return nil
 }
 
-// needed says whether a book has not done with a page.
+// needed says whether a book has not done with a page. One that is nobody's waits for a
+// moment: the word that somebody has an extension may be slower than the first page.
 func (v *visit) needed(w waiting) bool {
 	v.t.mu.Lock()
 	defer v.t.mu.Unlock()
+	if len(v.stands) == 0 {
+		return v.t.s.bus.Now().Sub(w.at) < v.t.s.opts.Reread
+	}
 	for where, stands := range v.stands {
 		b, known := v.m.books[where]
 		if !known {
-			if stands.served {
+			if stands.wanted {
 				return true
 			}
 			continue
@@ -157,7 +170,7 @@ func (v *visit) ask(ctx context.Context) error {
 	v.t.mu.Lock()
 	asked, revision := v.m.asked, v.m.askedRevision
 	v.t.mu.Unlock()
-	key := lacksKey(v.who)
+	key := books.LacksKey(v.who)
 	switch {
 	case want.IsZero() && asked.IsZero(), !want.IsZero() && !asked.Before(want):
 		return nil
@@ -167,11 +180,10 @@ func (v *visit) ask(ctx context.Context) error {
 		}
 		revision = 0
 	default:
-		value, err := want.MarshalText()
-		if err != nil {
+		err := v.t.s.around("ask", func() (err error) {
+			revision, err = v.t.s.books.Set(ctx, key, books.EncodeLacks(want), revision)
 			return err
-		}
-		err = v.t.s.around("ask", func() (err error) { revision, err = v.t.s.books.Set(ctx, key, value, revision); return err })
+		})
 		if err != nil {
 			return err
 		}
@@ -183,31 +195,15 @@ func (v *visit) ask(ctx context.Context) error {
 	return nil
 }
 
-// lacks returns after when the mailbox has to be read whole; zero: it has not.
+// lacks returns after when the mailbox has to be read whole; zero: it has not. What
+// lacks may be on its way, so it has to have lacked for a moment, unless somebody waits.
 func (v *visit) lacks(now time.Time) time.Time {
 	v.t.mu.Lock()
 	defer v.t.mu.Unlock()
 	var since time.Time
-	later := func(at time.Time) {
-		if at.After(since) {
-			since = at
-		}
-	}
 	for where, stands := range v.stands {
-		b, known := v.m.books[where]
-		switch {
-		case !stands.served:
-		case !known:
-			later(stands.since)
-		case b.flight != "":
-		case !b.unread.IsZero():
-			later(b.unread)
-		case b.creates+b.updates > 0 && len(v.m.pages) == 0:
-			if v.m.asked.IsZero() {
-				later(now)
-			} else {
-				later(v.m.asked)
-			}
+		if at := v.lacking(where, stands, now); at.After(since) {
+			since = at
 		}
 	}
 	if since.IsZero() {
@@ -217,8 +213,24 @@ func (v *visit) lacks(now time.Time) time.Time {
 	if v.m.lacking.IsZero() {
 		v.m.lacking = now
 	}
-	if now.Sub(v.m.lacking) < v.t.s.opts.Reread && since.After(v.m.asked) {
-		return v.m.asked // it may be on its way
+	if since.After(v.m.asked) && v.t.job == nil && now.Sub(v.m.lacking) < v.t.s.opts.Reread {
+		return v.m.asked
 	}
 	return since
+}
+
+// lacking returns after when the mailbox has to be read whole for one book; t.mu is held.
+func (v *visit) lacking(where directory.Book, stands standing, now time.Time) time.Time {
+	b, known := v.m.books[where]
+	switch {
+	case !stands.served, b.flight != "":
+	case known && !b.unread.IsZero():
+		return b.unread
+	case !known, b.Creates+b.Updates > 0 && len(v.m.pages) == 0:
+		if v.m.asked.IsZero() {
+			return now
+		}
+		return v.m.asked
+	}
+	return time.Time{}
 }

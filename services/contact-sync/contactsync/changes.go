@@ -95,20 +95,25 @@ func (b *book) brake(r rules, now time.Time) braking {
 // so they wait until no page is left that might show what seems to be gone in another
 // folder.
 func (b *book) deletions(r rules, now time.Time) []wire.ContactChange {
-	if !r.allows(plan.Delete) {
-		return nil
-	}
 	held := b.brake(r, now).held > 0
+	return b.delete(r, func(e *entry) bool { return e.lifted || !held })
+}
+
+// farewell returns up to a series of the deletions that are to be done whatever the brake
+// says.
+func (b *book) farewell(r rules) []wire.ContactChange {
+	return b.delete(r, func(e *entry) bool { return e.lifted })
+}
+
+func (b *book) delete(r rules, which func(*entry) bool) []wire.ContactChange {
 	var changes []wire.ContactChange
 	for i := range b.entries {
-		if len(changes) == series {
+		if len(changes) == series || !r.allows(plan.Delete) {
 			break
 		}
-		e := &b.entries[i]
-		if e.todo() != plan.Delete || e.trouble != noTrouble || held && !e.lifted {
-			continue
+		if e := &b.entries[i]; e.todo() == plan.Delete && e.trouble == noTrouble && which(e) {
+			changes = append(changes, wire.ContactChange{Op: wire.OpDelete, Contact: directory.Contact{ID: e.id, Source: e.source}})
 		}
-		changes = append(changes, wire.ContactChange{Op: wire.OpDelete, Contact: directory.Contact{ID: e.id, Source: e.source}})
 	}
 	return changes
 }
@@ -207,10 +212,10 @@ func (b *book) lift() {
 	}
 }
 
-// retry tries deletions again that failed a while ago.
-func (b *book) retry(now time.Time) {
+// retry tries deletions again that failed a while ago, and says whether there are any.
+func (b *book) retry(now time.Time) bool {
 	if b.troubleAt.IsZero() || now.Sub(b.troubleAt) < retryTrouble {
-		return
+		return false
 	}
 	b.troubleAt = time.Time{}
 	for i := range b.entries {
@@ -218,6 +223,7 @@ func (b *book) retry(now time.Time) {
 			e.trouble = noTrouble
 		}
 	}
+	return true
 }
 
 // leave notes that the book is not to have anything of this mailbox any more: all of it

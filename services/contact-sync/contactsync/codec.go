@@ -1,8 +1,8 @@
 package contactsync
 
 import (
+	"encoding/base32"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"math"
 	"strconv"
@@ -11,17 +11,17 @@ import (
 	"offhook.dev/libs/core/fault"
 )
 
-// A value is one page of bytes: a head, the folders, what was deleted lately, and 14 to
-// 31 bytes for a usual entry. Numbers are varints, times microseconds (0: none), texts
-// follow their length.
+// A value is a head, the folders, what was deleted lately, and 26 to 40 bytes for each
+// usual entry. Numbers are varints, times microseconds (0: none), texts follow their
+// length.
 
 const (
 	codecVersion = 1
 	// mostValue bounds a value: a broker takes messages of 1 MiB.
 	mostValue = 1_000_000
-	// mostEntry is the longest entry with the usual source of 24 hexadecimal digits and
-	// an id of up to 36 characters.
-	mostEntry = 1 + 1 + 12 + 1 + 36 + 2 + 8 + 8
+	// mostEntry is the longest entry with a key of directory.SourceKey and an id of up to
+	// 36 characters.
+	mostEntry = 1 + 1 + keyBytes + 1 + 36 + 2 + 8 + 8
 )
 
 // Bits of an entry.
@@ -30,9 +30,9 @@ const (
 	bitFlying
 	bitUnsure
 	bitLifted
-	bitHexSource // the source is 24 hexadecimal digits, kept as 12 bytes
-	bitNumberID  // the id is a number, kept as one
-	bitSame      // both sides are the same
+	bitKey      // the source is a key of directory.SourceKey, kept as its bytes
+	bitNumberID // the id is a number, kept as one
+	bitSame     // both sides are the same
 	bitTrouble
 )
 
@@ -49,7 +49,13 @@ const (
 	bitGone
 )
 
-const hexSource = 24
+// keyText and keyBytes are the length of a key of directory.SourceKey, written and not.
+const (
+	keyText  = 26
+	keyBytes = 16
+)
+
+var keys = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 // room returns how many bytes the value may still grow.
 func (b *book) room() int {
@@ -60,8 +66,8 @@ func (b *book) room() int {
 	for i := range b.entries {
 		e := &b.entries[i]
 		size += 1 + 1 + 8 + 8 + 2 + 2
-		if _, ok := packHex(e.source); ok {
-			size += hexSource / 2
+		if _, ok := packKey(e.source); ok {
+			size += keyBytes
 		} else {
 			size += len(e.source)
 		}
@@ -74,18 +80,18 @@ func (b *book) room() int {
 	return mostValue - size
 }
 
-func packHex(s string) ([hexSource / 2]byte, bool) {
-	var raw [hexSource / 2]byte
-	if len(s) != hexSource {
+// packKey returns the bytes of a source that can be had back from them.
+func packKey(s string) ([keyBytes]byte, bool) {
+	var raw [keyBytes]byte
+	var text [keyText]byte
+	if len(s) != keyText {
 		return raw, false
 	}
-	for i := range len(s) {
-		if (s[i] < '0' || s[i] > '9') && (s[i] < 'a' || s[i] > 'f') {
-			return raw, false
-		}
+	if n, err := keys.Decode(raw[:], []byte(s)); err != nil || n != keyBytes {
+		return raw, false
 	}
-	_, err := hex.Decode(raw[:], []byte(s))
-	return raw, err == nil
+	keys.Encode(text[:], raw[:])
+	return raw, string(text[:]) == s
 }
 
 func packNumber(s string) (uint64, bool) {
@@ -148,15 +154,15 @@ func (b *book) encode() []byte {
 }
 
 func (e *entry) append(to []byte) []byte {
-	source, isHex := packHex(e.source)
+	source, isKey := packKey(e.source)
 	id, isNumber := packNumber(e.id)
 	same := e.seen == e.written
 	to = append(to, bit(e.marked, bitMarked)|bit(e.flying, bitFlying)|bit(e.unsure, bitUnsure)|bit(e.lifted, bitLifted)|
-		bit(isHex, bitHexSource)|bit(isNumber, bitNumberID)|bit(same, bitSame)|bit(e.trouble != noTrouble, bitTrouble))
+		bit(isKey, bitKey)|bit(isNumber, bitNumberID)|bit(same, bitSame)|bit(e.trouble != noTrouble, bitTrouble))
 	if e.trouble != noTrouble {
 		to = append(to, byte(e.trouble))
 	}
-	if isHex {
+	if isKey {
 		to = append(to, source[:]...)
 	} else {
 		to = appendText(to, e.source)
@@ -304,8 +310,8 @@ func (r *unpacker) entry() entry {
 			r.fail(errors.New("an unknown trouble"))
 		}
 	}
-	if flags&bitHexSource != 0 {
-		e.source = hex.EncodeToString(r.take(hexSource / 2))
+	if flags&bitKey != 0 {
+		e.source = keys.EncodeToString(r.take(keyBytes))
 	} else {
 		e.source = r.text()
 	}

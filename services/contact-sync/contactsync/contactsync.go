@@ -2,7 +2,6 @@ package contactsync
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"reflect"
 	"slices"
@@ -40,6 +39,8 @@ type Options struct {
 	Reread time.Duration
 	// PlanFor is how long a plan can be applied; 1 h.
 	PlanFor time.Duration
+	// Progress is how often it is told how far an order is; 1 s.
+	Progress time.Duration
 	// Settle is how long a plan waits for pages that are on their way; 2 min.
 	Settle time.Duration
 
@@ -79,6 +80,7 @@ func (o Options) withDefaults() Options {
 	set(&o.Patience, 6*time.Hour)
 	set(&o.Reread, time.Minute)
 	set(&o.PlanFor, time.Hour)
+	set(&o.Progress, time.Second)
 	set(&o.Settle, 2*time.Minute)
 	if o.effect == nil {
 		o.effect = func(string) error { return nil }
@@ -248,9 +250,6 @@ func (s *service) followOutcomes(ctx context.Context) error {
 		return nil
 	}, func() {})
 }
-
-// errDied is what a test's effect returns to stop the service at that point.
-var errDied = errors.New("died")
 
 // around does something that others can see.
 func (s *service) around(name string, do func() error) error {

@@ -1,10 +1,6 @@
 package contactsync
 
-import (
-	"time"
-
-	"offhook.dev/libs/core/directory"
-)
+import "time"
 
 // reading is a page as far as one book is concerned.
 type reading struct {
@@ -17,12 +13,6 @@ type reading struct {
 	problem           string
 	folderGone        bool
 	seenAt            time.Time
-}
-
-// item is a contact as the phone system can take it.
-type item struct {
-	contact directory.Contact
-	print   uint64 // its fingerprint, never 0
 }
 
 // fold notes what a page says of Microsoft 365. Twice is once: a page is folded again

@@ -1,66 +1,65 @@
 package contactsync
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"slices"
 
 	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/phone"
+	"offhook.dev/libs/wire"
 )
 
-// project returns a contact as a phone system can take it, and how many of its numbers
-// are one that it has already.
-//
-// Of the numbers, one of each kind that the phone system has a place for is taken. They
-// are ordered by directory.NumberKinds, and stay as they were written. A number that is
-// the same as one before it, by its E.164 in the tenant's region, is left out: "030
-// 901820" as business and "+49 30 901820" as home is one number.
-func project(c directory.Contact, kinds []directory.NumberKind, region string) (directory.Contact, int) {
-	order := directory.NumberKinds()
-	numbers := slices.Clone(c.Numbers)
-	slices.SortStableFunc(numbers, func(a, b directory.Number) int { return slices.Index(order, a.Kind) - slices.Index(order, b.Kind) })
-	c.Numbers = nil
-	var taken []string
-	same := 0
-	for _, n := range numbers {
-		if !slices.Contains(kinds, n.Kind) || n.Text == "" {
-			continue
-		}
-		key := numberKey(n.Text, region)
-		if slices.Contains(taken, key) {
-			same++
-			continue
-		}
-		taken = append(taken, key)
-		c.Numbers = append(c.Numbers, n)
-	}
-	return c, same
+// item is a contact as the phone system can take it.
+type item struct {
+	contact directory.Contact
+	print   uint64 // its fingerprint, never 0
 }
 
-// numberKey is what tells a number from others: itself where it has no E.164.
-func numberKey(text, region string) string {
-	if key, ok := phone.Key(text, region); ok {
+// remarks count what was said of the contacts of a page, by reason. They hold no content.
+type remarks map[directory.Reason]int
+
+// project returns the contacts of a page as a phone system takes them.
+//
+// Of the numbers of a contact, one of each kind that the phone system has a place for is
+// taken, by the precedence of directory.NumberKinds. They stay as they were written. By
+// their E.164 in the tenant's region it is known which are the same: "030 901820" and
+// "+49 30 901820" take one place, and two contacts of the page with one number are
+// remarked, and both taken.
+//
+// A contact with nothing to show is as one that is not there: blank has its source.
+func project(contacts []directory.Contact, kinds []directory.NumberKind, region string) (items []item, blank []string, said remarks) {
+	limits := directory.BookLimits{Kinds: append([]directory.NumberKind{}, kinds...)} // none is none, and nil would be all
+	said = remarks{}
+	normalise := func(text string) string {
+		key, _ := phone.Key(text, region)
 		return key
 	}
-	return text
+	owners := map[string]string{}
+	for _, c := range contacts {
+		if c.Source == "" {
+			said[directory.NoSource]++
+			continue
+		}
+		fitted, ok := limits.Fit(c, normalise, func(_ directory.Field, why directory.Reason, _ string) { said[why]++ })
+		if !ok {
+			said[directory.Blank]++
+			blank = append(blank, c.Source)
+			continue
+		}
+		for _, n := range fitted.Numbers {
+			key := normalise(n.Text)
+			if owner, known := owners[key]; key != "" && known && owner != c.Source {
+				said[directory.Shared]++
+				break
+			}
+			owners[key] = c.Source
+		}
+		items = append(items, item{fitted, uint64(fitted.Fingerprint())})
+	}
+	return items, blank, said
 }
 
-// fingerprint tells whether a contact changed; never 0.
-func fingerprint(c directory.Contact) uint64 {
-	h := sha256.New()
-	var size [8]byte
-	part := func(s string) {
-		binary.BigEndian.PutUint64(size[:], uint64(len(s)))
-		h.Write(size[:])
-		h.Write([]byte(s))
-	}
-	for _, s := range []string{c.FirstName, c.LastName, c.Company, c.Title, c.Department, c.Mail} {
-		part(s)
-	}
-	for _, n := range c.Numbers {
-		part(string(n.Kind))
-		part(n.Text)
-	}
-	return max(binary.BigEndian.Uint64(h.Sum(nil)), 1)
+// readingOf returns a page as far as one book is concerned.
+func readingOf(sequence uint64, p wire.ContactsPage, items []item, blank []string) reading {
+	return reading{sequence: sequence, folder: p.Folder, round: p.Round, full: p.Full, first: p.First, last: p.Last, items: items, removed: slices.Concat(p.Removed, blank),
+		problem: p.Problem, folderGone: p.FolderGone, seenAt: p.SeenAt}
 }

@@ -1,28 +1,33 @@
 package contactsync
 
 import (
+	"slices"
 	"time"
 
 	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/links"
 )
 
 // standing is what a phonebook is to a mailbox at the moment.
 type standing struct {
-	served bool      // it is filled
+	wanted bool      // it should be filled
+	served bool      // it is filled: it is wanted, and nothing is against it
 	since  time.Time // of a served one: what was read before is missing
 	leave  leaving
 	why    string // in the words of State
 	kinds  []directory.NumberKind
+	// writable: the phone system has such a book, which nothing else keeps.
+	writable bool
 }
 
 // leaving says when a book that is not served loses what it has of the mailbox.
 type leaving uint8
 
 const (
-	stay leaving = iota // not at all; somebody may lift that
-	wait                // after the hold
-	leaveNow            // at once
+	stay     leaving = iota // not at all; somebody may lift that
+	wait                    // after the hold
+	leaveNow                // at once
 )
 
 // The reasons of the state: a closed list.
@@ -43,6 +48,8 @@ const (
 	whyInProgress = "in progress"
 	whyPolicy     = "policy is off"
 )
+
+var everyWhy = []string{whySynced, whyUnknown, whyNoBook, whyKept, whyOff, whyMoved, whyUnlinked, whyNotServed, whyProblem, whyHeld, whyTrouble, whyFull, whyUnread, whyInProgress, whyPolicy}
 
 // standings returns what each phonebook is to a mailbox: those that it should fill, and
 // those that it filled before.
@@ -86,12 +93,7 @@ func (t *tenant) standings(who identity.Person, m *mailbox) map[directory.Book]s
 }
 
 func (t *tenant) serves(system identity.System) bool {
-	for _, s := range t.conf.Systems {
-		if s == system {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(t.conf.Systems, system)
 }
 
 // filled judges a book that the mailbox should fill.
@@ -99,34 +101,43 @@ func (t *tenant) filled(where directory.Book, since time.Time) standing {
 	system, known := t.s.system(where.System)
 	switch {
 	case !known:
-		return standing{why: whyUnknown}
+		return standing{wanted: true, why: whyUnknown}
 	case where.Company() && !system.CompanyBook, !where.Company() && !system.PersonalBooks:
-		return standing{why: whyNoBook}
+		return standing{wanted: true, why: whyNoBook}
 	case system.BooksKept:
-		return standing{why: whyKept}
+		return standing{wanted: true, why: whyKept}
 	}
-	return standing{served: true, since: since, why: whySynced, kinds: system.Numbers}
+	return standing{wanted: true, served: true, since: since, why: whySynced, kinds: system.Numbers, writable: true}
 }
 
 // former judges a book that the mailbox filled before, and does not if nothing else is
 // said of it.
 func (t *tenant) former(who identity.Person, where directory.Book) standing {
-	if filled := t.filled(where, time.Time{}); !filled.served {
-		return filled
-	}
+	now := t.filled(where, time.Time{})
+	former := standing{writable: now.writable, why: whyOff}
 	switch {
 	case !t.serves(where.System):
-		return standing{why: whyNotServed}
+		former.why = whyNotServed
+		return former
+	case !now.served:
+		former.why = now.why
+		return former
 	case where.Company() || !t.conf.Personal:
-		return standing{why: whyOff}
+		return former
 	}
-	if owner, owned := t.s.links.Who(identity.Line{System: where.System, Extension: where.Owner}); owned && owner.Person != who {
-		return standing{why: whyMoved, leave: leaveNow}
+	owner, owned := t.s.links.Who(identity.Line{System: where.System, Extension: where.Owner})
+	switch {
+	case owned && owner.Person == who:
+		return former // it has become a shared mailbox
+	case owned, t.hasOther(who, where.System):
+		former.why, former.leave = whyMoved, leaveNow
+	default:
+		former.why, former.leave = whyUnlinked, wait
 	}
-	for _, line := range t.s.links.Of(who) {
-		if line.System == where.System {
-			return standing{why: whyMoved, leave: leaveNow}
-		}
-	}
-	return standing{why: whyUnlinked, leave: wait}
+	return former
+}
+
+// hasOther says whether somebody has an extension on a phone system.
+func (t *tenant) hasOther(who identity.Person, system identity.System) bool {
+	return slices.ContainsFunc(t.s.links.Of(who), func(l links.Line) bool { return l.System == system })
 }

@@ -8,6 +8,7 @@ import (
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
 )
@@ -63,12 +64,12 @@ func (s *stepping) due() bool {
 	defer s.t.mu.Unlock()
 	b, known := s.m.books[s.where]
 	if !known {
-		return s.stands.served && len(s.m.pages) > 0
+		return s.stands.wanted && len(s.m.pages) > 0
 	}
 	if n := len(s.m.pages); n > 0 && (b.at < s.m.pages[n-1].sequence || b.open) {
 		return true
 	}
-	return b.flight != "" || b.open || b.deletes > 0 || b.trouble > 0 || s.stands.served != b.left.IsZero() || s.stands.leave != stay || s.t.ordered(s.where)
+	return b.flight != "" || b.open || b.Deletes > 0 || b.Trouble > 0 || s.stands.wanted != b.left.IsZero() || s.stands.leave != stay
 }
 
 // load reads the value; there may be none yet.
@@ -76,10 +77,7 @@ func (s *stepping) load(ctx context.Context) error {
 	e, err := s.t.s.books.Get(ctx, s.key)
 	switch {
 	case fault.KindOf(err) == fault.NotFound && err != nil:
-		s.book = &book{shared: s.where.Company(), unread: s.stands.since}
-		if s.book.unread.IsZero() {
-			s.book.unread = s.firstPage()
-		}
+		s.book = &book{shared: s.where.Company(), unread: s.missing()}
 		return nil
 	case err != nil:
 		return err
@@ -94,26 +92,23 @@ func (s *stepping) load(ctx context.Context) error {
 	return nil
 }
 
-// firstPage is when the page at hand was read: a reading that begins with it is whole.
-func (s *stepping) firstPage() time.Time {
-	if s.page.Full && s.page.First {
-		return s.page.SeenAt
+// missing returns after when a reading must begin to bring everything that belongs into
+// a new book. Of an extension's, that is since it was linked. Of the company's, the first
+// reading of a mailbox is enough.
+func (s *stepping) missing() time.Time {
+	switch {
+	case !s.stands.since.IsZero():
+		return s.stands.since
+	case s.virgin && !s.began.IsZero():
+		return s.began
 	}
 	return s.t.s.bus.Now()
 }
 
 // save writes the value if the book changed, and notes how it stands.
 func (s *stepping) save(ctx context.Context) error {
-	if s.dirty && s.book.empty() && !s.stands.served {
-		err := s.t.s.around("forget", func() error { return s.t.s.books.Delete(ctx, s.key, s.revision) })
-		if err != nil {
-			return err
-		}
-		s.t.mu.Lock()
-		defer s.t.mu.Unlock()
-		s.t.put(s.m, s.where, brief{})
-		delete(s.m.books, s.where)
-		return nil
+	if s.dirty && s.book.empty() && !s.stands.wanted {
+		return s.forgetBook(ctx)
 	}
 	if s.dirty {
 		err := s.t.s.around("save", func() (err error) {
@@ -129,9 +124,26 @@ func (s *stepping) save(ctx context.Context) error {
 	return nil
 }
 
+// forgetBook takes away the value of a book that has nothing of the mailbox any more.
+func (s *stepping) forgetBook(ctx context.Context) error {
+	if s.revision != 0 {
+		err := s.t.s.around("forget", func() error { return s.t.s.books.Delete(ctx, s.key, s.revision) })
+		if err != nil {
+			return err
+		}
+	}
+	s.revision, s.dirty = 0, false
+	s.t.mu.Lock()
+	defer s.t.mu.Unlock()
+	s.t.put(s.m, s.where, brief{})
+	delete(s.m.books, s.where)
+	return nil
+}
+
+// note keeps in memory how the book stands at rest.
 func (s *stepping) note() {
 	if s.revision == 0 {
-		return // nothing is at rest
+		return // it is not there
 	}
 	b := s.book.brief(s.revision, s.rules, s.t.s.bus.Now())
 	s.t.mu.Lock()
@@ -142,8 +154,14 @@ func (s *stepping) note() {
 // fill folds the pages that wait and does what they lead to.
 func (s *stepping) fill(ctx context.Context) error {
 	now := s.t.s.bus.Now()
-	if !s.book.left.IsZero() { // it is asked for again; pages may have gone by
-		s.book.left, s.book.unread, s.dirty = time.Time{}, now, true
+	if !s.book.left.IsZero() { // it is asked for again
+		s.book.left, s.dirty = time.Time{}, true
+		if now.After(s.book.unread) {
+			s.book.unread = now // whatever was changed meanwhile
+		}
+	}
+	if s.book.retry(now) {
+		s.dirty = true
 	}
 	for {
 		w, waits := s.nextPage()
@@ -164,14 +182,17 @@ func (s *stepping) fill(ctx context.Context) error {
 		if s.book.at != w.sequence {
 			s.dirty = true
 		}
-		items, same := s.items()
-		if !s.book.fold(s.reading(items)) {
+		if s.page.Problem != "" && s.page.Problem != s.book.problem {
+			s.t.log.Warn("a mailbox cannot be read", "mailbox", s.who.User, "why", s.page.Problem)
+		}
+		items, blank, said := project(s.page.Contacts, s.stands.kinds, s.t.conf.Region)
+		if !s.book.fold(readingOf(w.sequence, s.page, items, blank)) {
 			s.t.log.Info("a page of an older reading is left out", "mailbox", s.who.User, "book", s.where.String())
 		}
 		if changes := s.book.upserts(items, s.rules); len(changes) > 0 {
 			return s.launch(ctx, changes)
 		}
-		s.t.duplicates(ctx, s.visit, s.where, same)
+		s.t.s.metrics.remarked(ctx, s.where.System, said)
 		s.book.open, s.dirty = false, true
 	}
 	if s.book.open { // the page that was being folded is gone
@@ -191,26 +212,6 @@ func (s *stepping) nextPage() (waiting, bool) {
 	return waiting{}, false
 }
 
-// items returns the contacts of the page at hand as the phone system takes them, and how
-// many numbers were left out because they stand there twice.
-func (s *stepping) items() (items []item, same int) {
-	for _, c := range s.page.Contacts {
-		if c.Source == "" {
-			continue
-		}
-		projected, twice := project(c, s.stands.kinds, s.t.conf.Region)
-		same += twice
-		items = append(items, item{projected, fingerprint(projected)})
-	}
-	return items, same
-}
-
-func (s *stepping) reading(items []item) reading {
-	p := s.page
-	return reading{sequence: s.message.Sequence, folder: p.Folder, round: p.Round, full: p.Full, first: p.First, last: p.Last, items: items, removed: p.Removed,
-		problem: p.Problem, folderGone: p.FolderGone, seenAt: p.SeenAt}
-}
-
 // reap sends deletions, when no page waits that could show what seems to be gone.
 func (s *stepping) reap(ctx context.Context, now time.Time) error {
 	if changes := s.book.deletions(s.rules, now); len(changes) > 0 {
@@ -220,37 +221,47 @@ func (s *stepping) reap(ctx context.Context, now time.Time) error {
 }
 
 // rest is for a book that the mailbox does not fill at the moment: pages go by, and what
-// is to leave leaves.
+// is to leave leaves. For a phone system that was never seen they wait for a while.
 func (s *stepping) rest(ctx context.Context) error {
 	now := s.t.s.bus.Now()
-	if pages := s.pages(); len(pages) > 0 {
-		if last := pages[len(pages)-1]; last.sequence > s.book.at || s.book.open {
-			s.book.pass(max(last.sequence, s.book.at), last.at)
+	old := now
+	if s.stands.wanted && s.stands.why == whyUnknown {
+		old = now.Add(-s.t.s.opts.Patience)
+	}
+	s.passBefore(old)
+	if s.book.left.IsZero() != s.stands.wanted {
+		s.book.left, s.dirty = now, true
+		if s.stands.wanted {
+			s.book.left = time.Time{}
+		}
+	}
+	if !s.stands.writable {
+		return nil
+	}
+	if s.stands.leave == leaveNow || s.stands.leave == wait && now.Sub(s.book.left) >= s.t.conf.Hold {
+		s.book.leave()
+		s.dirty = true
+	}
+	if changes := s.book.farewell(s.rules); len(changes) > 0 {
+		return s.launch(ctx, changes)
+	}
+	return nil
+}
+
+// passBefore lets pages go by that arrived before a time.
+func (s *stepping) passBefore(old time.Time) {
+	for _, w := range s.pages() {
+		if !w.at.After(old) && (w.sequence > s.book.at || w.sequence == s.book.at && s.book.open) {
+			s.book.pass(w.sequence, w.at)
 			s.dirty = true
 		}
 	}
-	if s.book.left.IsZero() {
-		s.book.left, s.dirty = now, true
-	}
-	away := s.stands.leave == leaveNow || s.stands.leave == wait && now.Sub(s.book.left) >= s.t.conf.Hold
-	if !away {
-		return nil
-	}
-	s.book.leave()
-	s.dirty = true
-	return s.reap(ctx, now)
 }
 
 // wait is for a book whose series is on its way. A page that has waited for too long goes
 // by, so that nobody's contacts lie around while a phone system is away.
 func (s *stepping) wait(ctx context.Context) error {
-	old := s.t.s.bus.Now().Add(-s.t.s.opts.Patience)
-	for _, w := range s.pages() {
-		if w.at.Before(old) && (w.sequence > s.book.at || w.sequence == s.book.at && s.book.open) {
-			s.book.pass(w.sequence, w.at)
-			s.dirty = true
-		}
-	}
+	s.passBefore(s.t.s.bus.Now().Add(-s.t.s.opts.Patience))
 	return s.save(ctx)
 }
 
@@ -277,7 +288,7 @@ func (s *stepping) launch(ctx context.Context, changes []wire.ContactChange) err
 	if err != nil {
 		return err
 	}
-	s.t.s.metrics.sent(ctx, s.where.System, changes)
+	s.t.s.metrics.sent(ctx, s.where.System)
 	return nil
 }
 
@@ -322,7 +333,9 @@ func (s *stepping) land(ctx context.Context) (bool, error) {
 	}
 	s.book.land(o)
 	s.dirty = true
-	s.t.s.metrics.landed(ctx, s.where.System, o)
-	// At rest before anything else happens: what was learned must not be lost.
-	return true, s.save(ctx)
+	s.t.s.metrics.landed(ctx, o)
+	return true, nil
 }
+
+// chunk names the series of a mailbox, so that each of its phonebooks has one on its way.
+func chunk(who identity.Person) string { return string(who.Tenant) + "-" + string(who.User) }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"offhook.dev/libs/books"
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
@@ -68,46 +69,37 @@ type brief struct {
 	unread   time.Time
 	left     time.Time
 	problem  string
-	counts
+	books.Counts
 }
 
-// counts say how a book stands.
-type counts struct {
-	entries                   int // that the phone system has
-	creates, updates, deletes int // that are to be done
-	held                      int // of the deletions
-	trouble                   int // changes that are not tried again for now
-	over                      int // contacts without room
-}
-
-func (b *book) counts(r rules, now time.Time) counts {
-	c := counts{over: b.over}
+func (b *book) counts(r rules, now time.Time) books.Counts {
+	c := books.Counts{Over: b.over}
 	for i := range b.entries {
 		e := &b.entries[i]
 		if e.exists() {
-			c.entries++
+			c.Entries++
 		}
 		op := e.todo()
 		switch {
 		case op == "":
 		case e.trouble != noTrouble:
-			c.trouble++
+			c.Trouble++
 		case !r.allows(op):
 		case op == plan.Create:
-			c.creates++
+			c.Creates++
 		case op == plan.Update:
-			c.updates++
+			c.Updates++
 		}
 	}
 	if r.allows(plan.Delete) {
 		s := b.brake(r, now)
-		c.deletes, c.held = s.due, s.held
+		c.Deletes, c.Held = s.due, s.held
 	}
 	return c
 }
 
 func (b *book) brief(revision uint64, r rules, now time.Time) brief {
-	return brief{revision: revision, at: b.at, open: b.open, flight: b.flight, sent: b.sent, unread: b.unread, left: b.left, problem: b.problem, counts: b.counts(r, now)}
+	return brief{revision: revision, at: b.at, open: b.open, flight: b.flight, sent: b.sent, unread: b.unread, left: b.left, problem: b.problem, Counts: b.counts(r, now)}
 }
 
 func newTenant(s *service, lease store.Lease, conf Tenant) *tenant {
@@ -117,10 +109,7 @@ func newTenant(s *service, lease store.Lease, conf Tenant) *tenant {
 	}
 }
 
-// Keys of the bucket: a book by tenant, mailbox, system and owner; what a mailbox lacks
-// by the word, tenant and mailbox.
-const lacksWord = "lacks"
-
+// bookKey is the key of a book in its bucket.
 func bookKey(mailbox identity.Person, b directory.Book) string {
 	return topology.Join(string(mailbox.Tenant), string(mailbox.User), string(b.System), string(b.Owner))
 }
@@ -133,15 +122,12 @@ func parseBookKey(key string) (identity.Person, directory.Book, error) {
 	return identity.Person{Tenant: identity.Tenant(ids[0]), User: identity.User(ids[1])}, directory.Book{System: identity.System(ids[2]), Owner: identity.Extension(ids[3])}, nil
 }
 
-// lacksKey is where it stands that a mailbox is to be read whole, once after the time of
-// the value.
-func lacksKey(mailbox identity.Person) string {
-	return topology.Join(lacksWord, string(mailbox.Tenant), string(mailbox.User))
-}
-
 // load reads what is at rest, one value at a time.
 func (t *tenant) load(ctx context.Context) error {
-	now := t.s.bus.Now()
+	if err := t.resume(ctx); err != nil {
+		return err
+	}
+	now, r := t.s.bus.Now(), t.rules()
 	err := t.s.books.Each(ctx, topology.Token(string(t.conf.ID))+".*.*.*", func(e store.Entry) error {
 		who, where, err := parseBookKey(e.Key)
 		if err != nil {
@@ -150,30 +136,25 @@ func (t *tenant) load(ctx context.Context) error {
 		b, err := decodeBook(e.Value)
 		if err != nil {
 			t.log.Error("what is known of a phonebook cannot be read; it is made anew", "mailbox", who.User, "book", where.String(), "error", err)
-			b = &book{shared: where.Company()}
+			b = &book{shared: where.Company(), unread: now}
 		}
 		m := t.mailbox(who.User)
 		m.shared = m.shared || b.shared
-		t.put(m, where, b.brief(e.Revision, t.rules(), now))
+		t.put(m, where, b.brief(e.Revision, r, now))
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	err = t.s.books.Each(ctx, topology.Join(lacksWord, string(t.conf.ID))+".*", func(e store.Entry) error {
-		ids, err := topology.Split(e.Key)
-		if err != nil || len(ids) != 3 {
+	return t.s.books.Each(ctx, books.LacksOf(t.conf.ID), func(e store.Entry) error {
+		who, after, err := books.DecodeLacks(e)
+		if err != nil {
 			return nil
 		}
-		m := t.mailbox(identity.User(ids[2]))
-		_ = m.asked.UnmarshalText(e.Value) // zero: it is asked for anew
-		m.askedRevision = e.Revision
+		m := t.mailbox(who.User)
+		m.asked, m.askedRevision = after, e.Revision
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return t.resume(ctx)
 }
 
 // mailbox returns what is known of a mailbox; t.mu is held, or nobody else has t.
@@ -194,18 +175,32 @@ func (t *tenant) put(m *mailbox, where directory.Book, b brief) {
 			t.flights[where.System]++
 		} else {
 			t.flights[where.System]--
-			t.free(where.System)
 		}
 	}
 	m.books[where] = b
 	t.changed = true
 }
 
-// free lets the next mailbox have the place that has become free.
-func (t *tenant) free(system identity.System) {
-	if next := t.waiting[system]; len(next) > 0 {
-		t.waiting[system] = next[1:]
-		t.push(next[0])
+// place says whether another series may be on its way to a phone system; if not, the
+// mailbox is looked at when one may.
+func (t *tenant) place(system identity.System, user identity.User) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.flights[system] < t.s.opts.InFlight {
+		return true
+	}
+	t.waiting[system] = append(t.waiting[system], user)
+	return false
+}
+
+// free lets those that wait have the places that are free; t.mu is held.
+func (t *tenant) free() {
+	for system, users := range t.waiting {
+		n := min(len(users), max(0, t.s.opts.InFlight-t.flights[system]))
+		for _, user := range users[:n] {
+			t.push(user)
+		}
+		t.waiting[system] = users[n:]
 	}
 }
 
@@ -264,6 +259,7 @@ func (t *tenant) run(ctx context.Context) error {
 	g.Go(func() error { return run.Ended(gctx, t.followPages(gctx)) })
 	g.Go(func() error { return run.Ended(gctx, t.consumeOrders(gctx)) })
 	g.Go(func() error { t.tick(gctx); return nil })
+	g.Go(func() error { t.supervise(gctx); return nil })
 	for range t.s.opts.Workers {
 		g.Go(func() error { t.work(gctx); return nil })
 	}
@@ -364,6 +360,7 @@ func (t *tenant) done(ctx context.Context, user identity.User, err error) {
 	defer t.mu.Unlock()
 	m := t.mailboxes[user]
 	m.busy = false
+	t.free()
 	switch {
 	case m.again:
 		m.again = false
@@ -396,7 +393,7 @@ func (t *tenant) wakeRestless(now time.Time) {
 		restless := len(m.pages) > 0 || !m.asked.IsZero() || !m.lacking.IsZero()
 		for _, b := range m.books {
 			overdue := b.flight != "" && now.Sub(b.sent) > t.s.opts.Tick/2
-			restless = restless || overdue || b.deletes > 0 || b.trouble > 0 || !b.left.IsZero() || !b.unread.IsZero()
+			restless = restless || overdue || b.Deletes > 0 || b.Trouble > 0 || !b.left.IsZero() || !b.unread.IsZero()
 		}
 		if restless {
 			t.push(user)
