@@ -19,9 +19,10 @@ const (
 	codecVersion = 1
 	// mostValue bounds a value: a broker takes messages of 1 MiB.
 	mostValue = 1_000_000
-	// mostEntry is the longest entry with a key of directory.SourceKey and an id of up to
-	// 36 characters.
-	mostEntry = 1 + 1 + keyBytes + 1 + 36 + 2 + 8 + 8
+	// mostEntry is the longest entry with a key of directory.SourceKey and an id of mostID
+	// characters.
+	mostEntry = 1 + 1 + keyBytes + 1 + mostID + 2 + 8 + 8
+	mostID    = 36
 )
 
 // Bits of an entry.
@@ -57,9 +58,10 @@ const (
 
 var keys = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// room returns how many bytes the value may still grow.
-func (b *book) room() int {
-	size := 256 + len(b.problem)
+// room returns how many bytes the value may still grow, and how many a new entry takes at
+// most, by the ids that the phone system has given so far.
+func (b *book) room() (left, each int) {
+	size, longest := 256+len(b.problem), 0
 	for _, f := range b.folders {
 		size += len(f.id) + 40
 	}
@@ -71,13 +73,20 @@ func (b *book) room() int {
 		} else {
 			size += len(e.source)
 		}
-		if _, ok := packNumber(e.id); ok {
-			size += 8
-		} else {
-			size += max(len(e.id), 8)
+		id := len(e.id)
+		if _, ok := packNumber(e.id); ok || id < 8 {
+			id = 8
+		}
+		size += id
+		if e.id != "" {
+			longest = max(longest, id)
 		}
 	}
-	return mostValue - size
+	each = mostEntry
+	if longest > 0 {
+		each += longest - mostID
+	}
+	return mostValue - size, each
 }
 
 // packKey returns the bytes of a source that can be had back from them.

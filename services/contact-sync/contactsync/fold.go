@@ -85,7 +85,7 @@ func (b *book) begin(f int, r reading) {
 
 // take notes the contacts of a page.
 func (b *book) take(f int, r reading) {
-	room := b.room()
+	room, each := b.room()
 	added := map[string]int{}
 	sorted := len(b.entries)
 	for _, it := range r.items {
@@ -94,11 +94,11 @@ func (b *book) take(f int, r reading) {
 		if e == nil {
 			if i, ok := added[source]; ok {
 				e = &b.entries[i]
-			} else if room < mostEntry {
+			} else if room < each {
 				b.over++
 				continue
 			} else {
-				room -= mostEntry
+				room -= each
 				added[source] = len(b.entries)
 				b.entries = append(b.entries, entry{source: source, unsure: b.folders[f].doubt})
 				e = &b.entries[len(b.entries)-1]
