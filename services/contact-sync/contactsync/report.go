@@ -111,7 +111,7 @@ func (t *tenant) why(stands standing, b brief) (why, detail string) {
 	case b.Held > 0:
 		return whyHeld, fmt.Sprintf("%d of %d entries would be deleted, more than the brake allows in a day; --force deletes them", b.Held, b.Entries)
 	case b.Over > 0:
-		return whyFull, fmt.Sprintf("%d contacts found no room: one mailbox can have about 13,000 to 22,000 in a phonebook, by the length of its ids", b.Over)
+		return whyFull, fmt.Sprintf("%d contacts found no room: one mailbox can have about 13,000 to 21,000 in a phonebook, by the length of its ids", b.Over)
 	case b.Trouble > 0:
 		return whyTrouble, fmt.Sprintf("%d changes were not taken", b.Trouble)
 	case t.conf.Policy == plan.Off:

@@ -51,6 +51,7 @@ type stage struct {
 	mailboxes map[identity.Person]*outlook
 	stores    map[topology.Bucket]*store.Bucket
 	health    *run.Health
+	serial    int
 	log       *slog.Logger
 }
 
@@ -149,9 +150,20 @@ func (s *stage) start() *life {
 	return s.startDying(nil)
 }
 
+// startAs runs another replica.
+func (s *stage) startAs(instance string) *life {
+	s.t.Helper()
+	return s.startReplica(instance, nil)
+}
+
 // startDying runs the service until die says that it dies, asked before and after each
 // effect. Whatever it would do afterwards does not happen.
 func (s *stage) startDying(die func(effect string) bool) *life {
+	s.t.Helper()
+	return s.startReplica("test", die)
+}
+
+func (s *stage) startReplica(instance string, die func(effect string) bool) *life {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))
 	l := &life{s: s, cancel: cancel, ended: make(chan error, 1), dead: make(chan struct{})}
@@ -170,7 +182,7 @@ func (s *stage) startDying(die func(effect string) bool) *life {
 		}
 		return nil
 	}
-	deps := run.Deps{Instance: "test", Bus: s.bus, Log: s.log, Health: s.health, Hot: hot.InProcess(), Meter: meter.NewMeterProvider().Meter(""), Tracer: tracer.NewTracerProvider().Tracer("")}
+	deps := run.Deps{Instance: instance, Bus: s.bus, Log: s.log, Health: s.health, Hot: hot.InProcess(), Meter: meter.NewMeterProvider().Meter(""), Tracer: tracer.NewTracerProvider().Tracer("")}
 	go func() { l.ended <- Run(ctx, deps, opts) }()
 	s.t.Cleanup(l.stop)
 	return l
@@ -266,4 +278,26 @@ func (s *stage) stored(who identity.Person, where directory.Book) *book {
 	b, err := decodeBook(e.Value)
 	s.must(err)
 	return b
+}
+
+// text collects what is logged.
+type text struct {
+	mu   sync.Mutex // guards what follows
+	text strings.Builder
+}
+
+func (l *text) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *text) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func (l *text) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
