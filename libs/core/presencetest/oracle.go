@@ -172,6 +172,7 @@ type own struct {
 	from, until int
 	lasts       int // until when it shows though it was to end at until: to its own end, or until it was cleared
 	choice      int
+	set         int // the tick at which it was set, or -1
 	seen        int // the tick at which Teams showed it, or -1
 	lost        bool
 }
@@ -196,12 +197,12 @@ func (t *table) fill(now int) {
 		t.wanted[i] = append(t.wanted[i], t.want(i, line, now))
 	}
 	t.shown = append(t.shown, t.show(now))
-	t.cleared(now)
+	t.written(now)
 }
 
-// cleared makes what has ended show no more, unless nothing can be written or the same
-// is wanted again.
-func (t *table) cleared(now int) {
+// written makes what is preferred set and what has ended show no more, unless nothing can
+// be written or the same is wanted again.
+func (t *table) written(now int) {
 	if t.Refused != nil && t.Refused[now] {
 		return
 	}
@@ -210,8 +211,11 @@ func (t *table) cleared(now int) {
 		if o.preferred {
 			wanted = t.shown[now].Preferred
 		}
-		if o.until <= now && o.pair != wanted {
+		switch {
+		case o.until <= now && o.pair != wanted:
 			o.lasts = min(o.lasts, now)
+		case o.until > now && o.pair == wanted && o.set < 0:
+			o.set = now
 		}
 	}
 }

@@ -479,6 +479,22 @@ func (h *history) writeTeams() {
 		})
 	}
 	h.lookAtTeams()
+	h.written(w)
+}
+
+// written is graph-writer's word on a want, which counts as long as that is the newest.
+func (h *history) written(w presence.TeamsWant) {
+	word := presence.TeamsWritten{Session: w.Session, At: h.now}
+	word.Preferred, _, _ = strings.Cut(h.ours, "@")
+	hi := 300
+	if h.chance(3) { // it is lost, and comes again
+		hi = 4_000
+	}
+	h.soon(1, hi, func() {
+		if h.inTeams == w {
+			h.decide(word)
+		}
+	})
 }
 
 func (h *history) wrote(target string) {
@@ -599,11 +615,12 @@ func (o *owner) see(l *owned) bool {
 		return false
 	}
 	unsure := l.ledger.Intent != nil // whether a write has happened
+	known := l.ledger.Person
 	if !sameEntry(next, l.ledger) && !o.save(l, next) {
 		return false
 	}
 	switch {
-	case origin == presence.Person:
+	case next.Person != known:
 		o.h.choices[l.index] = nil
 	case unsure:
 		o.h.missed(l.index) // the person made it what it was before or after that write
