@@ -17,7 +17,7 @@ import (
 )
 
 // guards are what keeps both sides right; a history runs without those that are set.
-type guards struct{ echo, fence, sweep, ledger bool }
+type guards struct{ echo, cleared, fence, sweep, ledger bool }
 
 // history is one person's life with everything that Offhook does about it, in one
 // thread and virtual time: the decision and the ledger are the real ones, around them
@@ -144,6 +144,9 @@ func newHistory(r *rand.Rand, events int, without guards) *history {
 	modes := []string{"both", "both", "both", "teams-to-pbx", "teams-to-pbx", "calendar", "pbx-to-teams"}
 	lines, powers := historyLines(r)
 	life := presencetest.RandomLife(r, events, modes[r.IntN(len(modes))], lines...)
+	if r.IntN(3) == 0 {
+		life.Refuse(r, 4)
+	}
 	h := &history{r: r, life: life, without: without, seen: presencetest.NewSeen(life), wants: map[identity.Line]wire.Want{},
 		phase: time.Duration(r.Int64N(int64(sweepEvery))), shown: "Available/Available", fences: 1}
 	h.start = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
@@ -401,6 +404,12 @@ func (h *history) verdict(f presence.Fact, memory presence.Memory) presence.Verd
 	if h.without.echo {
 		memory.OwnTeams = nil
 	}
+	if h.without.cleared { // what Teams may show is what is wanted there
+		memory.OwnTeams = slices.Clone(memory.OwnTeams)
+		for i := range memory.OwnTeams {
+			memory.OwnTeams[i].Lasts = time.Time{}
+		}
+	}
 	facts := [3]presence.Fact{presence.Sweep{Began: h.lastSweep(), Ended: h.lastSweep(), OK: true}, f, presence.Tick{}}
 	first := 0
 	if _, tick := f.(presence.Tick); !tick && (h.wake.IsZero() || h.wake.After(h.now)) {
@@ -434,6 +443,10 @@ func (h *history) publishWants() {
 	}
 	if want, ok := h.memory.TeamsWant(); ok && want != h.inTeams {
 		h.inTeams = want
+		if tick := h.tickNow(); h.life.RefusedUntil(tick) > tick {
+			h.at(h.tick(h.life.RefusedUntil(tick)), h.writeTeams) // Graph refuses
+			return
+		}
 		hi := 300
 		if h.chance(3) { // graph-writer dies, and its successor carries the want out
 			hi = 4_000

@@ -134,7 +134,7 @@ func TestRandomHistoriesOfBothSidesAreRightAtEveryQuietMoment(t *testing.T) {
 }
 
 func foundOut(t *testing.T, without guards) {
-	const n = 400
+	const n = 2_000
 	if c := live(seeds(1, n), 60, without, true); len(c.wrong) == 0 {
 		t.Errorf("%d histories did not find it", n)
 	} else {
@@ -144,6 +144,9 @@ func foundOut(t *testing.T, without guards) {
 
 // Without each of its guards the simulation goes wrong: else it would prove nothing.
 func TestWithoutEchoSuppressionHistoriesGoWrong(t *testing.T) { foundOut(t, guards{echo: true}) }
-func TestWithoutTheFenceHistoriesGoWrong(t *testing.T)        { foundOut(t, guards{fence: true}) }
-func TestWithoutTheSweepHistoriesGoWrong(t *testing.T)        { foundOut(t, guards{sweep: true}) }
-func TestWithoutTheLedgerHistoriesGoWrong(t *testing.T)       { foundOut(t, guards{ledger: true}) }
+func TestWithoutKnowingWhatWasClearedHistoriesGoWrong(t *testing.T) {
+	foundOut(t, guards{cleared: true})
+}
+func TestWithoutTheFenceHistoriesGoWrong(t *testing.T)  { foundOut(t, guards{fence: true}) }
+func TestWithoutTheSweepHistoriesGoWrong(t *testing.T)  { foundOut(t, guards{sweep: true}) }
+func TestWithoutTheLedgerHistoriesGoWrong(t *testing.T) { foundOut(t, guards{ledger: true}) }
