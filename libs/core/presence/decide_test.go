@@ -179,7 +179,8 @@ func TestReasons(t *testing.T) {
 		return presence.CallReading{Line: lineOf(0), Calls: n, Since: seen, SeenAt: seen}
 	}
 	pinned := after(both, at(2), teams("Available", at(1)), phoneShows(presence.DND, presence.Person, 2, at(2)))
-	shown := presence.Decide(pinned.Memory, teams("DoNotDisturb", at(3)), both, at(3))
+	set := presence.Decide(pinned.Memory, presence.TeamsWritten{Preferred: "DoNotDisturb/DoNotDisturb", At: at(2)}, both, at(2))
+	shown := presence.Decide(set.Memory, teams("DoNotDisturb", at(3)), both, at(3))
 	inTeams := map[presence.Reason]presence.Verdict{
 		presence.ByCall:             after(both, at(2), teams("Available", at(1)), calls(1, at(2))),
 		presence.AcceptedNotVisible: presence.Decide(pinned.Memory, presence.Tick{}, both, at(4)),

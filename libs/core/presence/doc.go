@@ -27,7 +27,8 @@
 //
 // A call is a session, a person's choice is preferred presence, and both are judged
 // with the log: when Teams shows something else than what was preferred, a person has
-// replaced it. Two readings say nothing about that. Offline shows for everybody who is
+// replaced it. Readings begun before that was set say nothing about that, and two others
+// never do. Offline shows for everybody who is
 // not signed in, whatever is preferred; and what Offhook's own session shows is no
 // person's. Sessions are compared after mapping, what is preferred by availability.
 // When something is wanted there depends on when it was decided, not on when the fact
@@ -45,6 +46,6 @@
 //     one: without it a Teams opinion ends after StaleAfter. No Sweep is needed
 //     where nothing else happens, except when a source that had failed recovers.
 //   - TeamsWritten for the newest want only, and again if the first was lost as long as
-//     Memory.Clearing.
+//     Memory.Unsure.
 //   - Links first: a reading of a line that the known links do not name is ignored.
 package presence

@@ -201,11 +201,15 @@ func (m *Memory) foldCall(f CallReading, now time.Time) {
 }
 
 // foldWritten lets what was to end, and shows no more by the word of the writer, have
-// lasted until then.
+// lasted until then, and notes that what is preferred is set.
 func (m *Memory) foldWritten(f TeamsWritten, now time.Time) {
 	at := notAfter(f.At, now)
 	for i := range m.OwnTeams {
-		if w := &m.OwnTeams[i]; w.Shows != w.of(f.Session, f.Preferred) && !at.Before(w.Until) && at.Before(w.Lasts) {
+		w := &m.OwnTeams[i]
+		switch shows := w.Shows == w.of(f.Session, f.Preferred); {
+		case shows && w.Preferred && w.Set.IsZero() && at.Before(w.Until):
+			w.Set = at
+		case !shows && !at.Before(w.Until) && at.Before(w.Lasts):
 			w.Lasts = at
 		}
 	}

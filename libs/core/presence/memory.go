@@ -55,6 +55,8 @@ type OwnTeams struct {
 	Preferred bool      `json:"preferred,omitempty"`
 	From      time.Time `json:"from"`
 	Until     time.Time `json:"until"` // when it ended, or ends unless it is refreshed
+	// Set is when the writer had set a preferred one; zero: that is not known.
+	Set time.Time `json:"set,omitzero"`
 	// Lasts is until when it may show although it was to end at Until: until it runs out,
 	// or until the writer said that it was cleared. Zero: no longer than Until.
 	Lasts  time.Time `json:"lasts,omitzero"`
@@ -69,11 +71,14 @@ func (w OwnTeams) maskedUntil() time.Time {
 	return w.Until.Add(maskFor)
 }
 
-// Clearing says whether something is to be cleared in Teams of which the writer has not
-// said that it was.
-func (m Memory) Clearing(now time.Time) bool {
+// Unsure says whether the word of Teams' writer is missing: that what was to be cleared
+// there was cleared, or that what is preferred was set.
+func (m Memory) Unsure(now time.Time) bool {
 	return slices.ContainsFunc(m.OwnTeams, func(w OwnTeams) bool {
-		return now.Before(w.Lasts) && w.Shows != w.of(m.Teams.Session, m.Teams.Preferred)
+		if w.Shows != w.of(m.Teams.Session, m.Teams.Preferred) {
+			return now.Before(w.Lasts)
+		}
+		return w.Preferred && w.Set.IsZero() && now.Before(w.Until)
 	})
 }
 

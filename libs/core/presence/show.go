@@ -42,7 +42,7 @@ func (r *replay) pinAt(t time.Time) *OwnTeams {
 }
 
 // readPin lets a new reading of Teams tell of the preferred presence: that it shows,
-// or that the person has replaced it. In the mode both the latter is a new choice,
+// or, if it was begun after that was set, that the person has replaced it. In the mode both the latter is a new choice,
 // and ends the one on the phone that caused it.
 func (r *replay) readPin(e event) {
 	w := r.pinAt(e.At)
@@ -57,7 +57,8 @@ func (r *replay) readPin(e event) {
 	case shown:
 		r.Pin.Seen = e.At
 	}
-	if shown || r.Pin.Seen.IsZero() || isSignedOut(e.Availability, e.Activity) || r.explains(w, e) {
+	set := !w.Set.IsZero() && e.At.After(w.Set) // else it shows what was there before
+	if shown || !set || r.Pin.Seen.IsZero() || isSignedOut(e.Availability, e.Activity) || r.explains(w, e) {
 		return
 	}
 	r.Pin.Lost = true

@@ -282,6 +282,7 @@ func (w *world) judgeWrites(seen Seen, v *Verdict) {
 		}
 		return n
 	}
+	ended := w.ended()
 	unmasked := w.unmasked()
 	written := map[string][]int{}
 	for _, write := range seen.Writes {
@@ -298,8 +299,14 @@ func (w *world) judgeWrites(seen Seen, v *Verdict) {
 				to = w.l.Events[i].At
 			}
 			// Each change of a user and each end of a mask has its write; there are more
-			// where more had to be written, because something followed by itself.
-			most := max(n+within(unmasked, from-2, to+2), within(due[target], from-late, to+1)) - 1
+			// where more had to be written, because something followed by itself. What is
+			// own hides what a user had changed in Teams until it ends: that comes out too,
+			// even if a change right after it keeps it from being due.
+			changes := n + within(unmasked, from-2, to+2)
+			if n > 1 {
+				changes += within(ended, from, to+1)
+			}
+			most := max(changes, within(due[target], from-late, to+1)) - 1
 			most += 2 * within(seen.Stale, from, to)
 			if writes := within(ticks, from, to) - most; writes > v.Most {
 				if v.Most = writes; writes > 1 {
@@ -315,14 +322,22 @@ func (w *world) judgeWrites(seen Seen, v *Verdict) {
 	}
 }
 
-// unmasked lists the ticks at which a mask ends: what it has hidden comes out then.
-func (w *world) unmasked() (ticks []int) {
+// ended lists the ticks at which something own ends.
+func (w *world) ended() (ticks []int) {
 	var was Teams
 	for t, is := range w.teams {
 		if was.Session != "" && is.Session == "" || was.Preferred != "" && is.Preferred == "" {
-			ticks = append(ticks, t+w.l.Rules.Mask)
+			ticks = append(ticks, t)
 		}
 		was = is
+	}
+	return ticks
+}
+
+// unmasked lists the ticks at which a mask ends: what it has hidden comes out then.
+func (w *world) unmasked() (ticks []int) {
+	for _, t := range w.ended() {
+		ticks = append(ticks, t+w.l.Rules.Mask)
 	}
 	return ticks
 }

@@ -27,7 +27,7 @@ const (
 	Prefers                  // the person prefers Says in Teams; "": nothing any more
 	Chooses                  // the person chooses Says on the phone of Line
 	Talks                    // the phone of Line is in Calls calls
-	Boundary                 // a meeting begins or ends, or manual_max comes round
+	Boundary                 // a meeting begins or ends, manual_max comes round, or Graph writes again
 )
 
 // Event is something that happens in a Life.
@@ -55,6 +55,7 @@ type Life struct {
 	Rules    Rules
 	Lines    []Line
 	Meetings []Span
+	Refused  []Span  // Graph refuses to write what is wanted then
 	Events   []Event // in order
 }
 
@@ -153,6 +154,29 @@ func (l *Life) boundary(r *rand.Rand, at int) {
 	}
 	class := []string{"busy", "busy", "oof", "workingElsewhere", "tentative"}[r.IntN(5)]
 	l.Meetings = append(l.Meetings, Span{From: at, Class: class})
+}
+
+// Refuse lets Graph refuse to write for a while, up to n times. What was shown in Teams
+// before does not run out meanwhile.
+func (l *Life) Refuse(r *rand.Rand, n int) {
+	for range r.IntN(n + 1) {
+		s := Span{From: r.IntN(l.Ticks)}
+		s.To = min(s.From+12+r.IntN(48), l.Ticks)
+		l.Refused = append(l.Refused, s)
+		l.Events = append(l.Events, Event{At: s.To, Kind: Boundary, Says: "Graph"})
+	}
+	slices.SortStableFunc(l.Events, func(a, b Event) int { return a.At - b.At })
+}
+
+// RefusedUntil returns when Graph writes again what is wanted at a tick: then, if it
+// does not refuse.
+func (l *Life) RefusedUntil(tick int) int {
+	for _, s := range l.Refused {
+		if s.From <= tick && tick < s.To {
+			return l.RefusedUntil(s.To)
+		}
+	}
+	return tick
 }
 
 // Seen is what was seen of a life from outside: at the end of each tick what each
@@ -272,6 +296,10 @@ func (l Life) play(lateness []int) world {
 	for line := range l.Lines {
 		confirm(line, l.Ticks)
 	}
+	h.Refused = make([]bool, l.Ticks)
+	for tick := range h.Refused {
+		h.Refused[tick] = l.RefusedUntil(tick) > tick
+	}
 	slices.SortStableFunc(h.Calls, func(a, b Call) int { return a.At - b.At })
 	side := Side{Client: "Available/Available"}
 	reading := pair(side.Client)
@@ -281,7 +309,9 @@ func (l Life) play(lateness []int) world {
 			side.Do(events[0].Event)
 			events, before = events[1:], side.Shows()
 		}
-		side.write(wanted, now)
+		if side.runOut(now); now > 0 && !h.Refused[now-1] {
+			side.write(wanted)
+		}
 		for len(events) > 0 && events[0].At <= now {
 			side.Do(events[0].Event)
 			events = events[1:]
@@ -351,12 +381,16 @@ func rank(show string) int {
 	return slices.Index([]string{"Away", "Available", "Busy", "DoNotDisturb"}, availability)
 }
 
-// write does what is wanted.
-func (s *Side) write(w Teams, now int) {
-	s.Session = w.Session
+// runOut ends what has run out by itself.
+func (s *Side) runOut(now int) {
 	if s.until > 0 && now >= s.until {
 		s.Preferred, s.until = "", 0
 	}
+}
+
+// write does what is wanted.
+func (s *Side) write(w Teams) {
+	s.Session = w.Session
 	switch {
 	case w.Disowned:
 		s.asked = Teams{}

@@ -164,18 +164,6 @@ type table struct {
 	shown   []Teams
 }
 
-// own is something that Offhook wanted Teams to show: a session, or a preferred
-// presence with the tick of the choice that caused it.
-type own struct {
-	pair        string
-	preferred   bool
-	from, until int
-	lasts       int // until when it shows though it was to end at until: to its own end, or until it was cleared
-	choice      int
-	seen        int // the tick at which Teams showed it, or -1
-	lost        bool
-}
-
 func (t *table) mode() string {
 	if t.Rules.Mode == "" {
 		return "teams-to-pbx"
@@ -196,35 +184,8 @@ func (t *table) fill(now int) {
 		t.wanted[i] = append(t.wanted[i], t.want(i, line, now))
 	}
 	t.shown = append(t.shown, t.show(now))
-	t.cleared(now)
+	t.written(now)
 }
-
-// cleared makes what has ended show no more, unless nothing can be written or the same
-// is wanted again.
-func (t *table) cleared(now int) {
-	if t.Refused != nil && t.Refused[now] {
-		return
-	}
-	for i := range t.owns {
-		o, wanted := &t.owns[i], t.shown[now].Session
-		if o.preferred {
-			wanted = t.shown[now].Preferred
-		}
-		if o.until <= now && o.pair != wanted {
-			o.lasts = min(o.lasts, now)
-		}
-	}
-}
-
-// end makes something own end, which shows until it is cleared.
-func (o *own) end(now int) {
-	if now < o.until {
-		o.until, o.lasts = now, o.until
-	}
-}
-
-// echoesUntil returns the tick from which on it echoes no more.
-func (t *table) echoesUntil(o own) int { return max(o.until, o.lasts) + t.Rules.Mask }
 
 // reading returns the newest reading, and its place.
 func (t *table) reading(now int) (Reading, int) {
@@ -260,18 +221,6 @@ func (t *table) listen(now int) {
 		}
 	}
 	t.opinion, t.masked = append(t.opinion, opinion), append(t.masked, masked)
-}
-
-// echoes says whether a reading may at a tick be something own, but for one.
-func (t *table) echoes(r Reading, now int, but *own) bool {
-	for i := range t.owns {
-		o := &t.owns[i]
-		same := t.meaning(pair(o.pair)) == t.meaning(r) && (!o.preferred || strings.EqualFold(pair(o.pair).Availability, r.Availability))
-		if o != but && o.from < r.At && now < t.echoesUntil(*o) && same {
-			return true
-		}
-	}
-	return false
 }
 
 func pair(s string) Reading {

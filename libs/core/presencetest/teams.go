@@ -35,7 +35,7 @@ func (t *table) pinned(now int) {
 		p.seen = now
 	}
 	signedOut := strings.EqualFold(last.Availability, "Offline") && !strings.EqualFold(last.Activity, "OffWork")
-	if !fresh || shown(last) || p.seen < 0 || signedOut || t.meaning(last) == "keep" || t.echoes(last, now, p) {
+	if set := p.set >= 0 && p.set < now; !fresh || !set || shown(last) || p.seen < 0 || signedOut || t.meaning(last) == "keep" || t.echoes(last, now, p) {
 		return
 	}
 	if p.lost = true; t.mode() == "both" {
@@ -122,7 +122,7 @@ func (t *table) prefer(is *Teams, now int) {
 		return
 	}
 	is.Preferred, is.PreferredUntil, is.Disowned = wants, now+t.Rules.PreferredFor, false
-	t.owns = append(t.owns, own{pair: wants, preferred: true, from: now, until: is.PreferredUntil, choice: choice, seen: -1})
+	t.owns = append(t.owns, own{pair: wants, preferred: true, from: now, until: is.PreferredUntil, choice: choice, set: -1, seen: -1})
 }
 
 // preference returns the newest choice that lives on some line and is neither older

@@ -52,8 +52,8 @@ func (c *tally) add(seed uint64, seen presencetest.Seen, v presencetest.Verdict)
 }
 
 // live runs histories of a number of events each, on all processors, until one is
-// wrong and stop says that this is enough.
-func live(all []uint64, events int, without guards, stop bool) *tally {
+// wrong and stop says that this is enough. log hears what happens in them, or is nil.
+func live(all []uint64, events int, without guards, stop bool, log func(string)) *tally {
 	var c tally
 	var next, found atomic.Int64
 	n := len(all)
@@ -62,6 +62,7 @@ func live(all []uint64, events int, without guards, stop bool) *tally {
 		g.Go(func() {
 			for i := int(next.Add(1)) - 1; i < n && (!stop || found.Load() == 0); i = int(next.Add(1)) - 1 {
 				h := newHistory(rand.New(rand.NewPCG(all[i], 0)), events, without)
+				h.log = log
 				seen := h.run()
 				v := presencetest.Judge(h.life, seen)
 				c.add(all[i], seen, v)
@@ -82,6 +83,14 @@ func number(t *testing.T, name string, otherwise int) int {
 		t.Fatalf("%s: %v", name, err)
 	}
 	return n
+}
+
+// told logs what happens in the histories that OFFHOOK_HISTORY names.
+func told(t *testing.T) func(string) {
+	if os.Getenv("OFFHOOK_HISTORY") == "" {
+		return nil
+	}
+	return func(what string) { t.Log(what) }
 }
 
 // lives are the seeds of n histories; of those that OFFHOOK_HISTORY names, where it
@@ -117,7 +126,7 @@ func historySeed(t *testing.T) uint64 {
 func TestRandomHistoriesOfBothSidesAreRightAtEveryQuietMoment(t *testing.T) {
 	n, events := number(t, "OFFHOOK_LIVES", 300), number(t, "OFFHOOK_LIFE", 60)
 	began := time.Now()
-	c := live(lives(t, n), events, guards{}, false)
+	c := live(lives(t, n), events, guards{}, false, told(t))
 	t.Logf("%d histories of %d events: %d wrong, at %d quiet moments; at most %d writes to a target after one change, %d in all; %d written late; %.2f %% whose truth never changes; %d worlds; %.1f s",
 		c.histories, events, len(c.wrong), c.moments, c.most, c.writes, len(c.late), 100*float64(c.dull)/float64(c.histories), c.worlds, time.Since(began).Seconds())
 	for i, wrong := range append(c.wrong, c.late...) {
@@ -134,8 +143,8 @@ func TestRandomHistoriesOfBothSidesAreRightAtEveryQuietMoment(t *testing.T) {
 }
 
 func foundOut(t *testing.T, without guards) {
-	const n = 400
-	if c := live(seeds(1, n), 60, without, true); len(c.wrong) == 0 {
+	const n = 2_000
+	if c := live(seeds(1, n), 60, without, true, nil); len(c.wrong) == 0 {
 		t.Errorf("%d histories did not find it", n)
 	} else {
 		t.Logf("found by %d histories: %s", c.histories, c.wrong[0])
@@ -144,6 +153,9 @@ func foundOut(t *testing.T, without guards) {
 
 // Without each of its guards the simulation goes wrong: else it would prove nothing.
 func TestWithoutEchoSuppressionHistoriesGoWrong(t *testing.T) { foundOut(t, guards{echo: true}) }
-func TestWithoutTheFenceHistoriesGoWrong(t *testing.T)        { foundOut(t, guards{fence: true}) }
-func TestWithoutTheSweepHistoriesGoWrong(t *testing.T)        { foundOut(t, guards{sweep: true}) }
-func TestWithoutTheLedgerHistoriesGoWrong(t *testing.T)       { foundOut(t, guards{ledger: true}) }
+func TestWithoutKnowingWhatWasClearedHistoriesGoWrong(t *testing.T) {
+	foundOut(t, guards{cleared: true})
+}
+func TestWithoutTheFenceHistoriesGoWrong(t *testing.T)  { foundOut(t, guards{fence: true}) }
+func TestWithoutTheSweepHistoriesGoWrong(t *testing.T)  { foundOut(t, guards{sweep: true}) }
+func TestWithoutTheLedgerHistoriesGoWrong(t *testing.T) { foundOut(t, guards{ledger: true}) }

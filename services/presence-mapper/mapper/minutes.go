@@ -85,7 +85,7 @@ func (m *Mapper) pass(ctx context.Context) error {
 		}
 		if m.lacks(stored, who, r, e.Revision) {
 			lost = append(lost, who)
-		} else if r.Memory.Clearing(now) {
+		} else if r.Memory.Unsure(now) {
 			clearing = append(clearing, who)
 		}
 		return nil

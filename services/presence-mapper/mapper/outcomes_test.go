@@ -35,7 +35,7 @@ func (s *stage) did(want wire.TeamsWant, result wire.Result, session string) {
 		Decision: want.Decision, EndedAt: s.bus.Now()})
 }
 
-func (s *stage) clearing(i int) bool { r := s.record(i); return r.Memory.Clearing(s.bus.Now()) }
+func (s *stage) clearing(i int) bool { r := s.record(i); return r.Memory.Unsure(s.bus.Now()) }
 
 // heard waits until every outcome has been dealt with.
 func (s *stage) heard() {

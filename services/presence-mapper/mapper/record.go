@@ -42,7 +42,7 @@ func (r record) due(now time.Time) bool { return !r.Wake.IsZero() && !r.Wake.Aft
 // what is wanted, where nothing is to be cleared.
 func (r record) news(l look, now time.Time) bool {
 	if l.trigger == written {
-		return r.Memory.Clearing(now)
+		return r.Memory.Unsure(now)
 	}
 	if l.trigger != statusFact || len(l.facts) != 1 {
 		return true

@@ -1,0 +1,73 @@
+package presence_test
+
+import (
+	"testing"
+	"time"
+
+	"offhook.dev/libs/core/presence"
+)
+
+// Somebody who was presenting has stopped, and chooses do not disturb on the phone
+// before Teams was read again. That Teams then shows available was so before the
+// preferred presence was set: nobody has replaced it. A preferred presence that is taken
+// for replaced is forgotten, and would show for two hours.
+func TestAPreferredPresenceIsNotReplacedBeforeItWasSet(t *testing.T) {
+	o := presence.DefaultOptions()
+	o.Mode = presence.PBXToTeams
+	dnd := "DoNotDisturb/DoNotDisturb"
+	v := linked(o)
+	v = presence.Decide(v.Memory, teams("DoNotDisturb", at(1)), o, at(1))
+	chosen := at(2)
+	v = presence.Decide(v.Memory, phoneShows(presence.DND, presence.Person, 2, chosen), o, chosen)
+	if v.Teams == nil || v.Teams.Preferred != dnd {
+		t.Fatalf("dnd is preferred as %+v", v.Teams)
+	}
+	set := presence.TeamsWritten{Preferred: dnd, At: chosen.Add(time.Second)}
+	for name, test := range map[string]struct {
+		word  []presence.Fact // of Teams' writer, before the reading
+		began time.Duration   // the reading, after the choice
+		lost  bool
+	}{
+		"it is not known to be set":                   {nil, 500 * time.Millisecond, false},
+		"the reading began before it was set":         {[]presence.Fact{set}, 500 * time.Millisecond, false},
+		"the word is that nothing is preferred":       {[]presence.Fact{presence.TeamsWritten{At: set.At}}, 2 * time.Second, false},
+		"the reading began after it was set":          {[]presence.Fact{set}, 2 * time.Second, true},
+		"the word comes twice, and late the 2nd time": {[]presence.Fact{set, presence.TeamsWritten{Preferred: dnd, At: chosen.Add(time.Minute)}}, 2 * time.Second, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := v
+			for _, word := range test.word {
+				v = presence.Decide(v.Memory, word, o, chosen.Add(3*time.Second))
+			}
+			v = presence.Decide(v.Memory, teams("Available", chosen.Add(test.began)), o, chosen.Add(4*time.Second))
+			if v.Teams.Disowned != test.lost {
+				t.Errorf("taken for replaced is %t, not %t", v.Teams.Disowned, test.lost)
+			}
+		})
+	}
+}
+
+// Whoever keeps a memory asks again for the word of Teams' writer as long as it is
+// missing.
+func TestAMemoryIsUnsureUntilTheWordOfTeamsWriter(t *testing.T) {
+	o := presence.DefaultOptions()
+	o.Mode = presence.Both
+	unsure := func(v presence.Verdict, now time.Time, want bool) {
+		t.Helper()
+		if got := v.Memory.Unsure(now); got != want {
+			t.Errorf("unsure is %t, not %t", got, want)
+		}
+	}
+	v := after(o, at(1), teams("Available", at(1)))
+	unsure(v, at(1), false)
+	v = presence.Decide(v.Memory, presence.CallReading{Line: lineOf(0), Calls: 1, SeenAt: at(2)}, o, at(2))
+	unsure(v, at(2), false) // whether a session shows yet is nothing to decide by
+	v = presence.Decide(v.Memory, presence.CallReading{Line: lineOf(0), SeenAt: at(3)}, o, at(3))
+	unsure(v, at(3), true)
+	unsure(v, at(12), false) // it has run out
+	v = presence.Decide(v.Memory, phoneShows(presence.DND, presence.Person, 2, at(4)), o, at(4))
+	v = presence.Decide(v.Memory, presence.TeamsWritten{At: at(4)}, o, at(4))
+	unsure(v, at(4), true) // cleared, but not set
+	v = presence.Decide(v.Memory, presence.TeamsWritten{Preferred: v.Teams.Preferred, At: at(5)}, o, at(5))
+	unsure(v, at(5), false)
+}
