@@ -63,6 +63,10 @@ func TestGraphIsLeftAloneForAsLongAsItAsksAndNothingIsLost(t *testing.T) {
 // alone.
 const requestsAtOnce = 2
 
+// quotas is how many kinds of requests Graph counts apart, of each of which somebody has to
+// be told.
+const quotas = 5
+
 // refused counts the answers of a status.
 func refused(w *world.World, status int) (n int) {
 	for _, c := range w.Graph.Requests().Counts {
@@ -81,4 +85,55 @@ func third(t *testing.T, w *world.World) string {
 		t.Fatal("there are not three users")
 	}
 	return users[2].ID
+}
+
+// One tenant is told by Graph to wait for ten minutes, whatever it asks for, while its
+// people change on both sides. What is waiting for it keeps nothing of the other tenant's
+// from arriving, in either direction, although the two share every process, the phone
+// system and Redis; and nobody asks for it again.
+func TestAThrottledTenantHoldsUpNothingOfAnother(t *testing.T) {
+	redis := startRedis(t)
+	if redis == nil {
+		return // as above
+	}
+	const people = 40 // of each tenant
+	w := world.New(t, world.Options{Users: people, Mode: presence.Both, Others: []string{"fabrikam"}, Sweep: 200 * time.Millisecond, Redis: "redis://" + redis.address})
+	w.Start()
+	w.Settled(2 * people)
+	n := newTown(t, w, people)
+	throttled, other := n.only(0), n.only(1)
+	n.flow("before")
+	n.converges()
+
+	_, err := w.Tenant.Fault(graphsim.Fault{Kind: graphsim.FaultStatus, Status: 429, RetryAfter: "600"})
+	must(t, err)
+	told := func() int { return w.Tenant.Faults()[0].Hits }
+	w.Eventually(30*time.Second, func() string {
+		if told() == 0 {
+			return "nothing is refused"
+		}
+		return ""
+	})
+	before := throttled.written()[0]
+	for _, r := range throttled.people {
+		n.live(r) // all of them, so that far more waits than is worked on at a time
+	}
+	other.flow("beside a throttled tenant")
+	other.flow("for longer")
+	other.flow("and for longer")
+	other.converges()
+	other.pass(20) // sweeps of the other tenant: the throttled one would have had as many
+	asked := told()
+	if most := quotas * requestsAtOnce; asked > most {
+		t.Errorf("%d requests for the throttled tenant were refused, more than %d", asked, most)
+	}
+	after, waiting := throttled.written()[0], len(throttled.wrong())
+	t.Logf("%d requests refused; written for the throttled tenant meanwhile %d to phones, %d to Teams, and %d of %d people wait; for the other %+v in all",
+		asked, after.phones-before.phones, after.teams-before.teams, waiting, people, other.written()[1])
+	if waiting < people/2 || after.teams > before.teams {
+		t.Errorf("only %d of %d people of the throttled tenant wait, and %d changes were written to its Teams: nothing was tried", waiting, people, after.teams-before.teams)
+	}
+	for _, why := range n.tooMuch() {
+		t.Error(why)
+	}
 }

@@ -71,6 +71,9 @@ type Options struct {
 	Extensions int
 	// Systems are phone systems beside hq, which serve the tenant too.
 	Systems []System
+	// Others are tenants beside contoso that hq serves too, each with as many users. Their
+	// extensions come after those of contoso.
+	Others []string
 }
 
 // System is a further phone system, which the test runs.
@@ -86,7 +89,8 @@ type System struct {
 // World is a running installation.
 type World struct {
 	t         testing.TB
-	Tenant    *graphsim.Tenant
+	Tenant    *graphsim.Tenant   // contoso
+	Tenants   []*graphsim.Tenant // contoso, then the others
 	Graph     *graphsim.Server
 	PBX       *pbxsim.Sim
 	Broker    *embedded.Server
@@ -126,26 +130,23 @@ func New(t testing.TB, o Options) *World {
 	must(t, err)
 	app, err := secret.NewKeyPair("Offhook test app", time.Now(), 24*time.Hour)
 	must(t, err)
-	tenant := graphsim.TenantConfig{
-		DirectoryID: directoryID, Domain: "contoso.example", Users: o.Users,
-		Apps: []graphsim.App{{ClientID: clientID, Certificates: []*x509.Certificate{app.Certificate}, PublicClient: true,
-			Roles: append(graphsim.DefaultRoles(), "Presence.ReadWrite.All")}},
-	}
-	if o.Webhook {
-		tenant.Accounts = []graphsim.Account{{User: "anna", RefreshToken: secret.NewValue(refresh)}}
-	}
-	w.Graph, err = graphsim.Start(t.Context(), graphsim.Config{Authority: w.Authority, Tenants: []graphsim.TenantConfig{tenant}, Seed: 1, Delivery: o.Delivery, TimeScale: o.TimeScale})
+	w.Graph, err = graphsim.Start(t.Context(), graphsim.Config{Authority: w.Authority, Tenants: o.tenants(app), Seed: 1, Delivery: o.Delivery, TimeScale: o.TimeScale})
 	must(t, err)
-	w.Tenant = w.Graph.Tenant("contoso")
+	w.Tenants = w.Graph.Tenants()
+	w.Tenant = w.Tenants[0]
 	t.Cleanup(func() {
-		if v := w.Tenant.Violations(); len(v) > 0 {
-			t.Errorf("%d things that Graph's clients must not do, the first: %+v", len(v), v[0])
+		for _, tenant := range w.Tenants {
+			if v := tenant.Violations(); len(v) > 0 {
+				t.Errorf("%s: %d things that Graph's clients must not do, the first: %+v", tenant.Domain(), len(v), v[0])
+			}
 		}
 		_ = w.Graph.Close()
 	})
 	var people []pbxsim.Person
-	for i, u := range w.Tenant.Users("", cmp.Or(o.Extensions, o.Users)) {
-		people = append(people, pbxsim.Person{FirstName: u.GivenName, LastName: u.Surname, Mail: u.Mail, Number: identity.Extension(fmt.Sprint(100 + i))})
+	for _, tenant := range w.Tenants {
+		for _, u := range tenant.Users("", cmp.Or(o.Extensions, o.Users)) {
+			people = append(people, pbxsim.Person{FirstName: u.GivenName, LastName: u.Surname, Mail: u.Mail, Number: Extension(len(people))})
+		}
 	}
 	w.PBX, err = pbxsim.Start(pbxsim.Config{Listen: "127.0.0.1:0", Authority: w.Authority, System: "hq", Version: "20.0.9", People: people, Extensions: len(people), Seed: 1})
 	must(t, err)
@@ -155,6 +156,30 @@ func New(t testing.TB, o Options) *World {
 	t.Cleanup(w.Broker.Close)
 	w.configure(o, app)
 	return w
+}
+
+// directory is the directory id of the i-th tenant.
+func directory(i int) string {
+	if i == 0 {
+		return directoryID
+	}
+	return fmt.Sprintf("22222222-2222-3333-4444-%012d", i)
+}
+
+// tenants describes contoso and the others to the simulator.
+func (o Options) tenants(app secret.KeyPair) (all []graphsim.TenantConfig) {
+	for i, id := range append([]string{"contoso"}, o.Others...) {
+		tenant := graphsim.TenantConfig{
+			DirectoryID: directory(i), Domain: id + ".example", Users: o.Users,
+			Apps: []graphsim.App{{ClientID: clientID, Certificates: []*x509.Certificate{app.Certificate}, PublicClient: true,
+				Roles: append(graphsim.DefaultRoles(), "Presence.ReadWrite.All")}},
+		}
+		if o.Webhook && i == 0 {
+			tenant.Accounts = []graphsim.Account{{User: "anna", RefreshToken: secret.NewValue(refresh)}}
+		}
+		all = append(all, tenant)
+	}
+	return all
 }
 
 // configure writes the files that an administrator would and loads them.
@@ -185,23 +210,30 @@ func (w *World) configure(o Options, app secret.KeyPair) {
 	if o.LogTo != nil {
 		level = "debug"
 	}
+	tenants, served := "", "contoso"
+	for i, id := range append([]string{"contoso"}, o.Others...) {
+		if i > 0 { // accounts, further systems and links are contoso's
+			accounts, names, links, served = "", "", "", served+", "+id
+		}
+		tenants += fmt.Sprintf(`
+  - id: %[2]s
+    microsoft365:
+      directory_id: %[3]s
+      client_id: `+clientID+`
+      certificate_file: %[1]s/app.pem
+      endpoints: {login: "%[4]s", graph: "%[4]s", ca_file: %[1]s/ca.pem}%[5]s
+    presence: {mode: %[6]s, damping: %[7]s, stale_after: %[8]s, sweep: %[9]s}
+    users: %[12]s
+    systems: [hq%[10]s]
+    links: [%[11]s]`, w.Dir, id, directory(i), w.Graph.GraphURL(), accounts, cmp.Or(o.Mode, presence.TeamsToPBX), o.Damping, max(15*time.Minute, 4*o.Sweep), o.sweeps(), names, links, cmp.Or(o.Sync, "{policy: off}"))
+	}
 	w.write("offhook.yaml", []byte(fmt.Sprintf(strings.TrimLeft(`
 data_dir: %[1]s
 nats: {url: "%[2]s"}
-redis: {url: "%[17]s"}
-webhook: {listen: "%[3]s", public_url: "%[4]s", tls: {cert_file: %[1]s/webhook.crt, key_file: %[1]s/webhook.key}}
-telemetry: {metrics_listen: "127.0.0.1:0", log_level: %[16]s, otlp_endpoint: "%[18]s"}
-tenants:
-  - id: contoso
-    microsoft365:
-      directory_id: `+directoryID+`
-      client_id: `+clientID+`
-      certificate_file: %[1]s/app.pem
-      endpoints: {login: "%[5]s", graph: "%[5]s", ca_file: %[1]s/ca.pem}%[6]s
-    presence: {mode: %[15]s, damping: %[7]s, stale_after: %[11]s, sweep: %[8]s}
-    users: %[19]s
-    systems: [hq%[12]s]
-    links: [%[13]s]
+redis: {url: "%[3]s"}
+webhook: {listen: "%[4]s", public_url: "%[5]s", tls: {cert_file: %[1]s/webhook.crt, key_file: %[1]s/webhook.key}}
+telemetry: {metrics_listen: "127.0.0.1:0", log_level: %[6]s, otlp_endpoint: "%[7]s"}
+tenants:%[8]s
 systems:
   - id: hq
     driver: 3cx
@@ -209,9 +241,8 @@ systems:
     client_id: %[10]s
     client_secret_file: %[1]s/hq.secret
     ca_file: %[1]s/ca.pem
-    tenants: [contoso]
-%[14]s`, "\n"), w.Dir, w.Broker.ClientURL(), w.webhook, public, w.Graph.GraphURL(), accounts, o.Damping, o.sweeps(), w.PBX.URL(), client, max(15*time.Minute, 4*o.Sweep),
-		names, links, systems, cmp.Or(o.Mode, presence.TeamsToPBX), level, o.Redis, o.SpansTo, cmp.Or(o.Sync, "{policy: off}"))))
+    tenants: [%[11]s]
+%[12]s`, "\n"), w.Dir, w.Broker.ClientURL(), o.Redis, w.webhook, public, level, o.SpansTo, tenants, w.PBX.URL(), client, served, systems)))
 	w.File = w.path("offhook.yaml")
 	w.Config, err = config.Load(w.File, nil, nil)
 	must(w.t, err)

@@ -122,7 +122,7 @@ func (p *peopled) open(b *Bench, users int) (err error) {
 	files := map[string][]byte{"ca.pem": p.graph.Authority().PEM(), "app.secret": []byte("simulated"), "hq.secret": []byte(password.Reveal())}
 	files["offhook.yaml"] = fmt.Appendf(nil, strings.TrimLeft(`
 data_dir: %[1]s
-telemetry: {metrics_listen: "127.0.0.1:0", log_level: warn}
+telemetry: {metrics_listen: "127.0.0.1:0", log_level: info}
 tenants:
   - id: contoso
     microsoft365:
