@@ -46,6 +46,9 @@ func (e *exchange) open(context.Context) (pbx.Driver, error) {
 type whole interface {
 	pbx.Driver
 	pbx.Extensions
+	pbx.ExtensionWriter
+	pbx.Phonebook
+	pbx.Photos
 	pbx.NativeSync
 	pbx.Watcher
 }

@@ -64,6 +64,9 @@ type tap struct {
 type full interface {
 	pbx.Driver
 	pbx.Extensions
+	pbx.ExtensionWriter
+	pbx.Phonebook
+	pbx.Photos
 	pbx.NativeSync
 	pbx.Watcher
 }
