@@ -20,8 +20,8 @@ import (
 	"offhook.dev/libs/wire"
 )
 
-// books stands for the calendars of a tenant.
-type books struct {
+// diaries stands for the calendars of a tenant.
+type diaries struct {
 	mu      sync.Mutex
 	entries map[identity.User][]graph.CalendarEntry
 	errs    map[identity.User]error
@@ -37,12 +37,12 @@ type books struct {
 	zones map[identity.User]int // how often each was asked for
 }
 
-func newBooks() *books {
-	return &books{entries: map[identity.User][]graph.CalendarEntry{}, errs: map[identity.User]error{}, dropped: map[identity.User][]error{},
+func newDiaries() *diaries {
+	return &diaries{entries: map[identity.User][]graph.CalendarEntry{}, errs: map[identity.User]error{}, dropped: map[identity.User][]error{},
 		stuck: map[identity.User]chan struct{}{}, reads: map[identity.User]int{}, zones: map[identity.User]int{}}
 }
 
-func (b *books) CalendarViews(ctx context.Context, requests []graph.CalendarRequest) iter.Seq[graph.CalendarAnswer] {
+func (b *diaries) CalendarViews(ctx context.Context, requests []graph.CalendarRequest) iter.Seq[graph.CalendarAnswer] {
 	b.mu.Lock()
 	b.calls = append(b.calls, slices.Clone(requests))
 	b.mu.Unlock()
@@ -73,7 +73,7 @@ func (b *books) CalendarViews(ctx context.Context, requests []graph.CalendarRequ
 	}
 }
 
-func (b *books) read(r graph.CalendarRequest) graph.CalendarAnswer {
+func (b *diaries) read(r graph.CalendarRequest) graph.CalendarAnswer {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.reads[r.User]++
@@ -87,7 +87,7 @@ func (b *books) read(r graph.CalendarRequest) graph.CalendarAnswer {
 	return graph.CalendarAnswer{User: r.User, Entries: entries, Dropped: b.dropped[r.User]}
 }
 
-func (b *books) MailboxZones(_ context.Context, users []identity.User) iter.Seq[graph.ZoneAnswer] {
+func (b *diaries) MailboxZones(_ context.Context, users []identity.User) iter.Seq[graph.ZoneAnswer] {
 	return func(yield func(graph.ZoneAnswer) bool) {
 		for _, user := range users {
 			b.mu.Lock()
@@ -104,44 +104,44 @@ func (b *books) MailboxZones(_ context.Context, users []identity.User) iter.Seq[
 	}
 }
 
-func (b *books) set(change func()) {
+func (b *diaries) set(change func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	change()
 }
 
 // times returns how often a user was read.
-func (b *books) times(user identity.User) int {
+func (b *diaries) times(user identity.User) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.reads[user]
 }
 
-func (b *books) asked() [][]graph.CalendarRequest {
+func (b *diaries) asked() [][]graph.CalendarRequest {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.calls)
 }
 
-// withBooks is a client whose calendars are books, the rest being as before.
-type withBooks struct {
+// withDiaries is a client whose calendars are diaries, the rest being as before.
+type withDiaries struct {
 	*watched
-	*books
+	*diaries
 }
 
-func (w withBooks) CalendarViews(ctx context.Context, r []graph.CalendarRequest) iter.Seq[graph.CalendarAnswer] {
-	return w.books.CalendarViews(ctx, r)
+func (w withDiaries) CalendarViews(ctx context.Context, r []graph.CalendarRequest) iter.Seq[graph.CalendarAnswer] {
+	return w.diaries.CalendarViews(ctx, r)
 }
 
-func (w withBooks) MailboxZones(ctx context.Context, users []identity.User) iter.Seq[graph.ZoneAnswer] {
-	return w.books.MailboxZones(ctx, users)
+func (w withDiaries) MailboxZones(ctx context.Context, users []identity.User) iter.Seq[graph.ZoneAnswer] {
+	return w.diaries.MailboxZones(ctx, users)
 }
 
-// calendars is a tenant that reads books, for the first time and when hinted.
-func (s *stage) calendars(b *books) TenantConfig {
+// calendars is a tenant that reads diaries, for the first time and when hinted.
+func (s *stage) calendars(b *diaries) TenantConfig {
 	s.t.Helper()
 	conf, client := s.config(never)
-	conf.Client = func() (Client, error) { return withBooks{client, b}, nil }
+	conf.Client = func() (Client, error) { return withDiaries{client, b}, nil }
 	conf.Presence, conf.Calendar, conf.Calendars, conf.Again = false, true, never, never
 	conf.Keep.Retry = 10 * time.Millisecond
 	return conf
@@ -215,7 +215,7 @@ func TestTheCalendarsOfLinkedUsersAreReadAndReduced(t *testing.T) {
 	linked, stranger := users[:3], users[3]
 	s.link(contoso, linked...)
 	now := time.Now()
-	b := newBooks()
+	b := newDiaries()
 	b.zone = time.FixedZone("here", 3600)
 	busy, more, out := meeting(now, "busy", 30, 60), meeting(now, "Busy", 60, 60), meeting(now, "oof", 600, 60)
 	gone := meeting(now, "busy", 200, 10)
@@ -248,7 +248,7 @@ func TestAttendeesAreAskedForWhereARuleNeedsTheirNumber(t *testing.T) {
 	s := newStage(t, 1, nil)
 	user := s.users()[0]
 	s.link(contoso, user)
-	b := newBooks()
+	b := newDiaries()
 	alone, many := meeting(time.Now(), "busy", 10, 10), meeting(time.Now(), "busy", 60, 10)
 	many.Attendees = 5
 	b.entries[user] = []graph.CalendarEntry{alone, many}
@@ -306,7 +306,7 @@ func TestAnUnchangedCalendarIsReadAndNotPublished(t *testing.T) {
 	s := newStage(t, 2, nil)
 	users := s.users()
 	s.link(contoso, users...)
-	b := newBooks()
+	b := newDiaries()
 	b.entries[users[0]] = []graph.CalendarEntry{meeting(time.Now(), "busy", 30, 60)}
 	conf := s.calendars(b)
 	conf.Calendars = 20 * time.Millisecond
@@ -329,7 +329,7 @@ func TestAHintedCalendarIsReadNowAndOnceMore(t *testing.T) {
 	users := s.users()
 	s.link(contoso, users...)
 	late := meeting(time.Now(), "busy", 30, 60)
-	b := newBooks()
+	b := newDiaries()
 	b.answer = func(n int, r graph.CalendarRequest) []graph.CalendarEntry { // Graph is late: only the third reading has it
 		if n < 3 || r.User != users[0] {
 			return nil
@@ -352,7 +352,7 @@ func TestASecondLookThatFailsComesAgain(t *testing.T) {
 	s := newStage(t, 1, nil)
 	user := s.users()[0]
 	s.link(contoso, user)
-	b := newBooks()
+	b := newDiaries()
 	conf := s.calendars(b)
 	conf.Again = 20 * time.Millisecond
 	s.run(conf)
@@ -407,7 +407,7 @@ func TestWhatNoHintToldOfIsFoundByTheSweep(t *testing.T) {
 	s := newStage(t, 20, nil)
 	users := s.users()
 	s.link(contoso, users...)
-	b := newBooks()
+	b := newDiaries()
 	conf := s.calendars(b)
 	conf.Calendars = 30 * time.Millisecond
 	s.run(conf)
@@ -430,7 +430,7 @@ func TestMailboxesWithAProblemCostThemselvesAlone(t *testing.T) {
 	users := s.users()
 	good, none, refused, away := users[0], users[1], users[2], users[3]
 	s.link(contoso, users...)
-	b := newBooks()
+	b := newDiaries()
 	b.errs[none] = fault.New(fault.NotFound, "test", errors.New("MailboxNotEnabledForRESTAPI"))
 	b.errs[refused] = fault.New(fault.Denied, "test", errors.New("ErrorAccessDenied"))
 	b.errs[away] = fault.After(fault.Throttled, "test", time.Hour, nil)
@@ -472,7 +472,7 @@ func TestARefusalDoesNotForgetWhatWasRead(t *testing.T) {
 	s := newStage(t, 1, nil)
 	user := s.users()[0]
 	s.link(contoso, user)
-	b := newBooks()
+	b := newDiaries()
 	now := meeting(time.Now(), "busy", 1, 60)
 	b.entries[user] = []graph.CalendarEntry{now}
 	conf := s.calendars(b)
@@ -495,7 +495,7 @@ func TestABadEventCostsItselfAlone(t *testing.T) {
 	s := newStage(t, 1, nil)
 	user := s.users()[0]
 	s.link(contoso, user)
-	b := newBooks()
+	b := newDiaries()
 	good, inverted, empty, endless := meeting(time.Now(), "busy", 10, 10), meeting(time.Now(), "busy", 60, -10), meeting(time.Now(), "busy", 70, 0), meeting(time.Now(), "busy", 80, 60*24*2000)
 	b.entries[user] = []graph.CalendarEntry{inverted, good, empty, endless}
 	b.dropped[user] = []error{errors.New("the start of an event is in no known time zone"), errors.New("the start of an event is in no known time zone")}
@@ -513,7 +513,7 @@ func TestWhoIsLinkedIsReadAtOnceAndWhoComesBackToo(t *testing.T) {
 	s := newStage(t, 3, nil)
 	users := s.users()
 	s.link(contoso, users[0])
-	b := newBooks()
+	b := newDiaries()
 	s.run(s.calendars(b))
 	s.shows(users[0])
 	s.link(contoso, users[1:]...)
@@ -541,7 +541,7 @@ func TestWhoCouldNotBeReadAtFirstIsTriedAgainBeforeTheSweep(t *testing.T) {
 	s := newStage(t, 2, nil)
 	users := s.users()
 	s.link(contoso, users...)
-	b := newBooks()
+	b := newDiaries()
 	b.errs[users[0]] = fault.New(fault.Unavailable, "test", nil)
 	s.run(s.calendars(b))
 	s.shows(users[1])
@@ -556,7 +556,7 @@ func TestWhoCouldNotBeReadAtFirstIsTriedAgainBeforeTheSweep(t *testing.T) {
 func TestZonesAreRememberedReadAgainAndKept(t *testing.T) {
 	s := newStage(t, 1, nil)
 	user := s.users()[0]
-	b := newBooks()
+	b := newDiaries()
 	b.zone = time.FixedZone("here", 3600)
 	z := newZones(b, never)
 	of := func() *time.Location { return z.of(s.t.Context(), []identity.User{user})[user] }
@@ -596,7 +596,7 @@ func TestManyHintedCalendarsAreReadInFewCalls(t *testing.T) {
 	users := s.users()
 	linked, stranger := users[:120], users[120]
 	s.link(contoso, linked...)
-	b := newBooks()
+	b := newDiaries()
 	s.run(s.calendars(b))
 	for _, user := range linked {
 		s.shows(user)
@@ -628,7 +628,7 @@ func TestAMailboxThatHangsHoldsUpNoOther(t *testing.T) {
 	s := newStage(t, 3, nil)
 	users := s.users()
 	s.link(contoso, users...)
-	b := newBooks()
+	b := newDiaries()
 	s.run(s.calendars(b))
 	for _, user := range users {
 		s.shows(user)

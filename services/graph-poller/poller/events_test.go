@@ -27,8 +27,8 @@ import (
 	"offhook.dev/libs/wire"
 )
 
-// subscribed is a tenant that reads books and subscribes to events, looking often.
-func (s *stage) subscribed(b *books) TenantConfig {
+// subscribed is a tenant that reads diaries and subscribes to events, looking often.
+func (s *stage) subscribed(b *diaries) TenantConfig {
 	s.t.Helper()
 	conf := s.calendars(b)
 	conf.PublicURL, conf.Subscribe = s.endpoint(nil).URL, true
@@ -93,7 +93,7 @@ func TestEventSubscriptionsAreMadeAsTheirRecordsSay(t *testing.T) {
 	s := newStage(t, 4, nil)
 	users := s.users()[:3]
 	s.link(contoso, users...)
-	conf := s.subscribed(newBooks())
+	conf := s.subscribed(newDiaries())
 	s.run(conf)
 	there, records := s.everyone(users...)
 	states := map[string]bool{}
@@ -131,7 +131,7 @@ func TestARestartKeepsTheSubscriptions(t *testing.T) {
 	s := newStage(t, 5, nil)
 	users := s.users()
 	s.link(contoso, users...)
-	conf := s.subscribed(newBooks())
+	conf := s.subscribed(newDiaries())
 	stop := s.run(conf)
 	before, _ := s.everyone(users...)
 	stop()
@@ -173,7 +173,7 @@ func TestAStrayOfOursIsRemovedAndOneOfOthersLeftAlone(t *testing.T) {
 	s := newStage(t, 3, nil)
 	users := s.users()
 	s.link(contoso, users[0], users[1])
-	b := newBooks()
+	b := newDiaries()
 	conf := s.subscribed(b)
 	conf.PublicURL = s.echo()
 	ours := s.stray(users[0], conf.PublicURL+"/graph/"+subscription.NewKey()) // in the way of our own
@@ -234,7 +234,7 @@ func TestAnEventSubscriptionThatDoesNotHoldIsReplaced(t *testing.T) {
 			s := newStage(t, 2, nil)
 			users := s.users()
 			s.link(contoso, users...)
-			b := newBooks()
+			b := newDiaries()
 			conf := s.subscribed(b)
 			test.conf(&conf)
 			s.run(conf)
@@ -256,7 +256,7 @@ func TestAnExpiredEventSubscriptionIsReplacedAtTheStart(t *testing.T) {
 	s := newStage(t, 2, nil)
 	users := s.users()
 	s.link(contoso, users...)
-	conf := s.subscribed(newBooks())
+	conf := s.subscribed(newDiaries())
 	for i, record := range []subscription.Record{
 		{ID: "expired long ago", Expires: time.Now().Add(-time.Hour)},
 		{ID: "", Made: time.Now()}, // of a create call that did not come back
@@ -276,7 +276,7 @@ func TestEventSubscriptionsAreRenewedAtHalfLifeAndReadBack(t *testing.T) {
 	s := newStage(t, 2, nil)
 	users := s.users()
 	s.link(contoso, users...)
-	conf := s.subscribed(newBooks())
+	conf := s.subscribed(newDiaries())
 	conf.Events.RenewBefore = askEventLife - 200*time.Millisecond
 	s.run(conf)
 	before, _ := s.everyone(users...)
@@ -301,7 +301,7 @@ func TestGraphsRequestForRenewalIsFollowedOnceInTenMinutes(t *testing.T) {
 	s := newStage(t, 2, nil)
 	users := s.users()
 	s.link(contoso, users...)
-	conf := s.subscribed(newBooks())
+	conf := s.subscribed(newDiaries())
 	conf.Events.Gap = 400 * time.Millisecond
 	s.run(conf)
 	before, records := s.everyone(users...)
@@ -345,7 +345,7 @@ func TestARemovalThatIsNoneIsLookedAtAndLeftAlone(t *testing.T) {
 	s := newStage(t, 1, nil)
 	user := s.users()[0]
 	s.link(contoso, user)
-	s.run(s.subscribed(newBooks()))
+	s.run(s.subscribed(newDiaries()))
 	before, _ := s.everyone(user)
 	s.hint(subscription.HintEventSubscription, keyIn(before[user]), string(notification.SubscriptionRemoved))
 	s.eventually("not looked at", func() bool { return s.sent("GET") == 1 })
@@ -361,7 +361,7 @@ func TestClocksThatDifferByFiveMinutesDoNotMatter(t *testing.T) {
 			s := newStage(t, 2, func(c *graphsim.Config) { c.Now = func() time.Time { return time.Now().Add(skew) } })
 			users := s.users()
 			s.link(contoso, users...)
-			conf := s.subscribed(newBooks())
+			conf := s.subscribed(newDiaries())
 			conf.Events.List = 20 * time.Millisecond
 			conf.Events.RenewBefore = askEventLife - 500*time.Millisecond
 			s.run(conf)
@@ -391,7 +391,7 @@ func TestAfterARefusalEventSubscriptionsAreTriedAgainWithPauses(t *testing.T) {
 			s.link(contoso, users...)
 			id, err := s.tenant().Fault(refusal)
 			must(t, err)
-			conf := s.subscribed(newBooks())
+			conf := s.subscribed(newDiaries())
 			conf.Events.Retry = 100 * time.Millisecond
 			s.run(conf)
 			began := time.Now()
@@ -479,7 +479,7 @@ func TestWithoutAReadableCalendarNothingIsAskedFor(t *testing.T) {
 	s := newStage(t, 3, nil)
 	users := s.users()
 	s.link(contoso, users...)
-	b := newBooks()
+	b := newDiaries()
 	b.errs[users[0]] = fault.New(fault.NotFound, "test", nil)
 	b.errs[users[1]] = fault.New(fault.Denied, "test", nil)
 	conf := s.subscribed(b)
@@ -515,7 +515,7 @@ func TestWhereThereShouldBeNoSubscriptionTheyAreEnded(t *testing.T) {
 			s := newStage(t, 3, nil)
 			users := s.users()
 			s.link(contoso, users...)
-			conf := s.subscribed(newBooks())
+			conf := s.subscribed(newDiaries())
 			stop := s.run(conf)
 			s.everyone(users...)
 			stop()
@@ -530,7 +530,7 @@ func TestAPublicAddressThatChangesMovesEveryone(t *testing.T) {
 	s := newStage(t, 3, nil)
 	users := s.users()
 	s.link(contoso, users...)
-	conf := s.subscribed(newBooks())
+	conf := s.subscribed(newDiaries())
 	stop := s.run(conf)
 	s.everyone(users...)
 	stop()
@@ -551,7 +551,7 @@ func TestWithoutAPublicAddressCalendarsArePolledOnly(t *testing.T) {
 	s := newStage(t, 1, nil)
 	user := s.users()[0]
 	s.link(contoso, user)
-	b := newBooks()
+	b := newDiaries()
 	conf := s.subscribed(b)
 	conf.PublicURL, conf.Calendars = "", 20*time.Millisecond
 	s.run(conf)

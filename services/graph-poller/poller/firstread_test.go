@@ -14,7 +14,7 @@ func TestWhatChangesBeforeTheFirstSubscriptionIsFoundAtOnce(t *testing.T) {
 	s := newStage(t, 1, nil)
 	user := s.users()[0]
 	s.link(contoso, user)
-	b := newBooks()
+	b := newDiaries()
 	late := meeting(time.Now(), "busy", 10, 30)
 	b.answer = func(n int, _ graph.CalendarRequest) []graph.CalendarEntry {
 		if n == 1 {

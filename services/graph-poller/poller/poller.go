@@ -34,6 +34,7 @@ type Client interface {
 	graph.GroupReader
 	graph.CalendarReader
 	graph.MailboxReader
+	graph.ContactReader
 	graph.Subscriber // as the application itself: for users' events, and users
 }
 
@@ -67,6 +68,16 @@ type TenantConfig struct {
 	// Shared names mailboxes whose contacts are everybody's, by object id or user
 	// principal name.
 	Shared []string
+	// Graph is the URL of the tenant's Graph host.
+	Graph string
+	// Personal has the contacts of every linked user read, Folders names folders that are
+	// read beside the default one, each with all that is below it.
+	Personal bool
+	Folders  []string
+	// Contacts is how often the contacts of every mailbox are read; 0: 60 min.
+	Contacts time.Duration
+	// ContactChanges is false where the cloud tells of no changes of contacts.
+	ContactChanges bool
 	// Purposes is how often the mailbox of an account that nobody signs in to is asked
 	// what it is for; 0: 24 h.
 	Purposes time.Duration
@@ -153,9 +164,9 @@ type Poller struct {
 	groups   *groupMetrics
 	people   *peopleMetrics
 
-	cursors, subscriptions, certificates, lanes, accounts *store.Bucket
-	planned                                               subscription.Lanes
-	vaultFile                                             string
+	cursors, subscriptions, certificates, lanes, accounts, books *store.Bucket
+	planned                                                      subscription.Lanes
+	vaultFile                                                    string
 }
 
 // Run runs the service until ctx ends or something breaks.
@@ -171,7 +182,7 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	if p.people, err = newPeopleMetrics(deps.Meter); err != nil {
 		return err
 	}
-	buckets := map[topology.Bucket]**store.Bucket{topology.Cursors: &p.cursors, topology.Subscriptions: &p.subscriptions, topology.Certificates: &p.certificates, topology.Lanes: &p.lanes, topology.Accounts: &p.accounts}
+	buckets := map[topology.Bucket]**store.Bucket{topology.Cursors: &p.cursors, topology.Subscriptions: &p.subscriptions, topology.Certificates: &p.certificates, topology.Lanes: &p.lanes, topology.Accounts: &p.accounts, topology.Books: &p.books}
 	for name, into := range buckets {
 		if *into, err = store.Open(ctx, deps.Bus.JetStream(), name); err != nil {
 			return err
@@ -240,7 +251,7 @@ func (p *Poller) start(ctx context.Context, g *errgroup.Group, holder store.Leas
 			return holder.Hold(ctx, topology.Join("graph", string(conf.ID), kind), func(ctx context.Context, _ store.Lease) error { return run.Ended(ctx, work(ctx)) })
 		})
 	}
-	hold("users", func(ctx context.Context) error { return newUserReader(t).run(ctx) })
+	hold("people", t.people)
 	hold("groups", t.groupsLoop)
 	hold("events", t.keepEvents)
 	for _, shard := range shards(len(p.links.People(conf.ID))) {
@@ -290,6 +301,7 @@ func (c TenantConfig) withDefaults() TenantConfig {
 	c.Calendars = cmp.Or(c.Calendars, 15*time.Minute)
 	c.Again = cmp.Or(c.Again, 30*time.Second)
 	c.Zones = cmp.Or(c.Zones, 24*time.Hour)
+	c.Contacts = cmp.Or(c.Contacts, time.Hour)
 	c.Purposes = cmp.Or(c.Purposes, 24*time.Hour)
 	c.Events.Look = cmp.Or(c.Events.Look, time.Minute)
 	c.Events.List = cmp.Or(c.Events.List, time.Minute)
