@@ -37,6 +37,9 @@ type Options struct {
 	// Reread is how long something must be missing before a full reading is asked for;
 	// 1 min.
 	Reread time.Duration
+	// Linger is how long no page must have come before deletions are sent: what moves from
+	// one folder to another seems to be gone in between; 30 s.
+	Linger time.Duration
 	// PlanFor is how long a plan can be applied; 1 h.
 	PlanFor time.Duration
 	// Progress is how often it is told how far an order is; 1 s.
@@ -79,6 +82,7 @@ func (o Options) withDefaults() Options {
 	set(&o.Tick, time.Minute)
 	set(&o.Patience, 6*time.Hour)
 	set(&o.Reread, time.Minute)
+	set(&o.Linger, 30*time.Second)
 	set(&o.PlanFor, time.Hour)
 	set(&o.Progress, time.Second)
 	set(&o.Settle, 2*time.Minute)

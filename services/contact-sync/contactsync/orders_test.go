@@ -232,6 +232,12 @@ func TestASecondOrderIsRefusedWhileOneIsUnderWay(t *testing.T) {
 	s.opts.Settle = 50 * time.Millisecond
 	s.start()
 	o.full()
+	s.eventually(func() string {
+		if s.waiting() == 0 {
+			return "nothing is sent"
+		}
+		return ""
+	})
 	s.order("first", wire.SyncNow, nil)
 	s.ended("first", wire.SyncApplying)
 	s.order("second", wire.SyncNow, nil)

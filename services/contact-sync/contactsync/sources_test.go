@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/core/directory"
@@ -32,6 +33,7 @@ func TestAReadingNeverDeletesMuchByItself(t *testing.T) {
 			for i := range n {
 				o.remove("contacts", i)
 				o.delta()
+				o.s.settledAfter()
 			}
 		}, "60 0 3", whyHeld},
 		{"a reading that is cut off", func(o *outlook) {
@@ -99,6 +101,9 @@ func TestAReadingNeverDeletesMuchByItself(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, o, p := one(t, n)
+			if strings.Contains(c.name, "move") {
+				s.restart(func(o *Options) { o.Linger = time.Hour })
+			}
 			c.do(o)
 			s.settledAfter()
 			where := bookOf(hq, "204")

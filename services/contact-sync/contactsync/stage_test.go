@@ -52,6 +52,7 @@ type stage struct {
 	stores    map[topology.Bucket]*store.Bucket
 	health    *run.Health
 	serial    int
+	running   *life // started last
 	log       *slog.Logger
 }
 
@@ -67,7 +68,7 @@ func newStageOn(t testing.TB, broker *embedded.Server) *stage {
 		stores: map[topology.Bucket]*store.Bucket{}, health: run.NewHealth(), log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))}
 	s.opts = Options{
 		Tenants: []Tenant{{ID: contoso, Personal: true, Shared: true, Region: "DE", Policy: plan.Sync, Brake: plan.Brake{Count: 3, Percent: 5}, Hold: time.Hour, Systems: []identity.System{hq, branch}}},
-		Tick:    20 * time.Millisecond, Reread: 10 * time.Millisecond, Progress: 10 * time.Millisecond, Settle: 5 * time.Second,
+		Tick:    20 * time.Millisecond, Reread: 10 * time.Millisecond, Progress: 10 * time.Millisecond, Settle: 5 * time.Second, Linger: 1,
 	}
 	for _, name := range []topology.Bucket{topology.Links, topology.Books, topology.BookPlans, topology.Leases} {
 		bucket, err := store.Open(t.Context(), s.bus.JetStream(), name)
@@ -185,7 +186,16 @@ func (s *stage) startReplica(instance string, die func(effect string) bool) *lif
 	deps := run.Deps{Instance: instance, Bus: s.bus, Log: s.log, Health: s.health, Hot: hot.InProcess(), Meter: meter.NewMeterProvider().Meter(""), Tracer: tracer.NewTracerProvider().Tracer("")}
 	go func() { l.ended <- Run(ctx, deps, opts) }()
 	s.t.Cleanup(l.stop)
+	s.running = l
 	return l
+}
+
+// restart runs the service anew under other options.
+func (s *stage) restart(change func(*Options)) {
+	s.t.Helper()
+	s.running.stop()
+	change(&s.opts)
+	s.start()
 }
 
 // stop ends the service and waits for its end.

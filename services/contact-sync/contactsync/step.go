@@ -212,8 +212,15 @@ func (s *stepping) nextPage() (waiting, bool) {
 	return waiting{}, false
 }
 
-// reap sends deletions, when no page waits that could show what seems to be gone.
+// reap sends deletions, when no page waits that could show what seems to be gone, and
+// none has come for a while.
 func (s *stepping) reap(ctx context.Context, now time.Time) error {
+	s.t.mu.Lock()
+	early := now.Sub(s.m.last) < s.t.s.opts.Linger
+	s.t.mu.Unlock()
+	if early {
+		return nil
+	}
 	if changes := s.book.deletions(s.rules, now); len(changes) > 0 {
 		return s.launch(ctx, changes)
 	}

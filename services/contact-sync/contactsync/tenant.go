@@ -42,6 +42,7 @@ type tenant struct {
 // mailbox is what is known of a mailbox.
 type mailbox struct {
 	pages  []waiting // in order
+	last   time.Time // when the last page came
 	books  map[directory.Book]brief
 	shared bool
 	queued bool // in the queue
@@ -289,6 +290,9 @@ func (t *tenant) arrived(user identity.User, page waiting) {
 	i, known := slices.BinarySearchFunc(m.pages, page.sequence, func(w waiting, sequence uint64) int { return int(w.sequence) - int(sequence) })
 	if !known {
 		m.pages = slices.Insert(m.pages, i, page)
+		if page.at.After(m.last) {
+			m.last = page.at
+		}
 	}
 	t.push(user)
 }
