@@ -78,6 +78,7 @@ require (
 )
 
 require (
+	github.com/nyaruka/phonenumbers v1.8.1
 	go.opentelemetry.io/otel/metric v1.47.0
 	go.opentelemetry.io/otel/trace v1.47.0
 	offhook.dev/libs/core v0.0.0

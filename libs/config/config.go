@@ -202,6 +202,10 @@ type Contacts struct {
 	// mailbox that has a folder of that name. Capitals do not matter.
 	Folders []string `yaml:"folders"`
 	Region  string   `yaml:"region" is:"region"` // of numbers written without a country; empty: those are not indexed
+	// Policy says what is done to phonebooks without being asked; off: nothing, but what a
+	// plan shows can be applied.
+	Policy string `yaml:"policy" oneof:"off sync upsert-only create-only"`
+	Brake  Brake  `yaml:"brake"` // of the entries that a mailbox has in a phonebook
 }
 
 // Mail is who is told by e-mail, and from which mailbox.
@@ -268,7 +272,7 @@ func DefaultTenant() Tenant {
 			At: "0 2 * * *", Zone: "UTC", Include: []string{everyone}, Photos: true, Hold: 30 * 24 * time.Hour, Policy: "off",
 			Brake: Brake{Count: 3, Percent: 5},
 		},
-		Contacts: Contacts{Personal: true},
+		Contacts: Contacts{Personal: true, Policy: "sync", Brake: Brake{Count: 3, Percent: 5}},
 	}
 }
 

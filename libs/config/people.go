@@ -23,17 +23,22 @@ func (d *decoder) validateUsers(path string, u Users) {
 	if u.Hold < 0 {
 		d.report(join(path, "hold"), "a hold is not negative", "write 0s to delete at once, 720h for 30 days")
 	}
-	if u.Brake.Count < 0 {
-		d.report(join(path, "brake.count"), "a number of users is not negative", "write 0 or more")
+	d.validateBrake(join(path, "brake"), u.Brake, "users")
+}
+
+func (d *decoder) validateBrake(path string, b Brake, of string) {
+	if b.Count < 0 {
+		d.report(join(path, "count"), "a number of "+of+" is not negative", "write 0 or more")
 	}
-	if u.Brake.Percent < 0 || u.Brake.Percent > 100 {
-		d.report(join(path, "brake.percent"), "a share is between 0 and 100", "write 5 for 5 %")
+	if b.Percent < 0 || b.Percent > 100 {
+		d.report(join(path, "percent"), "a share is between 0 and 100", "write 5 for 5 %")
 	}
 }
 
 func (d *decoder) validateContacts(path string, c Contacts) {
 	d.distinctNames(join(path, "shared_mailboxes"), c.SharedMailboxes)
 	d.distinctNames(join(path, "folders"), c.Folders)
+	d.validateBrake(join(path, "brake"), c.Brake, "contacts")
 }
 
 // distinctNames reports names that stand in a list twice, capitals apart. It returns

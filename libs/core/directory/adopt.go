@@ -3,6 +3,7 @@ package directory
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"offhook.dev/libs/core/identity"
@@ -15,6 +16,7 @@ func (p *planner) adopt(fresh []*User) (rest []*User) {
 	if len(fresh) == 0 {
 		return nil
 	}
+	p.result.Steps = slices.Grow(p.result.Steps, len(fresh))
 	if p.Cut != "" {
 		for _, u := range fresh {
 			p.step(Step{Op: plan.Skip, Reason: ListingCut, Detail: p.Cut, Person: u.Person, Line: p.line(""), user: u, wants: p.rules[u.Tenant]})
@@ -22,44 +24,94 @@ func (p *planner) adopt(fresh []*User) (rest []*User) {
 		return nil
 	}
 	marked, addressed := p.unowned()
-	byMarker, byAddress := map[*Extension][]*User{}, map[*Extension][]*User{}
-	if len(marked) > 0 {
-		for _, u := range fresh {
-			for _, e := range marked[u.User] {
-				byMarker[e] = append(byMarker[e], u)
-			}
-		}
-	}
-	if len(addressed) > 0 {
-		for _, u := range append(slices.Clone(fresh), p.settled...) { // who has one also contends
-			for _, e := range fitting(addressed, u) {
-				if !slices.Contains(byAddress[e], u) { // who has two extensions is listed twice
-					byAddress[e] = append(byAddress[e], u)
-				}
-			}
-		}
-	}
+	contenders := p.contenders(fresh, marked, addressed)
 	doubles := p.doubles(fresh)
 	for _, u := range fresh {
-		fits, contenders, why := marked[u.User], byMarker, ByMarker
+		fits, why := marked[u.User], ByMarker
 		if len(fits) == 0 {
-			fits, contenders, why = fitting(addressed, u), byAddress, ByAddress
+			fits, why = fitting(addressed, u), ByAddress
 		}
 		same := doubles[folded(u.Address())]
 		switch {
 		case len(fits) > 1:
 			p.conflict(u, SeveralExtensions, p.line(""), "extensions "+numbers(fits)+" fit")
-		case len(fits) == 1 && len(contenders[fits[0]]) > 1:
-			p.conflict(u, SeveralUsers, p.line(fits[0].Number), "extension "+string(fits[0].Number)+" fits "+people(contenders[fits[0]]))
+		case len(fits) == 1 && contenders[fits[0]].several():
+			p.conflict(u, SeveralUsers, p.line(fits[0].Number), "extension "+string(fits[0].Number)+" fits "+contenders[fits[0]].String())
 		case len(fits) == 1:
 			p.take(u, fits[0], why)
-		case len(same) > 1:
-			p.conflict(u, SeveralUsers, p.line(""), people(same)+" have the address "+u.Address())
+		case same.several():
+			p.conflict(u, SeveralUsers, p.line(""), same.String()+" have the address "+u.Address())
 		default:
 			rest = append(rest, u)
 		}
 	}
 	return rest
+}
+
+// crowd are the users who share something. Of many it knows the first and how many.
+type crowd struct {
+	first []identity.Person // sorted
+	more  int
+}
+
+// join adds a user who is not the one that joined before. People join in their order,
+// but those who are new before the others.
+func (c *crowd) join(u *User) {
+	const most = 5
+	at, _ := slices.BinarySearchFunc(c.first, u.Person, comparePeople)
+	if c.first = slices.Insert(c.first, at, u.Person); len(c.first) > most {
+		c.first = c.first[:most]
+		c.more++
+	}
+}
+
+func (c *crowd) several() bool { return c != nil && len(c.first) > 1 }
+
+func (c *crowd) String() string {
+	names := make([]string, 0, len(c.first)+1)
+	for _, who := range c.first {
+		names = append(names, who.String())
+	}
+	if c.more > 0 {
+		names = append(names, strconv.Itoa(c.more)+" more")
+	}
+	return strings.Join(names, ", ")
+}
+
+// contenders finds for extensions that might be adopted whom they fit. One whose address
+// another extension has as well is nobody's anyway.
+func (p *planner) contenders(fresh []*User, marked map[identity.User][]*Extension, addressed map[string][]*Extension) map[*Extension]*crowd {
+	crowds := map[*Extension]*crowd{}
+	join := func(fits []*Extension, u *User) {
+		if len(fits) != 1 {
+			return
+		}
+		if crowds[fits[0]] == nil {
+			crowds[fits[0]] = &crowd{}
+		}
+		crowds[fits[0]].join(u)
+	}
+	for _, u := range fresh {
+		join(marked[u.User], u)
+	}
+	if len(addressed) == 0 {
+		return crowds
+	}
+	var last *User
+	for _, users := range [][]*User{fresh, p.settled} { // who has one also contends
+		for _, u := range users {
+			if u == last { // who has two extensions is listed twice
+				continue
+			}
+			last = u
+			first, second := u.addresses()
+			join(addressed[first], u)
+			if second != "" {
+				join(addressed[second], u)
+			}
+		}
+	}
+	return crowds
 }
 
 // unowned finds the extensions that are nobody's yet, by their marker, else by their
@@ -94,31 +146,33 @@ func fitting(addressed map[string][]*Extension, u *User) []*Extension {
 
 // doubles finds the new users whose extension would get the address that another has,
 // new or not, by that address.
-func (p *planner) doubles(fresh []*User) map[string][]*User {
-	seen := make(map[string]*User, len(fresh))
-	var doubles map[string][]*User
+func (p *planner) doubles(fresh []*User) map[string]*crowd {
+	firsts := make(map[string]*User, len(fresh))
+	doubles := map[string]*crowd{}
 	see := func(u *User, known bool) {
 		a := folded(u.Address())
-		other, ok := seen[a]
+		other, ok := firsts[a]
 		switch {
-		case a == "" || known && !ok:
+		case a == "" || known && !ok || other == u:
 		case !ok:
-			seen[a] = u
+			firsts[a] = u
 		default:
-			if doubles == nil {
-				doubles = map[string][]*User{}
-			}
 			if doubles[a] == nil {
-				doubles[a] = []*User{other}
+				doubles[a] = &crowd{}
+				doubles[a].join(other)
 			}
-			doubles[a] = append(doubles[a], u)
+			doubles[a].join(u)
 		}
 	}
 	for _, u := range fresh {
 		see(u, false)
 	}
+	var last *User
 	for _, u := range p.settled {
-		see(u, true)
+		if u != last {
+			see(u, true)
+		}
+		last = u
 	}
 	return doubles
 }
@@ -135,23 +189,17 @@ func (p *planner) take(u *User, e *Extension, why Reason) {
 	p.step(s)
 }
 
-// people names users in their order.
-func people(users []*User) string {
-	var all []identity.Person
-	for _, u := range users {
-		all = append(all, u.Person)
-	}
-	slices.SortFunc(all, comparePeople)
-	return list(slices.Compact(all))
-}
-
-// numbers names extensions in their order.
+// numbers names extensions, the first few of many.
 func numbers(extensions []*Extension) string {
+	const most = 5
 	var all []string
-	for _, e := range extensions {
+	for _, e := range extensions[:min(len(extensions), most)] {
 		all = append(all, string(e.Number))
 	}
 	slices.SortFunc(all, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
+	if more := len(extensions) - most; more > 0 {
+		all = append(all, strconv.Itoa(more)+" more")
+	}
 	return strings.Join(all, ", ")
 }
 
@@ -162,7 +210,6 @@ func (p *planner) create(fresh []*User) {
 		return
 	}
 	a := newAllocator(p.View, len(fresh))
-	p.result.Steps = slices.Grow(p.result.Steps, len(fresh))
 	for _, u := range fresh {
 		w := p.rules[u.Tenant]
 		s := Step{Op: plan.Skip, Person: u.Person, Line: p.line(""), user: u, wants: w}

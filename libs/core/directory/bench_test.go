@@ -3,6 +3,7 @@ package directory_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -46,7 +47,7 @@ func large(n int) directory.View {
 }
 
 // settle does what is planned: the phone system has it, and the records say so.
-func settle(b *testing.B, v *directory.View) {
+func settle(b testing.TB, v *directory.View) {
 	b.Helper()
 	r, err := directory.PlanExtensions(*v)
 	if err != nil {
@@ -60,9 +61,10 @@ func settle(b *testing.B, v *directory.View) {
 	}
 }
 
-// BenchmarkPlanExtensions plans for 1,000, 10,000 and 100,000 users: a first run, a run
-// with nothing to do, and one after 1 % of the users have changed. The objects of which
-// it says how many are compared in a second are users.
+// BenchmarkPlanExtensions plans for 1,000, 10,000 and 100,000 users: a first run, one that
+// adopts the extensions of all, one with nothing to do, one after 1 % of the users have
+// changed, and one in which all have the same address and nobody gets anything. The
+// objects of which it says how many are compared in a second are users.
 func BenchmarkPlanExtensions(b *testing.B) {
 	for _, n := range []int{1_000, 10_000, 100_000} {
 		fresh := large(n)
@@ -78,11 +80,22 @@ func BenchmarkPlanExtensions(b *testing.B) {
 			}
 			changed.Users = append(changed.Users, u)
 		}
+		there := large(n)
+		for _, e := range same.Extensions {
+			c := *e
+			c.Marker = ""
+			there.Extensions = append(there.Extensions, &c)
+		}
+		alike := large(n)
+		for i, u := range alike.Users {
+			u.Mail = "info@contoso.com"
+			alike.Extensions = append(alike.Extensions, &directory.Extension{Number: identity.Extension(fmt.Sprint(2_000_000 + i)), Fields: directory.Fields{Mail: u.Mail}})
+		}
 		for _, c := range []struct {
 			name  string
 			view  directory.View
 			steps int
-		}{{"first run", fresh, n}, {"nothing to do", same, 0}, {"1 % changed", changed, n / 100}} {
+		}{{"first run", fresh, n}, {"all adopted", there, n}, {"all alike", alike, n}, {"nothing to do", same, 0}, {"1 % changed", changed, n / 100}} {
 			b.Run(fmt.Sprintf("%s/%d", c.name, n), func(b *testing.B) {
 				b.ReportAllocs()
 				began := processor(b)
@@ -98,51 +111,66 @@ func BenchmarkPlanExtensions(b *testing.B) {
 	}
 }
 
-// BenchmarkPlanBook plans pages of 100 contacts of a folder of 100, 1,000 and 10,000
-// that are read as a whole, the first time and with nothing to do.
+// contacts are n contacts of one folder, in pages of 100.
+func contacts(n int) (pages []directory.Page) {
+	for i := range n {
+		if i%100 == 0 {
+			pages = append(pages, directory.Page{Feed: "in", Index: i / 100, Last: i+100 >= n})
+		}
+		p := &pages[len(pages)-1]
+		p.Contacts = append(p.Contacts, directory.Contact{Source: directory.SourceKey(fmt.Sprint(i)), FirstName: "Anna", LastName: fmt.Sprintf("Berg %d", i),
+			Company: "Contoso", Mail: fmt.Sprintf("user%d@contoso.com", i), Numbers: directory.NumbersOf("+49 171 1", []string{"+49 30 1", "+49 30 2"}, nil)})
+	}
+	return pages
+}
+
+// readAll plans for a reading of the whole, so many pages at once, and settles each.
+func readAll(b *testing.B, record directory.BookRecord, round uint32, pages []directory.Page, atOnce int) (_ directory.BookRecord, steps int) {
+	b.Helper()
+	for i := range pages {
+		pages[i].Round = round
+	}
+	for some := range slices.Chunk(pages, atOnce) {
+		r, err := directory.PlanBook(directory.BookView{Book: directory.Book{System: "hq"}, Now: noon, Record: record, Pages: some})
+		if err != nil {
+			b.Fatal(err)
+		}
+		var outcomes []directory.ContactOutcome
+		for _, s := range r.Steps {
+			outcomes = append(outcomes, directory.ContactOutcome{Op: s.Op, Source: s.Source, ID: s.Source, Print: s.Print})
+		}
+		record, steps = r.Record.Settle(outcomes, noon), steps+len(r.Steps)
+	}
+	return record, steps
+}
+
+// BenchmarkPlanBook plans for folders of 100 to 100,000 contacts, read for the first time
+// and with nothing to do: page by page, which a personal book is small enough for, and a
+// hundred pages at once.
 func BenchmarkPlanBook(b *testing.B) {
-	for _, n := range []int{100, 1_000, 10_000} {
-		var pages []directory.Page
-		for i := range n {
-			if i%100 == 0 {
-				pages = append(pages, directory.Page{Feed: "in", Round: 1, Index: i / 100, Last: i+100 >= n})
+	for _, n := range []int{100, 1_000, 10_000, 100_000} {
+		pages := contacts(n)
+		whole, _ := readAll(b, directory.BookRecord{}, 1, pages, len(pages))
+		for _, atOnce := range []int{1, 100} {
+			if atOnce == 1 && n > 10_000 {
+				continue
 			}
-			p := &pages[len(pages)-1]
-			p.Contacts = append(p.Contacts, directory.Contact{Source: directory.SourceKey(fmt.Sprint(i)), FirstName: "Anna", LastName: fmt.Sprintf("Berg %d", i),
-				Company: "Contoso", Mail: fmt.Sprintf("user%d@contoso.com", i), Numbers: directory.NumbersOf("+49 171 1", []string{"+49 30 1", "+49 30 2"}, nil)})
-		}
-		read := func(record directory.BookRecord, round uint32) (directory.BookRecord, int) {
-			steps := 0
-			for _, p := range pages {
-				p.Round = round
-				r, err := directory.PlanBook(directory.BookView{Book: directory.Book{System: "hq"}, Now: noon, Record: record, Pages: []directory.Page{p}})
-				if err != nil {
-					b.Fatal(err)
-				}
-				var outcomes []directory.ContactOutcome
-				for _, s := range r.Steps {
-					outcomes = append(outcomes, directory.ContactOutcome{Op: s.Op, Source: s.Source, ID: s.Source, Print: s.Print})
-				}
-				record, steps = r.Record.Settle(outcomes, noon), steps+len(r.Steps)
-			}
-			return record, steps
-		}
-		whole, _ := read(directory.BookRecord{}, 1)
-		for _, c := range []struct {
-			name   string
-			record directory.BookRecord
-			steps  int
-		}{{"first run", directory.BookRecord{}, n}, {"nothing to do", whole, 0}} {
-			b.Run(fmt.Sprintf("%s/%d", c.name, n), func(b *testing.B) {
-				b.ReportAllocs()
-				began := processor(b)
-				for b.Loop() {
-					if _, steps := read(c.record, 2); steps != c.steps {
-						b.Fatalf("%d steps", steps)
+			for _, c := range []struct {
+				name   string
+				record directory.BookRecord
+				steps  int
+			}{{"first run", directory.BookRecord{}, n}, {"nothing to do", whole, 0}} {
+				b.Run(fmt.Sprintf("%s, %d pages at once/%d", c.name, atOnce, n), func(b *testing.B) {
+					b.ReportAllocs()
+					began := processor(b)
+					for b.Loop() {
+						if _, steps := readAll(b, c.record, 2, pages, atOnce); steps != c.steps {
+							b.Fatalf("%d steps", steps)
+						}
 					}
-				}
-				perSecond(b, n, processor(b)-began)
-			})
+					perSecond(b, n, processor(b)-began)
+				})
+			}
 		}
 	}
 }

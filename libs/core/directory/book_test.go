@@ -213,6 +213,26 @@ func TestBooks(t *testing.T) {
 	}
 }
 
+func TestSeveralPagesAtOnce(t *testing.T) {
+	s := newShelf(t)
+	if got := s.read("in 1.0 a=Anna b=Ben", "in 1.1! c=Cid", "in 0.0! -a b=Bob"); got != "delete a removed; create b new; create c new" || s.content() != "b=Bob c=Cid" || s.view.Record.Unsettled() != 0 {
+		t.Errorf("%s, then %s", got, s.content())
+	}
+}
+
+// A record that was written in another order is put in order.
+func TestARecordInAnyOrderIsOne(t *testing.T) {
+	s := newShelf(t)
+	s.read("in 1.0! a=A b=B c=C")
+	slices.Reverse(s.view.Record.Entries)
+	if got := s.read("in 2.0! a=A b=Bob c=C"); got != "update b differs" {
+		t.Errorf("%s", got)
+	}
+	if kinds := directory.NumberKinds(); len(kinds) != 9 || kinds[0] != directory.MobileNumber {
+		t.Errorf("%v", kinds)
+	}
+}
+
 func TestWhatTheBrakeHoldsGoesWhenItMay(t *testing.T) {
 	s := newShelf(t)
 	s.read("in 1.0!" + eight)

@@ -3,6 +3,7 @@ package directory
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -40,6 +41,17 @@ type BookResult struct {
 	Problems []Problem
 	Brake    plan.State
 	States   []FeedState
+}
+
+// Changes are the steps as plans show them, one at a time.
+func (r *BookResult) Changes() iter.Seq[plan.Change] {
+	return func(yield func(plan.Change) bool) {
+		for i := range r.Steps {
+			if !yield(r.Steps[i].Change()) {
+				return
+			}
+		}
+	}
 }
 
 // FeedState is how a folder is doing.

@@ -87,7 +87,8 @@ func (l *BookLimits) numbers(all []Number, normalise func(string) string, note f
 				continue
 			}
 			text := tidy(n.Text)
-			_, reason := ParsePhone(text)
+			var digits [longest]byte
+			_, _, reason := scanPhone(text, digits[:0])
 			switch {
 			case text == "":
 			case reason != "":

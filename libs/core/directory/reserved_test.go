@@ -107,6 +107,19 @@ func TestPairsOfTheConfiguration(t *testing.T) {
 			pair("cid", "100")(v)
 			v.Explicit = append(v.Explicit, directory.Explicit{Tenant: "contoso", User: "cid@x", Number: "100"})
 		}, "adopt cid 100 configured first_name=Cid last_name=Berg mail=cid@x"},
+		{"one that was deleted by hand under another's record is made for whom it is configured", func(v *directory.View) {
+			pair("cid", "201")(v)
+			v.Extensions = v.Extensions[1:]
+		}, "create anna 200 new; create cid 201 configured; forget anna 201 configured"},
+		{"unless something else has the number meanwhile", func(v *directory.View) {
+			pair("cid", "201")(v)
+			v.Extensions, v.Taken = v.Extensions[1:], []identity.Extension{"201"}
+		}, "create anna 200 new; conflict cid 201 number-taken; forget anna 201 configured"},
+		{"in a listing that was cut a missing one proves nothing", func(v *directory.View) {
+			pair("cid", "201")(v)
+			v.Extensions, v.Cut = v.Extensions[1:], "page 3"
+		}, ""},
+		{"of a tenant that is off nothing is said", func(v *directory.View) { pair("cid", "109")(v); v.Rules["contoso"].Policy = plan.Off }, ""},
 		{"who left loses it all the same", func(v *directory.View) {
 			pair("anna", "201")(v)
 			v.Users[0].Enabled, v.Users, v.Records[0].How = false, v.Users[:2], directory.Configured

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"iter"
 	"time"
 
 	"offhook.dev/libs/core/identity"
@@ -61,6 +62,17 @@ type Result struct {
 	Photos   []Photo
 	Problems []Problem
 	Brake    plan.State
+}
+
+// Changes are the steps as plans show them, one at a time.
+func (r *Result) Changes() iter.Seq[plan.Change] {
+	return func(yield func(plan.Change) bool) {
+		for i := range r.Steps {
+			if !yield(r.Steps[i].Change()) {
+				return
+			}
+		}
+	}
 }
 
 // Photo is a picture that is to be set, or removed where To is "".

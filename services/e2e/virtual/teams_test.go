@@ -72,6 +72,17 @@ func (f client) GroupMembers(context.Context, identity.Group) (graph.Group, erro
 	return graph.Group{}, fault.New(fault.NotFound, "read a group", nil)
 }
 
+// MailboxPurposes is of a directory in which every mailbox is a person's.
+func (f client) MailboxPurposes(_ context.Context, users []identity.User) iter.Seq[graph.PurposeAnswer] {
+	return func(yield func(graph.PurposeAnswer) bool) {
+		for _, user := range users {
+			if !yield(graph.PurposeAnswer{User: user, Purpose: "user"}) {
+				return
+			}
+		}
+	}
+}
+
 // GroupsCalled is of one without any.
 func (f client) GroupsCalled(context.Context, string) ([]graph.Group, error) { return nil, nil }
 

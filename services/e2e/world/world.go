@@ -65,6 +65,10 @@ type Options struct {
 	LogTo     io.Writer     // of everything that is logged; nil: the test's output, from warnings on
 	Redis     string        // URL of a Redis; "": hot state stays in the process
 	SpansTo   string        // URL of a collector of spans; "": they go nowhere
+	// Sync is the tenant's section `users`, in YAML's flow style with braces; "": none.
+	Sync string
+	// Extensions are how many of the users have one; 0: all.
+	Extensions int
 	// Systems are phone systems beside hq, which serve the tenant too.
 	Systems []System
 }
@@ -140,7 +144,7 @@ func New(t testing.TB, o Options) *World {
 		_ = w.Graph.Close()
 	})
 	var people []pbxsim.Person
-	for i, u := range w.Tenant.Users("", o.Users) {
+	for i, u := range w.Tenant.Users("", cmp.Or(o.Extensions, o.Users)) {
 		people = append(people, pbxsim.Person{FirstName: u.GivenName, LastName: u.Surname, Mail: u.Mail, Number: identity.Extension(fmt.Sprint(100 + i))})
 	}
 	w.PBX, err = pbxsim.Start(pbxsim.Config{Listen: "127.0.0.1:0", Authority: w.Authority, System: "hq", Version: "20.0.9", People: people, Extensions: len(people), Seed: 1})
@@ -195,6 +199,7 @@ tenants:
       certificate_file: %[1]s/app.pem
       endpoints: {login: "%[5]s", graph: "%[5]s", ca_file: %[1]s/ca.pem}%[6]s
     presence: {mode: %[15]s, damping: %[7]s, stale_after: %[11]s, sweep: %[8]s}
+    users: %[19]s
     systems: [hq%[12]s]
     links: [%[13]s]
 systems:
@@ -206,7 +211,7 @@ systems:
     ca_file: %[1]s/ca.pem
     tenants: [contoso]
 %[14]s`, "\n"), w.Dir, w.Broker.ClientURL(), w.webhook, public, w.Graph.GraphURL(), accounts, o.Damping, o.sweeps(), w.PBX.URL(), client, max(15*time.Minute, 4*o.Sweep),
-		names, links, systems, cmp.Or(o.Mode, presence.TeamsToPBX), level, o.Redis, o.SpansTo)))
+		names, links, systems, cmp.Or(o.Mode, presence.TeamsToPBX), level, o.Redis, o.SpansTo, cmp.Or(o.Sync, "{policy: off}"))))
 	w.File = w.path("offhook.yaml")
 	w.Config, err = config.Load(w.File, nil, nil)
 	must(w.t, err)

@@ -84,11 +84,12 @@ type Sizes struct {
 	Sweeps    []int         // users to sweep
 	Covered   []int         // users that are swept and on lanes all the while
 	Calendars []int         // calendars to read once
+	People    []int         // users that get extensions
 }
 
 // Quick is a look, in about three minutes.
 func Quick() Sizes {
-	return Sizes{Users: 650, Step: 600 * time.Millisecond, Rounds: 9, Batches: 20, Rate: 500, Duration: 10 * time.Second, Burst: 5000, Meetings: []int{2000, 10_000}, Sweeps: []int{20_000, 100_000}, Covered: []int{20_000}, Calendars: []int{5_000}}
+	return Sizes{Users: 650, Step: 600 * time.Millisecond, Rounds: 9, Batches: 20, Rate: 500, Duration: 10 * time.Second, Burst: 5000, Meetings: []int{2000, 10_000}, Sweeps: []int{20_000, 100_000}, Covered: []int{20_000}, Calendars: []int{5_000}, People: []int{2_000}}
 }
 
 // Full is what the project's aims are about.
@@ -96,6 +97,7 @@ func Full() Sizes {
 	s := Quick()
 	s.Step, s.Batches, s.Duration = 2*time.Second, 100, 5*time.Minute
 	s.Covered = []int{100_000}
+	s.People = []int{100_000}
 	return s
 }
 
@@ -108,7 +110,7 @@ type Bench struct {
 
 // Tables lists the tables of this package, in the order in which a change travels.
 func Tables() []Table {
-	return []Table{doorTable(), batchTable(), pipelineTable(), burstTable(), boundaryTable(), sweepTable(), coverageTable(), peersTable(), binariesTable()}
+	return []Table{doorTable(), batchTable(), pipelineTable(), burstTable(), boundaryTable(), sweepTable(), coverageTable(), peersTable(), peopleTable(), binariesTable()}
 }
 
 // Run prints the machine and then each table when it is done. It fails if a table

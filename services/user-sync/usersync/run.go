@@ -89,11 +89,7 @@ func (s *Sync) carryOut(ctx context.Context, p planned, d demand) (wants int, er
 	}
 	for _, note := range p.result.Notes {
 		person := note.Record.Person
-		if note.Forget {
-			next[person] = of(person).Without(note.Record.Line)
-		} else {
-			next[person] = of(person).Put(note.Record)
-		}
+		next[person] = of(person).Put(note.Record)
 	}
 	removed := p.removed
 	for i := range p.result.Steps {
@@ -121,7 +117,24 @@ func (s *Sync) carryOut(ctx context.Context, p planned, d demand) (wants int, er
 		return 0, err
 	}
 	s.sent.settle(p.system, wanted, d.due)
-	return s.send(ctx, all)
+	if wants, err = s.send(ctx, all); err != nil {
+		return wants, err
+	}
+	return wants, s.forget(ctx, p.result.Forgets)
+}
+
+// forget removes records, after all that was decided with them is on its way.
+func (s *Sync) forget(ctx context.Context, notes []directory.Note) error {
+	next := map[identity.Person]links.Record{}
+	for _, note := range notes {
+		person := note.Record.Person
+		record, changed := next[person]
+		if !changed {
+			record = s.records.known[person].Record
+		}
+		next[person] = record.Without(note.Record.Line)
+	}
+	return s.records.store(ctx, next)
 }
 
 // send publishes the wants that are due, several side by side.

@@ -1,0 +1,168 @@
+package contactsync
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"offhook.dev/libs/books"
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/plan"
+	"offhook.dev/libs/store"
+	"offhook.dev/libs/wire"
+)
+
+// makePlan answers an order with a plan. Pages that are on their way are folded first,
+// for as long as Options.Settle.
+func (t *tenant) makePlan(ctx context.Context, o wire.SyncOrder) (books.Plan, error) {
+	if err := t.tell(ctx, wire.SyncOutcome{State: wire.SyncReading}, o); err != nil {
+		return books.Plan{}, err
+	}
+	left := t.settled(ctx)
+	if ctx.Err() != nil {
+		return books.Plan{}, fault.New(fault.Cancelled, "contacts plan", context.Cause(ctx))
+	}
+	p, err := t.plan(ctx)
+	if err != nil {
+		return p, err
+	}
+	p.ID, p.Expires = "contacts-"+o.ID, p.Made.Add(t.s.opts.PlanFor)
+	switch {
+	case left > 0:
+		p.Incomplete = strconv.Itoa(left) + " pages of contacts are still on their way"
+	case t.unread() > 0:
+		p.Incomplete = strconv.Itoa(t.unread()) + " mailboxes wait for a full reading"
+	}
+	if err := t.prune(ctx); err != nil {
+		return p, err
+	}
+	if err := t.s.around("plan", func() error { return books.WritePlan(ctx, t.s.plans, p) }); err != nil {
+		return p, err
+	}
+	return p, t.tell(ctx, wire.SyncOutcome{State: wire.SyncPlanned, Plan: p.ID, Total: p.Total, Detail: p.Incomplete}, o)
+}
+
+// settled waits until no page waits that could be folded now, and returns how many do.
+func (t *tenant) settled(ctx context.Context) int {
+	const often = 20 * time.Millisecond
+	deadline := time.After(t.s.opts.Settle)
+	for {
+		left := t.waits()
+		if left == 0 {
+			return 0
+		}
+		select {
+		case <-ctx.Done():
+			return left
+		case <-deadline:
+			return left
+		case <-time.After(often):
+		}
+	}
+}
+
+// waits counts the pages that wait.
+func (t *tenant) waits() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := 0
+	for _, m := range t.mailboxes {
+		n += len(m.pages)
+	}
+	return n
+}
+
+// unread counts the mailboxes that something is missing of.
+func (t *tenant) unread() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := 0
+	for _, m := range t.mailboxes {
+		if !m.asked.IsZero() || !m.lacking.IsZero() {
+			n++
+		}
+	}
+	return n
+}
+
+// plan compares both sides of every book that is at rest.
+func (t *tenant) plan(ctx context.Context) (books.Plan, error) {
+	now := t.s.bus.Now().UTC()
+	r := t.rulesFor(true)
+	p := books.Plan{Tenant: t.conf.ID, Made: now, Policy: r.policy, Counts: map[plan.Op]int{}, Plan: plan.Plan{Basis: map[string]uint64{}, Changes: []plan.Change{}}}
+	var failed error
+	p.Digest = plan.Digest(func(yield func(plan.Change) bool) {
+		failed = t.everyBook(ctx, func(v stored) error {
+			p.Basis["books"] = max(p.Basis["books"], v.revision)
+			p.Mailboxes++
+			more := true
+			s := v.book.brake(r, now)
+			p.Brake.Linked += s.linked
+			p.Brake.Removed += s.recent + s.due
+			v.book.each(v, r, now, func(c plan.Change) {
+				more = more && yield(c)
+				p.Note(c)
+			})
+			return nil
+		})
+	})
+	return p, failed
+}
+
+// Reasons of changes in plans: a closed list, beside the troubles.
+const (
+	reasonNew     = "new"
+	reasonChanged = "changed"
+	reasonGone    = "gone"
+)
+
+// each calls do for every change that the book needs. What is not done, because of the
+// policy or because it failed, is a skip.
+func (b *book) each(v stored, r rules, now time.Time, do func(plan.Change)) {
+	held := b.brake(r, now).held > 0
+	mailbox := string(v.who.Tenant) + "/" + string(v.who.User) + "/"
+	for i := range b.entries {
+		e := &b.entries[i]
+		op := e.todo()
+		if op == "" {
+			continue
+		}
+		c := plan.Change{Op: op, Object: mailbox + e.source, Line: v.where.String(), Reason: map[plan.Op]string{plan.Create: reasonNew, plan.Update: reasonChanged, plan.Delete: reasonGone}[op]}
+		switch {
+		case e.trouble != noTrouble:
+			c.Op, c.Reason, c.Detail = plan.Skip, e.trouble.String(), string(op)+" was tried"
+		case !r.allows(op):
+			c.Op, c.Reason, c.Detail = plan.Skip, plan.ByPolicy, string(op)+" is not done under "+string(r.policy)
+		case op == plan.Delete:
+			c.Held = held && !e.lifted
+		default:
+			c.Fields = []plan.FieldChange{{Name: "content", From: strconv.FormatUint(e.written, 36), To: strconv.FormatUint(e.seen, 36)}}
+		}
+		do(c)
+	}
+}
+
+// prune removes plans that can not be applied any more.
+func (t *tenant) prune(ctx context.Context) error {
+	now := t.s.bus.Now()
+	var old []books.Plan
+	err := t.s.plans.Each(ctx, books.Heads(t.conf.ID), func(e store.Entry) error {
+		p, err := books.DecodeHead(e.Value)
+		if err == nil && now.Sub(p.Expires) > keepPlans {
+			old = append(old, p)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, p := range old {
+		if err := books.DeletePlan(ctx, t.s.plans, p); err != nil && fault.KindOf(err) != fault.Conflict {
+			return err
+		}
+	}
+	return nil
+}
+
+// keepPlans is how long a plan can still be looked at after it expired.
+const keepPlans = 24 * time.Hour
