@@ -180,8 +180,12 @@ type Users struct {
 	Photos         bool          `yaml:"photos"`                      // have users' photos on their extensions
 	StartExtension string        `yaml:"start_extension" is:"number"` // empty: the first free one
 	Hold           time.Duration `yaml:"hold"`                        // from disabling to deletion
-	Policy         string        `yaml:"policy" oneof:"off sync upsert-only create-only"`
-	Brake          Brake         `yaml:"brake"`
+	// Policy is what is done without being asked. The default is off, because who installs
+	// Offhook for presence has extensions already and has not asked for more: nothing is made,
+	// changed or disabled until the policy says so, or until somebody has looked at a plan
+	// and applies it, which works under every policy.
+	Policy string `yaml:"policy" oneof:"off sync upsert-only create-only"`
+	Brake  Brake  `yaml:"brake"`
 }
 
 // Brake stops a plan that disables or deletes more than both allow.
@@ -265,7 +269,7 @@ func DefaultTenant() Tenant {
 			Calendar: Calendar{Subscribe: true},
 		},
 		Users: Users{
-			At: "0 2 * * *", Zone: "UTC", Include: []string{everyone}, Photos: true, Hold: 30 * 24 * time.Hour, Policy: "sync",
+			At: "0 2 * * *", Zone: "UTC", Include: []string{everyone}, Photos: true, Hold: 30 * 24 * time.Hour, Policy: "off",
 			Brake: Brake{Count: 3, Percent: 5},
 		},
 		Contacts: Contacts{Personal: true, Policy: "sync", Brake: Brake{Count: 3, Percent: 5}},

@@ -109,18 +109,34 @@ func Load(ctx context.Context, b *store.Bucket, id string) (Head, error) {
 	if err != nil {
 		return Head{}, err
 	}
-	for i := range h.Chunks {
-		e, err := b.Get(ctx, topology.Join(id, strconv.Itoa(i)))
+	err = Each(ctx, b, h, 0, func(some []plan.Change) error {
+		h.Changes = append(h.Changes, some...)
+		return nil
+	})
+	if err != nil {
+		return Head{}, err
+	}
+	return h, nil
+}
+
+// Each calls do for the changes of a plan, some at a time so that a large plan is never
+// in memory whole, from the one on that has so many before it. NotFound: the plan was
+// forgotten meanwhile.
+func Each(ctx context.Context, b *store.Bucket, h Head, from int, do func([]plan.Change) error) error {
+	for i := from / chunk; i < h.Chunks; i++ {
+		e, err := b.Get(ctx, topology.Join(h.ID, strconv.Itoa(i)))
 		if err != nil {
-			return Head{}, err
+			return err
 		}
 		var some []plan.Change
 		if err := json.Unmarshal(e.Value, &some); err != nil {
-			return Head{}, fault.New(fault.Invalid, "plan "+id, err)
+			return fault.New(fault.Invalid, "plan "+h.ID, err)
 		}
-		h.Changes = append(h.Changes, some...)
+		if err := do(some[min(max(0, from-i*chunk), len(some)):]); err != nil {
+			return err
+		}
 	}
-	return h, nil
+	return nil
 }
 
 // Heads lists all plans, without their changes, in no order.

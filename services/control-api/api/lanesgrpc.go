@@ -46,5 +46,5 @@ func (s service) order(do func() (Order, error)) (*controlv1.Order, error) {
 		return nil, grpcError(err)
 	}
 	return &controlv1.Order{Tenant: o.Tenant, Id: o.ID, Kind: o.Kind, State: o.State, Ended: o.Ended, Account: o.Account, UserCode: o.UserCode, Url: o.URL,
-		CodeExpires: timestamp(o.CodeExpires), Detail: o.Detail, At: timestamp(o.At)}, nil
+		CodeExpires: timestamp(o.CodeExpires), Detail: o.Detail, At: timestamp(o.At), What: o.What, Plan: o.Plan, Total: uint32(o.Total), Done: uint32(o.Done), Failed: uint32(o.Failed)}, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
+	"offhook.dev/libs/core/plan"
 	"offhook.dev/libs/options"
 	"offhook.dev/libs/run"
 )
@@ -57,6 +58,7 @@ func TestTheDescriptionHasTheRoutesAndFieldsThatThereAre(t *testing.T) {
 	for name, value := range map[string]any{"Status": Status{}, "Claim": Claim{}, "Teams": Teams{}, "Change": Change{}, "Explanation": Explanation{}, "Step": Step{}, "Problem": Problem{},
 		"ToTeams": ToTeams{}, "OptionsEntry": OptionsEntry{}, "EffectiveOption": EffectiveOption{}, "Choice": Choice{}, "Pause": Pause{},
 		"Lane": Lane{}, "Order": Order{}, "OrderBody": OrderBody{},
+		"SyncBody": SyncBody{}, "ApplyBody": ApplyBody{}, "Plan": Plan{}, "Brake": plan.State{}, "PlannedChange": plan.Change{}, "FieldChange": plan.FieldChange{},
 		"Options": options.Record{}, "Manual": options.Manual{}, "Chosen": options.Chosen{}, "Members": Members{}} {
 		schema := doc.Components.Schemas[name].Value
 		var described []string

@@ -22,15 +22,15 @@ const (
 )
 
 // OrderWaiting is the state of an order that its service has not taken yet. The others
-// are those of wire.OrderState.
+// are those of wire.OrderState and wire.SyncState.
 const OrderWaiting = "waiting"
 
 // Order is something that was asked once, and how far it is.
 type Order struct {
 	Tenant  string `json:"tenant"`
 	ID      string `json:"id"`
-	Kind    string `json:"kind"`    // "authorize" or "deauthorize"
-	State   string `json:"state"`   // "waiting", "code", "leaving", or how it ended
+	Kind    string `json:"kind"`    // "authorize", "deauthorize"; "plan", "apply" or "sync"
+	State   string `json:"state"`   // "waiting", "code", "leaving", "reading", "planned", "applying", or how it ended
 	Ended   bool   `json:"ended"`   // nothing more comes
 	Account string `json:"account"` // which one it is about, "" until that is known
 	// UserCode is what a person is to enter at URL before CodeExpires; "" and null but in
@@ -40,6 +40,15 @@ type Order struct {
 	CodeExpires *time.Time `json:"code_expires"`
 	Detail      string     `json:"detail"` // for people
 	At          *time.Time `json:"at"`     // of the state
+	// What is "users" or "contacts" where those are planned, applied or synchronised, and
+	// Plan the id of the plan once there is one.
+	What string `json:"what,omitempty"`
+	Plan string `json:"plan,omitempty"`
+	// Total counts what is read in the state "reading", else the changes of the plan that
+	// are carried out; Done has those that failed too.
+	Total  int `json:"total,omitempty"`
+	Done   int `json:"done,omitempty"`
+	Failed int `json:"failed,omitempty"`
 }
 
 // OrderBody is the body of a PUT of an order.
@@ -54,6 +63,7 @@ type OrderBody struct {
 type orders struct {
 	model *model
 	bus   *bus.Bus
+	plans shelf
 }
 
 // orderID is the form of an order's id. The caller chooses it, so that a request that
@@ -94,7 +104,7 @@ func (o orders) check(tenant, id string, body OrderBody) (wire.AccountOrder, err
 	}
 	switch {
 	case !orderID.MatchString(id):
-		return bad(fmt.Sprintf("%q is no id of an order", id), "id", "choose 8 to 64 letters, digits and '-', at random")
+		return wire.AccountOrder{}, errOrderID(id)
 	case body.Kind != wire.Authorize && body.Kind != wire.Deauthorize:
 		return bad(fmt.Sprintf("there is no order of the kind %q", body.Kind), "kind", "use authorize or deauthorize")
 	case body.Kind == wire.Deauthorize && body.Account == "":
@@ -107,6 +117,10 @@ func (o orders) check(tenant, id string, body OrderBody) (wire.AccountOrder, err
 	}
 	now := o.model.now()
 	return wire.AccountOrder{ID: id, Tenant: of, Kind: body.Kind, Account: body.Account, AskedAt: now, Expires: now.Add(orderLife)}, nil
+}
+
+func errOrderID(id string) error {
+	return problem(fault.Invalid, CodeOrder, fmt.Sprintf("%q is no id of an order", id), "id", "choose 8 to 64 letters, digits and '-', at random")
 }
 
 // tenant returns a tenant that is configured.
@@ -126,24 +140,43 @@ func (o orders) get(ctx context.Context, tenant, id string) (Order, error) {
 		return Order{}, err
 	}
 	for range 2 {
-		m, err := o.bus.Last(ctx, topology.Outcomes, wire.AccountOutcomeSubject(of, id))
-		if err == nil {
-			outcome, err := wire.DecodeAccountOutcome(m.Data)
-			return outcomeOrder(outcome, o.model.now()), err
-		}
-		if fault.KindOf(err) != fault.NotFound {
-			return Order{}, err
-		}
-		m, err = o.bus.Last(ctx, topology.Orders, wire.AccountOrderSubject(of, id))
-		if err == nil {
-			order, err := wire.DecodeAccountOrder(m.Data)
-			return waiting(order, o.model.now()), err
-		}
-		if fault.KindOf(err) != fault.NotFound {
-			return Order{}, err
+		for _, p := range places(of, id) {
+			m, err := o.bus.Last(ctx, p.stream, p.subject)
+			if err == nil {
+				return p.describe(m.Data, o.model.now())
+			}
+			if fault.KindOf(err) != fault.NotFound {
+				return Order{}, err
+			}
 		}
 	}
 	return Order{}, problem(fault.NotFound, CodeOrderUnknown, fmt.Sprintf("no order %q of tenant %s is known", id, of), "id", "ask again: orders are kept for a week after they ended")
+}
+
+// place is where an order, or what came of it, may be.
+type place struct {
+	stream   topology.Stream
+	subject  string
+	describe func(data []byte, now time.Time) (Order, error)
+}
+
+// places lists them, what comes later on an order's way first.
+func places(of identity.Tenant, id string) []place {
+	return append([]place{
+		{topology.Outcomes, wire.AccountOutcomeSubject(of, id), describing(wire.DecodeAccountOutcome, outcomeOrder)},
+		{topology.Orders, wire.AccountOrderSubject(of, id), describing(wire.DecodeAccountOrder, waiting)},
+	}, syncPlaces(of, id)...)
+}
+
+// describing makes a place's describe of a decoder.
+func describing[T any](decode func([]byte) (T, error), describe func(T, time.Time) Order) func([]byte, time.Time) (Order, error) {
+	return func(data []byte, now time.Time) (Order, error) {
+		x, err := decode(data)
+		if err != nil {
+			return Order{}, err
+		}
+		return describe(x, now), nil
+	}
 }
 
 // waiting describes an order that nobody has taken.

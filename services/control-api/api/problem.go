@@ -43,6 +43,10 @@ const (
 	CodeOrder         = "OH-API-ORDER"          // what is asked for cannot be
 	CodeOrderUnknown  = "OH-API-ORDER-UNKNOWN"  // no order of that id is known
 	CodeNoLanes       = "OH-API-NO-LANES"       // the tenant can have no lanes
+	CodeTenantMissing = "OH-API-TENANT-MISSING" // there are several, and none is named
+	CodeNoContacts    = "OH-API-NO-CONTACTS"    // the tenant's contacts are not synchronised
+	CodePlanUnknown   = "OH-API-PLAN-UNKNOWN"   // no plan of that id is kept
+	CodePlanOver      = "OH-API-PLAN-OVER"      // it expired, or was applied
 	CodeChanged       = "OH-API-CHANGED"        // somebody else changed it meanwhile
 )
 

@@ -29,6 +29,7 @@ type rest struct {
 	explain explainer
 	options keeper
 	orders  orders
+	plans   shelf
 	hub     *hub
 	ready   <-chan struct{} // closed when the read model is filled
 	ping    time.Duration
@@ -52,7 +53,7 @@ func (a *rest) routes() []route {
 		{"/api/v1/status", []method{{"GET", []string{"user", "tenant", "stale"}, a.serveStatus}}},
 		{"/api/v1/explain", []method{{"GET", []string{"user", "tenant", "at"}, a.serveExplain}}},
 		{"/api/v1/watch", []method{{"GET", []string{"user", "tenant"}, a.serveWatch}}},
-	}, append(a.optionRoutes(), a.laneRoutes()...)...)
+	}, slices.Concat(a.optionRoutes(), a.laneRoutes(), a.planRoutes())...)
 }
 
 // handler is the whole HTTP surface.

@@ -22,6 +22,7 @@ import (
 	"offhook.dev/libs/run"
 	"offhook.dev/libs/store"
 	"offhook.dev/libs/topology"
+	"offhook.dev/libs/wire"
 )
 
 // stopTimeout bounds how long open requests may go on when the service ends.
@@ -47,6 +48,8 @@ type Tenant struct {
 	Sweep   time.Duration // from the begin of one presence sweep to that of the next; 0: 10 s
 	// NoLanes says why the tenant can have no lanes; zero: it can.
 	NoLanes NoLanes
+	// NoContacts says that none of the tenant's contacts are to be in phonebooks.
+	NoContacts bool
 }
 
 // NoLanes is why a tenant can have no lanes, where that stands, and what to do.
@@ -84,6 +87,14 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	if err != nil {
 		return err
 	}
+	planned, err := store.Open(ctx, deps.Bus.JetStream(), topology.Plans)
+	if err != nil {
+		return err
+	}
+	books, err := store.Open(ctx, deps.Bus.JetStream(), topology.BookPlans)
+	if err != nil {
+		return err
+	}
 	mirror := links.NewMirror()
 	chosen := options.NewMirror(base(opts.Tenants), deps.Log)
 	m := newModel(deps.Log, mirror, chosen, opts.Tenants, deps.Bus.Now)
@@ -96,8 +107,10 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	defer func() { _ = registration.Unregister() }()
 
 	filling := newFilling(deps.Health)
+	plans := shelf{m, map[wire.SyncKind]*store.Bucket{wire.SyncUsers: planned, wire.SyncContacts: books}}
+	asked := orders{m, deps.Bus, plans}
 	a := &rest{
-		model: m, explain: explainer{m, deps.Bus}, options: keeper{m, optioned, memory, deps.Bus.Now}, orders: orders{m, deps.Bus}, hub: changes,
+		model: m, explain: explainer{m, deps.Bus}, options: keeper{m, optioned, memory, deps.Bus.Now}, orders: asked, plans: plans, hub: changes,
 		ready: filling.done, ping: cmp.Or(opts.Ping, 15*time.Second),
 	}
 	rpcServer, alive := newGRPC(a)
@@ -112,6 +125,7 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	g.Go(func() error { return run.Ended(ctx, chosen.Run(ctx, optioned, nil)) })
 	g.Go(func() error { return run.Ended(ctx, chosen.RunMembers(ctx, deps.Bus, nil)) })
 	g.Go(func() error { return run.Ended(ctx, m.lanes.Run(ctx, lanes)) })
+	g.Go(func() error { return run.Ended(ctx, asked.pursue(ctx)) })
 	for part, current := range map[string]func(context.Context) error{string(topology.Links): mirror.Current, string(topology.Options): chosen.Current, groupMembers: chosen.CurrentMembers} {
 		g.Go(func() error {
 			if current(ctx) == nil {

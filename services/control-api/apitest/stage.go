@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,7 +39,7 @@ type Stage struct {
 
 // tenants are those of the configuration.
 func tenants() map[identity.Tenant]api.Tenant {
-	return map[identity.Tenant]api.Tenant{"contoso": {Options: presence.DefaultOptions()}, "fabrikam": {Options: presence.DefaultOptions(),
+	return map[identity.Tenant]api.Tenant{"contoso": {Options: presence.DefaultOptions()}, "fabrikam": {Options: presence.DefaultOptions(), NoContacts: true,
 		NoLanes: api.NoLanes{What: "Microsoft has no address at which it could tell of presences", Where: "webhook.public_url", Fix: "set it"}}}
 }
 
@@ -77,22 +78,17 @@ func Start(t testing.TB, prepare func(*Stage)) *Stage {
 			OnListening: func(http, grpc string) { s.URL, s.GRPC = "http://"+http, grpc; close(listening) },
 		})
 	}()
-	stopped := false
-	s.Stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
+	s.Stop = sync.OnceFunc(func() { // who calls it meanwhile waits too
 		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("control-api ended with: %v", err)
 		}
-	}
+	})
 	t.Cleanup(s.Stop)
 	select {
 	case <-listening:
 	case err := <-ended:
-		stopped = true
+		ended <- nil
 		t.Fatalf("control-api did not start: %v", err)
 	}
 	bustest.Eventually(t, 10*time.Second, func() string {

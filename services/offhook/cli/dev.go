@@ -73,7 +73,8 @@ func (a *app) dev(ctx context.Context, out, log io.Writer, o devOptions) error {
 	if err := os.MkdirAll(simDir, 0o700); err != nil {
 		return err
 	}
-	sim, err := simulator.Start(ctx, simulator.Options{Dir: simDir, Users: o.users, Seed: o.seed})
+	// Whoever tries Offhook is to see what it does with users; at home it asks first.
+	sim, err := simulator.Start(ctx, simulator.Options{Dir: simDir, Users: o.users, Seed: o.seed, Policy: "sync"})
 	if err != nil {
 		return err
 	}

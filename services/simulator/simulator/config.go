@@ -14,6 +14,10 @@ func (s *Simulator) ConfigYAML(head string) string {
 	if s.account {
 		accounts = fmt.Sprintf("[{name: account, refresh_token_file: %q}]", in(RefreshFile))
 	}
+	users := ""
+	if s.policy != "" {
+		users = "\n    users: {policy: " + s.policy + "}"
+	}
 	client, _ := s.PBX.Credentials()
 	// A quoted Go string is a quoted YAML string.
 	return head + fmt.Sprintf(`
@@ -24,7 +28,7 @@ tenants:
       client_id: %[3]s
       certificate_file: %[4]q
       endpoints: {login: %[5]q, graph: %[6]q, ca_file: %[7]q}
-      accounts: %[8]s
+      accounts: %[8]s%[13]s
     systems: [%[9]s]
 systems:
   - id: %[9]s
@@ -35,5 +39,5 @@ systems:
     ca_file: %[7]q
     tenants: [%[1]s]
 `, TenantID, DirectoryID, ClientID, in(CertificateFile), s.Graph.LoginURL(), s.Graph.GraphURL(), in(CAFile),
-		accounts, s.System, s.PBX.URL(), client, in(PBXSecretFile))
+		accounts, s.System, s.PBX.URL(), client, in(PBXSecretFile), users)
 }

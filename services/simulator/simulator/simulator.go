@@ -43,6 +43,8 @@ type Options struct {
 	// Account is the user who has signed in for presence subscriptions: an id, UPN or
 	// its local part. "": the first user. "-": nobody.
 	Account string
+	// Policy is users.policy of ConfigYAML; "": that of a configuration that says nothing.
+	Policy string
 }
 
 // Simulator is a running simulator. Its fields do not change.
@@ -55,6 +57,7 @@ type Simulator struct {
 	System  identity.System
 
 	account bool         // somebody has signed in
+	policy  string       // Options.Policy
 	control *http.Server // serves Control
 	served  chan error   // what it ended with
 }
@@ -74,7 +77,7 @@ func Start(ctx context.Context, o Options) (_ *Simulator, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Simulator{Dir: o.Dir, System: o.System, account: o.Account != noAccount, served: make(chan error, 1)}
+	s := &Simulator{Dir: o.Dir, System: o.System, account: o.Account != noAccount, policy: o.Policy, served: make(chan error, 1)}
 	if s.Graph, err = graphsim.Start(ctx, graphConfig(o, kit)); err != nil {
 		return nil, fmt.Errorf("simulator: %w", err)
 	}

@@ -122,7 +122,7 @@ func TestTheControlInterfaceAnswersOnlyThoseWhoNameIt(t *testing.T) {
 }
 
 func TestTheFilesMakeAConfigurationThatLoadsAndCredentialsThatFit(t *testing.T) {
-	s := start(t, simulator.Options{Dir: filepath.Join(t.TempDir(), "with space and \"quote\"")})
+	s := start(t, simulator.Options{Dir: filepath.Join(t.TempDir(), "with space and \"quote\""), Policy: "upsert-only"})
 	path := filepath.Join(t.TempDir(), "offhook.yaml")
 	if err := os.WriteFile(path, []byte(s.ConfigYAML("data_dir: "+t.TempDir())), 0o600); err != nil {
 		t.Fatal(err)
@@ -131,7 +131,7 @@ func TestTheFilesMakeAConfigurationThatLoadsAndCredentialsThatFit(t *testing.T) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Tenants) != 1 || len(c.Tenants[0].Microsoft365.Accounts) != 1 || len(c.Systems) != 1 || c.Systems[0].URL != s.PBX.URL() {
+	if len(c.Tenants) != 1 || len(c.Tenants[0].Microsoft365.Accounts) != 1 || len(c.Systems) != 1 || c.Systems[0].URL != s.PBX.URL() || c.Tenants[0].Users.Policy != "upsert-only" {
 		t.Errorf("%+v", c)
 	}
 	for _, name := range []string{simulator.CAFile, simulator.CertificateFile, simulator.PBXSecretFile, simulator.RefreshFile, simulator.WebhookKeyFile} {

@@ -2611,18 +2611,30 @@ type Order struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	Id     string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	Kind   string                 `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
-	// "waiting", "code", "leaving"; and at the end "authorised", "removed", "refused",
-	// "expired", "interrupted" or "failed".
+	// "authorize", "deauthorize"; "plan", "apply" or "sync".
+	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Of accounts "waiting", "code", "leaving"; and at the end "authorised", "removed",
+	// "refused", "expired", "interrupted" or "failed". Of plans "waiting", "reading",
+	// "planned", "applying"; and at the end "planned", "done", "braked", "stale", "expired",
+	// "refused", "interrupted" or "failed".
 	State    string `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
 	Ended    bool   `protobuf:"varint,5,opt,name=ended,proto3" json:"ended,omitempty"`
 	Account  string `protobuf:"bytes,6,opt,name=account,proto3" json:"account,omitempty"`
 	UserCode string `protobuf:"bytes,7,opt,name=user_code,json=userCode,proto3" json:"user_code,omitempty"`
 	// Where the code is to be entered.
-	Url           string                 `protobuf:"bytes,8,opt,name=url,proto3" json:"url,omitempty"`
-	CodeExpires   *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=code_expires,json=codeExpires,proto3" json:"code_expires,omitempty"`
-	Detail        string                 `protobuf:"bytes,10,opt,name=detail,proto3" json:"detail,omitempty"`
-	At            *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=at,proto3" json:"at,omitempty"`
+	Url         string                 `protobuf:"bytes,8,opt,name=url,proto3" json:"url,omitempty"`
+	CodeExpires *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=code_expires,json=codeExpires,proto3" json:"code_expires,omitempty"`
+	Detail      string                 `protobuf:"bytes,10,opt,name=detail,proto3" json:"detail,omitempty"`
+	At          *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=at,proto3" json:"at,omitempty"`
+	// "users" or "contacts": what is planned, applied or synchronised.
+	What string `protobuf:"bytes,12,opt,name=what,proto3" json:"what,omitempty"`
+	// Id of the plan, once there is one.
+	Plan string `protobuf:"bytes,13,opt,name=plan,proto3" json:"plan,omitempty"`
+	// In the state "reading" what is read, later the changes of the plan that are carried
+	// out. done has those that failed too.
+	Total         uint32 `protobuf:"varint,14,opt,name=total,proto3" json:"total,omitempty"`
+	Done          uint32 `protobuf:"varint,15,opt,name=done,proto3" json:"done,omitempty"`
+	Failed        uint32 `protobuf:"varint,16,opt,name=failed,proto3" json:"failed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2732,6 +2744,41 @@ func (x *Order) GetAt() *timestamppb.Timestamp {
 		return x.At
 	}
 	return nil
+}
+
+func (x *Order) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *Order) GetPlan() string {
+	if x != nil {
+		return x.Plan
+	}
+	return ""
+}
+
+func (x *Order) GetTotal() uint32 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *Order) GetDone() uint32 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *Order) GetFailed() uint32 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
 }
 
 // PutOrderResponse is the order as it is now.
@@ -2871,6 +2918,918 @@ func (*GetOrderResponse) Descriptor() ([]byte, []int) {
 }
 
 func (x *GetOrderResponse) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+// CreatePlanRequest asks for a plan.
+type CreatePlanRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty: the only one there is.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// "users" or "contacts".
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Chosen by the caller as in PutOrderRequest, so that a repetition is the same order;
+	// empty: one is made.
+	Id            string `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreatePlanRequest) Reset() {
+	*x = CreatePlanRequest{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreatePlanRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreatePlanRequest) ProtoMessage() {}
+
+func (x *CreatePlanRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreatePlanRequest.ProtoReflect.Descriptor instead.
+func (*CreatePlanRequest) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *CreatePlanRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *CreatePlanRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *CreatePlanRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// CreatePlanResponse is the order as it is now; GetOrder says when there is a plan.
+type CreatePlanResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Order         *Order                 `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreatePlanResponse) Reset() {
+	*x = CreatePlanResponse{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreatePlanResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreatePlanResponse) ProtoMessage() {}
+
+func (x *CreatePlanResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreatePlanResponse.ProtoReflect.Descriptor instead.
+func (*CreatePlanResponse) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *CreatePlanResponse) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+// ListPlansRequest selects by tenant; empty means all.
+type ListPlansRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPlansRequest) Reset() {
+	*x = ListPlansRequest{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPlansRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPlansRequest) ProtoMessage() {}
+
+func (x *ListPlansRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPlansRequest.ProtoReflect.Descriptor instead.
+func (*ListPlansRequest) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *ListPlansRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+// ListPlansResponse has one entry for each plan that is kept, which is for a day at
+// least.
+type ListPlansResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Plans         []*Plan                `protobuf:"bytes,1,rep,name=plans,proto3" json:"plans,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPlansResponse) Reset() {
+	*x = ListPlansResponse{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPlansResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPlansResponse) ProtoMessage() {}
+
+func (x *ListPlansResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPlansResponse.ProtoReflect.Descriptor instead.
+func (*ListPlansResponse) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *ListPlansResponse) GetPlans() []*Plan {
+	if x != nil {
+		return x.Plans
+	}
+	return nil
+}
+
+// Brake is what is taken away within 24 hours, and whether that is too much.
+type Brake struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Tripped bool                   `protobuf:"varint,1,opt,name=tripped,proto3" json:"tripped,omitempty"`
+	// Objects that are taken away, by the plan as well.
+	Removed uint32 `protobuf:"varint,2,opt,name=removed,proto3" json:"removed,omitempty"`
+	Linked  uint32 `protobuf:"varint,3,opt,name=linked,proto3" json:"linked,omitempty"`
+	// Changes of the plan that are held back.
+	Held uint32 `protobuf:"varint,4,opt,name=held,proto3" json:"held,omitempty"`
+	// It would have tripped, but somebody forced it.
+	Forced        bool `protobuf:"varint,5,opt,name=forced,proto3" json:"forced,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Brake) Reset() {
+	*x = Brake{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Brake) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Brake) ProtoMessage() {}
+
+func (x *Brake) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Brake.ProtoReflect.Descriptor instead.
+func (*Brake) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *Brake) GetTripped() bool {
+	if x != nil {
+		return x.Tripped
+	}
+	return false
+}
+
+func (x *Brake) GetRemoved() uint32 {
+	if x != nil {
+		return x.Removed
+	}
+	return 0
+}
+
+func (x *Brake) GetLinked() uint32 {
+	if x != nil {
+		return x.Linked
+	}
+	return 0
+}
+
+func (x *Brake) GetHeld() uint32 {
+	if x != nil {
+		return x.Held
+	}
+	return 0
+}
+
+func (x *Brake) GetForced() bool {
+	if x != nil {
+		return x.Forced
+	}
+	return false
+}
+
+// Plan is what a run would do, without its changes.
+type Plan struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Id     string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Tenant string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// "users" or "contacts".
+	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	// "planned", "expired", "applying"; and at the end "done" or "braked".
+	State   string                 `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	Made    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=made,proto3" json:"made,omitempty"`
+	Expires *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires,proto3" json:"expires,omitempty"`
+	// The revision of each thing that was looked at.
+	Basis map[string]uint64 `protobuf:"bytes,7,rep,name=basis,proto3" json:"basis,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	Brake *Brake            `protobuf:"bytes,8,opt,name=brake,proto3" json:"brake,omitempty"`
+	// Changes that do something and are not held back; done has those that failed too.
+	Total         uint32 `protobuf:"varint,9,opt,name=total,proto3" json:"total,omitempty"`
+	Done          uint32 `protobuf:"varint,10,opt,name=done,proto3" json:"done,omitempty"`
+	Failed        uint32 `protobuf:"varint,11,opt,name=failed,proto3" json:"failed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Plan) Reset() {
+	*x = Plan{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Plan) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Plan) ProtoMessage() {}
+
+func (x *Plan) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Plan.ProtoReflect.Descriptor instead.
+func (*Plan) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *Plan) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Plan) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Plan) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Plan) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Plan) GetMade() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Made
+	}
+	return nil
+}
+
+func (x *Plan) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
+func (x *Plan) GetBasis() map[string]uint64 {
+	if x != nil {
+		return x.Basis
+	}
+	return nil
+}
+
+func (x *Plan) GetBrake() *Brake {
+	if x != nil {
+		return x.Brake
+	}
+	return nil
+}
+
+func (x *Plan) GetTotal() uint32 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *Plan) GetDone() uint32 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *Plan) GetFailed() uint32 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+// FieldChange is the change of one field; one without a value is empty.
+type FieldChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	From          string                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	To            string                 `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FieldChange) Reset() {
+	*x = FieldChange{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FieldChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FieldChange) ProtoMessage() {}
+
+func (x *FieldChange) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FieldChange.ProtoReflect.Descriptor instead.
+func (*FieldChange) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *FieldChange) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *FieldChange) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *FieldChange) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+// PlannedChange is one line of a plan.
+type PlannedChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "create", "update", "adopt", "disable", "delete" or "return"; "skip" and "conflict" do
+	// nothing and say why.
+	Op string `protobuf:"bytes,1,opt,name=op,proto3" json:"op,omitempty"`
+	// What it is about: "contoso/<object id>".
+	Object string `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"`
+	// Where: "hq/204".
+	Line string `protobuf:"bytes,3,opt,name=line,proto3" json:"line,omitempty"`
+	// What people call the object.
+	Name   string         `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
+	Fields []*FieldChange `protobuf:"bytes,5,rep,name=fields,proto3" json:"fields,omitempty"`
+	// A word of a closed list; detail says the rest to people.
+	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	Detail string `protobuf:"bytes,7,opt,name=detail,proto3" json:"detail,omitempty"`
+	// The brake holds it back.
+	Held          bool `protobuf:"varint,8,opt,name=held,proto3" json:"held,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlannedChange) Reset() {
+	*x = PlannedChange{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlannedChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlannedChange) ProtoMessage() {}
+
+func (x *PlannedChange) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlannedChange.ProtoReflect.Descriptor instead.
+func (*PlannedChange) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *PlannedChange) GetOp() string {
+	if x != nil {
+		return x.Op
+	}
+	return ""
+}
+
+func (x *PlannedChange) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *PlannedChange) GetLine() string {
+	if x != nil {
+		return x.Line
+	}
+	return ""
+}
+
+func (x *PlannedChange) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PlannedChange) GetFields() []*FieldChange {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *PlannedChange) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *PlannedChange) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *PlannedChange) GetHeld() bool {
+	if x != nil {
+		return x.Held
+	}
+	return false
+}
+
+// GetPlanRequest names a plan.
+type GetPlanRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// How many changes are left out at the beginning.
+	Offset uint32 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	// How many follow at most; absent: all.
+	Limit         *uint32 `protobuf:"varint,3,opt,name=limit,proto3,oneof" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPlanRequest) Reset() {
+	*x = GetPlanRequest{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPlanRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPlanRequest) ProtoMessage() {}
+
+func (x *GetPlanRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPlanRequest.ProtoReflect.Descriptor instead.
+func (*GetPlanRequest) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *GetPlanRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *GetPlanRequest) GetOffset() uint32 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *GetPlanRequest) GetLimit() uint32 {
+	if x != nil && x.Limit != nil {
+		return *x.Limit
+	}
+	return 0
+}
+
+// GetPlanResponse is the plan, in the first message, or some of its changes.
+type GetPlanResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Plan          *Plan                  `protobuf:"bytes,1,opt,name=plan,proto3" json:"plan,omitempty"`
+	Changes       []*PlannedChange       `protobuf:"bytes,2,rep,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPlanResponse) Reset() {
+	*x = GetPlanResponse{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPlanResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPlanResponse) ProtoMessage() {}
+
+func (x *GetPlanResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPlanResponse.ProtoReflect.Descriptor instead.
+func (*GetPlanResponse) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *GetPlanResponse) GetPlan() *Plan {
+	if x != nil {
+		return x.Plan
+	}
+	return nil
+}
+
+func (x *GetPlanResponse) GetChanges() []*PlannedChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+// ApplyPlanRequest names a plan.
+type ApplyPlanRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Plan  string                 `protobuf:"bytes,1,opt,name=plan,proto3" json:"plan,omitempty"`
+	// Do what the brake holds back, too.
+	Force bool `protobuf:"varint,2,opt,name=force,proto3" json:"force,omitempty"`
+	// As of CreatePlanRequest.
+	Id            string `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApplyPlanRequest) Reset() {
+	*x = ApplyPlanRequest{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApplyPlanRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApplyPlanRequest) ProtoMessage() {}
+
+func (x *ApplyPlanRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApplyPlanRequest.ProtoReflect.Descriptor instead.
+func (*ApplyPlanRequest) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *ApplyPlanRequest) GetPlan() string {
+	if x != nil {
+		return x.Plan
+	}
+	return ""
+}
+
+func (x *ApplyPlanRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+func (x *ApplyPlanRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// ApplyPlanResponse is the order as it is now.
+type ApplyPlanResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Order         *Order                 `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApplyPlanResponse) Reset() {
+	*x = ApplyPlanResponse{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApplyPlanResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApplyPlanResponse) ProtoMessage() {}
+
+func (x *ApplyPlanResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApplyPlanResponse.ProtoReflect.Descriptor instead.
+func (*ApplyPlanResponse) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *ApplyPlanResponse) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+// SyncRequest says what is to be synchronised.
+type SyncRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty: the only one there is.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// "users" or "contacts".
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// As of CreatePlanRequest.
+	Id            string `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SyncRequest) Reset() {
+	*x = SyncRequest{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SyncRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SyncRequest) ProtoMessage() {}
+
+func (x *SyncRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SyncRequest.ProtoReflect.Descriptor instead.
+func (*SyncRequest) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *SyncRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SyncRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *SyncRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// SyncResponse is the order as it is now.
+type SyncResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Order         *Order                 `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SyncResponse) Reset() {
+	*x = SyncResponse{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SyncResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SyncResponse) ProtoMessage() {}
+
+func (x *SyncResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SyncResponse.ProtoReflect.Descriptor instead.
+func (*SyncResponse) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *SyncResponse) GetOrder() *Order {
 	if x != nil {
 		return x.Order
 	}
@@ -3084,7 +4043,7 @@ const file_offhook_control_v1_control_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x18\n" +
-	"\aaccount\x18\x04 \x01(\tR\aaccount\"\xbb\x02\n" +
+	"\aaccount\x18\x04 \x01(\tR\aaccount\"\xa5\x03\n" +
 	"\x05Order\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
@@ -3097,14 +4056,85 @@ const file_offhook_control_v1_control_proto_rawDesc = "" +
 	"\fcode_expires\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\vcodeExpires\x12\x16\n" +
 	"\x06detail\x18\n" +
 	" \x01(\tR\x06detail\x12*\n" +
-	"\x02at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"C\n" +
+	"\x02at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
+	"\x04what\x18\f \x01(\tR\x04what\x12\x12\n" +
+	"\x04plan\x18\r \x01(\tR\x04plan\x12\x14\n" +
+	"\x05total\x18\x0e \x01(\rR\x05total\x12\x12\n" +
+	"\x04done\x18\x0f \x01(\rR\x04done\x12\x16\n" +
+	"\x06failed\x18\x10 \x01(\rR\x06failed\"C\n" +
 	"\x10PutOrderResponse\x12/\n" +
 	"\x05order\x18\x01 \x01(\v2\x19.offhook.control.v1.OrderR\x05order\"9\n" +
 	"\x0fGetOrderRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\"C\n" +
 	"\x10GetOrderResponse\x12/\n" +
-	"\x05order\x18\x01 \x01(\v2\x19.offhook.control.v1.OrderR\x05order2\xad\t\n" +
+	"\x05order\x18\x01 \x01(\v2\x19.offhook.control.v1.OrderR\x05order\"O\n" +
+	"\x11CreatePlanRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x0e\n" +
+	"\x02id\x18\x03 \x01(\tR\x02id\"E\n" +
+	"\x12CreatePlanResponse\x12/\n" +
+	"\x05order\x18\x01 \x01(\v2\x19.offhook.control.v1.OrderR\x05order\"*\n" +
+	"\x10ListPlansRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"C\n" +
+	"\x11ListPlansResponse\x12.\n" +
+	"\x05plans\x18\x01 \x03(\v2\x18.offhook.control.v1.PlanR\x05plans\"\x7f\n" +
+	"\x05Brake\x12\x18\n" +
+	"\atripped\x18\x01 \x01(\bR\atripped\x12\x18\n" +
+	"\aremoved\x18\x02 \x01(\rR\aremoved\x12\x16\n" +
+	"\x06linked\x18\x03 \x01(\rR\x06linked\x12\x12\n" +
+	"\x04held\x18\x04 \x01(\rR\x04held\x12\x16\n" +
+	"\x06forced\x18\x05 \x01(\bR\x06forced\"\xa6\x03\n" +
+	"\x04Plan\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x14\n" +
+	"\x05state\x18\x04 \x01(\tR\x05state\x12.\n" +
+	"\x04made\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04made\x124\n" +
+	"\aexpires\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x129\n" +
+	"\x05basis\x18\a \x03(\v2#.offhook.control.v1.Plan.BasisEntryR\x05basis\x12/\n" +
+	"\x05brake\x18\b \x01(\v2\x19.offhook.control.v1.BrakeR\x05brake\x12\x14\n" +
+	"\x05total\x18\t \x01(\rR\x05total\x12\x12\n" +
+	"\x04done\x18\n" +
+	" \x01(\rR\x04done\x12\x16\n" +
+	"\x06failed\x18\v \x01(\rR\x06failed\x1a8\n" +
+	"\n" +
+	"BasisEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"E\n" +
+	"\vFieldChange\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\tR\x02to\"\xdc\x01\n" +
+	"\rPlannedChange\x12\x0e\n" +
+	"\x02op\x18\x01 \x01(\tR\x02op\x12\x16\n" +
+	"\x06object\x18\x02 \x01(\tR\x06object\x12\x12\n" +
+	"\x04line\x18\x03 \x01(\tR\x04line\x12\x12\n" +
+	"\x04name\x18\x04 \x01(\tR\x04name\x127\n" +
+	"\x06fields\x18\x05 \x03(\v2\x1f.offhook.control.v1.FieldChangeR\x06fields\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06detail\x18\a \x01(\tR\x06detail\x12\x12\n" +
+	"\x04held\x18\b \x01(\bR\x04held\"]\n" +
+	"\x0eGetPlanRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06offset\x18\x02 \x01(\rR\x06offset\x12\x19\n" +
+	"\x05limit\x18\x03 \x01(\rH\x00R\x05limit\x88\x01\x01B\b\n" +
+	"\x06_limit\"|\n" +
+	"\x0fGetPlanResponse\x12,\n" +
+	"\x04plan\x18\x01 \x01(\v2\x18.offhook.control.v1.PlanR\x04plan\x12;\n" +
+	"\achanges\x18\x02 \x03(\v2!.offhook.control.v1.PlannedChangeR\achanges\"L\n" +
+	"\x10ApplyPlanRequest\x12\x12\n" +
+	"\x04plan\x18\x01 \x01(\tR\x04plan\x12\x14\n" +
+	"\x05force\x18\x02 \x01(\bR\x05force\x12\x0e\n" +
+	"\x02id\x18\x03 \x01(\tR\x02id\"D\n" +
+	"\x11ApplyPlanResponse\x12/\n" +
+	"\x05order\x18\x01 \x01(\v2\x19.offhook.control.v1.OrderR\x05order\"I\n" +
+	"\vSyncRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x0e\n" +
+	"\x02id\x18\x03 \x01(\tR\x02id\"?\n" +
+	"\fSyncResponse\x12/\n" +
+	"\x05order\x18\x01 \x01(\v2\x19.offhook.control.v1.OrderR\x05order2\xdf\f\n" +
 	"\x0eControlService\x12[\n" +
 	"\n" +
 	"ListStatus\x12%.offhook.control.v1.ListStatusRequest\x1a&.offhook.control.v1.ListStatusResponse\x12R\n" +
@@ -3121,7 +4151,13 @@ const file_offhook_control_v1_control_proto_rawDesc = "" +
 	"\vDeletePause\x12&.offhook.control.v1.DeletePauseRequest\x1a'.offhook.control.v1.DeletePauseResponse\x12X\n" +
 	"\tListLanes\x12$.offhook.control.v1.ListLanesRequest\x1a%.offhook.control.v1.ListLanesResponse\x12U\n" +
 	"\bPutOrder\x12#.offhook.control.v1.PutOrderRequest\x1a$.offhook.control.v1.PutOrderResponse\x12U\n" +
-	"\bGetOrder\x12#.offhook.control.v1.GetOrderRequest\x1a$.offhook.control.v1.GetOrderResponseB4Z2offhook.dev/proto/gen/offhook/control/v1;controlv1b\x06proto3"
+	"\bGetOrder\x12#.offhook.control.v1.GetOrderRequest\x1a$.offhook.control.v1.GetOrderResponse\x12[\n" +
+	"\n" +
+	"CreatePlan\x12%.offhook.control.v1.CreatePlanRequest\x1a&.offhook.control.v1.CreatePlanResponse\x12X\n" +
+	"\tListPlans\x12$.offhook.control.v1.ListPlansRequest\x1a%.offhook.control.v1.ListPlansResponse\x12T\n" +
+	"\aGetPlan\x12\".offhook.control.v1.GetPlanRequest\x1a#.offhook.control.v1.GetPlanResponse0\x01\x12X\n" +
+	"\tApplyPlan\x12$.offhook.control.v1.ApplyPlanRequest\x1a%.offhook.control.v1.ApplyPlanResponse\x12I\n" +
+	"\x04Sync\x12\x1f.offhook.control.v1.SyncRequest\x1a .offhook.control.v1.SyncResponseB4Z2offhook.dev/proto/gen/offhook/control/v1;controlv1b\x06proto3"
 
 var (
 	file_offhook_control_v1_control_proto_rawDescOnce sync.Once
@@ -3135,7 +4171,7 @@ func file_offhook_control_v1_control_proto_rawDescGZIP() []byte {
 	return file_offhook_control_v1_control_proto_rawDescData
 }
 
-var file_offhook_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
+var file_offhook_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
 var file_offhook_control_v1_control_proto_goTypes = []any{
 	(*ListStatusRequest)(nil),     // 0: offhook.control.v1.ListStatusRequest
 	(*ListStatusResponse)(nil),    // 1: offhook.control.v1.ListStatusResponse
@@ -3178,39 +4214,54 @@ var file_offhook_control_v1_control_proto_goTypes = []any{
 	(*PutOrderResponse)(nil),      // 38: offhook.control.v1.PutOrderResponse
 	(*GetOrderRequest)(nil),       // 39: offhook.control.v1.GetOrderRequest
 	(*GetOrderResponse)(nil),      // 40: offhook.control.v1.GetOrderResponse
-	nil,                           // 41: offhook.control.v1.Options.TeamsEntry
-	nil,                           // 42: offhook.control.v1.Options.CalendarEntry
-	nil,                           // 43: offhook.control.v1.Options.PbxEntry
-	(*timestamppb.Timestamp)(nil), // 44: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 45: google.protobuf.Duration
+	(*CreatePlanRequest)(nil),     // 41: offhook.control.v1.CreatePlanRequest
+	(*CreatePlanResponse)(nil),    // 42: offhook.control.v1.CreatePlanResponse
+	(*ListPlansRequest)(nil),      // 43: offhook.control.v1.ListPlansRequest
+	(*ListPlansResponse)(nil),     // 44: offhook.control.v1.ListPlansResponse
+	(*Brake)(nil),                 // 45: offhook.control.v1.Brake
+	(*Plan)(nil),                  // 46: offhook.control.v1.Plan
+	(*FieldChange)(nil),           // 47: offhook.control.v1.FieldChange
+	(*PlannedChange)(nil),         // 48: offhook.control.v1.PlannedChange
+	(*GetPlanRequest)(nil),        // 49: offhook.control.v1.GetPlanRequest
+	(*GetPlanResponse)(nil),       // 50: offhook.control.v1.GetPlanResponse
+	(*ApplyPlanRequest)(nil),      // 51: offhook.control.v1.ApplyPlanRequest
+	(*ApplyPlanResponse)(nil),     // 52: offhook.control.v1.ApplyPlanResponse
+	(*SyncRequest)(nil),           // 53: offhook.control.v1.SyncRequest
+	(*SyncResponse)(nil),          // 54: offhook.control.v1.SyncResponse
+	nil,                           // 55: offhook.control.v1.Options.TeamsEntry
+	nil,                           // 56: offhook.control.v1.Options.CalendarEntry
+	nil,                           // 57: offhook.control.v1.Options.PbxEntry
+	nil,                           // 58: offhook.control.v1.Plan.BasisEntry
+	(*timestamppb.Timestamp)(nil), // 59: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 60: google.protobuf.Duration
 }
 var file_offhook_control_v1_control_proto_depIdxs = []int32{
 	5,  // 0: offhook.control.v1.ListStatusResponse.entries:type_name -> offhook.control.v1.StatusEntry
-	44, // 1: offhook.control.v1.Claim.until:type_name -> google.protobuf.Timestamp
-	44, // 2: offhook.control.v1.ToTeams.until:type_name -> google.protobuf.Timestamp
-	44, // 3: offhook.control.v1.StatusEntry.since:type_name -> google.protobuf.Timestamp
+	59, // 1: offhook.control.v1.Claim.until:type_name -> google.protobuf.Timestamp
+	59, // 2: offhook.control.v1.ToTeams.until:type_name -> google.protobuf.Timestamp
+	59, // 3: offhook.control.v1.StatusEntry.since:type_name -> google.protobuf.Timestamp
 	2,  // 4: offhook.control.v1.StatusEntry.claims:type_name -> offhook.control.v1.Claim
 	3,  // 5: offhook.control.v1.StatusEntry.teams:type_name -> offhook.control.v1.Teams
 	4,  // 6: offhook.control.v1.StatusEntry.to_teams:type_name -> offhook.control.v1.ToTeams
-	44, // 7: offhook.control.v1.ExplainRequest.at:type_name -> google.protobuf.Timestamp
-	44, // 8: offhook.control.v1.Step.at:type_name -> google.protobuf.Timestamp
+	59, // 7: offhook.control.v1.ExplainRequest.at:type_name -> google.protobuf.Timestamp
+	59, // 8: offhook.control.v1.Step.at:type_name -> google.protobuf.Timestamp
 	5,  // 9: offhook.control.v1.Explanation.status:type_name -> offhook.control.v1.StatusEntry
 	7,  // 10: offhook.control.v1.Explanation.chain:type_name -> offhook.control.v1.Step
 	8,  // 11: offhook.control.v1.ExplainResponse.explanations:type_name -> offhook.control.v1.Explanation
 	5,  // 12: offhook.control.v1.WatchResponse.status:type_name -> offhook.control.v1.StatusEntry
-	44, // 13: offhook.control.v1.WatchResponse.at:type_name -> google.protobuf.Timestamp
-	44, // 14: offhook.control.v1.Choice.until:type_name -> google.protobuf.Timestamp
-	44, // 15: offhook.control.v1.Choice.at:type_name -> google.protobuf.Timestamp
+	59, // 13: offhook.control.v1.WatchResponse.at:type_name -> google.protobuf.Timestamp
+	59, // 14: offhook.control.v1.Choice.until:type_name -> google.protobuf.Timestamp
+	59, // 15: offhook.control.v1.Choice.at:type_name -> google.protobuf.Timestamp
 	12, // 16: offhook.control.v1.Options.manual:type_name -> offhook.control.v1.Manual
-	45, // 17: offhook.control.v1.Options.damping:type_name -> google.protobuf.Duration
-	45, // 18: offhook.control.v1.Options.stale_after:type_name -> google.protobuf.Duration
-	41, // 19: offhook.control.v1.Options.teams:type_name -> offhook.control.v1.Options.TeamsEntry
-	42, // 20: offhook.control.v1.Options.calendar:type_name -> offhook.control.v1.Options.CalendarEntry
-	43, // 21: offhook.control.v1.Options.pbx:type_name -> offhook.control.v1.Options.PbxEntry
+	60, // 17: offhook.control.v1.Options.damping:type_name -> google.protobuf.Duration
+	60, // 18: offhook.control.v1.Options.stale_after:type_name -> google.protobuf.Duration
+	55, // 19: offhook.control.v1.Options.teams:type_name -> offhook.control.v1.Options.TeamsEntry
+	56, // 20: offhook.control.v1.Options.calendar:type_name -> offhook.control.v1.Options.CalendarEntry
+	57, // 21: offhook.control.v1.Options.pbx:type_name -> offhook.control.v1.Options.PbxEntry
 	13, // 22: offhook.control.v1.Options.chosen:type_name -> offhook.control.v1.Choice
-	44, // 23: offhook.control.v1.Options.paused_until:type_name -> google.protobuf.Timestamp
-	44, // 24: offhook.control.v1.Options.at:type_name -> google.protobuf.Timestamp
-	44, // 25: offhook.control.v1.Members.seen_at:type_name -> google.protobuf.Timestamp
+	59, // 23: offhook.control.v1.Options.paused_until:type_name -> google.protobuf.Timestamp
+	59, // 24: offhook.control.v1.Options.at:type_name -> google.protobuf.Timestamp
+	59, // 25: offhook.control.v1.Members.seen_at:type_name -> google.protobuf.Timestamp
 	14, // 26: offhook.control.v1.OptionsEntry.options:type_name -> offhook.control.v1.Options
 	16, // 27: offhook.control.v1.OptionsEntry.effective:type_name -> offhook.control.v1.EffectiveOption
 	17, // 28: offhook.control.v1.OptionsEntry.members:type_name -> offhook.control.v1.Members
@@ -3221,51 +4272,72 @@ var file_offhook_control_v1_control_proto_depIdxs = []int32{
 	18, // 33: offhook.control.v1.PutOptionsResponse.entry:type_name -> offhook.control.v1.OptionsEntry
 	15, // 34: offhook.control.v1.DeleteOptionsRequest.target:type_name -> offhook.control.v1.Target
 	18, // 35: offhook.control.v1.DeleteOptionsResponse.entry:type_name -> offhook.control.v1.OptionsEntry
-	44, // 36: offhook.control.v1.PutChoiceRequest.until:type_name -> google.protobuf.Timestamp
+	59, // 36: offhook.control.v1.PutChoiceRequest.until:type_name -> google.protobuf.Timestamp
 	18, // 37: offhook.control.v1.PutChoiceResponse.entry:type_name -> offhook.control.v1.OptionsEntry
 	18, // 38: offhook.control.v1.DeleteChoiceResponse.entry:type_name -> offhook.control.v1.OptionsEntry
-	44, // 39: offhook.control.v1.PutPauseRequest.until:type_name -> google.protobuf.Timestamp
+	59, // 39: offhook.control.v1.PutPauseRequest.until:type_name -> google.protobuf.Timestamp
 	18, // 40: offhook.control.v1.PutPauseResponse.entry:type_name -> offhook.control.v1.OptionsEntry
 	18, // 41: offhook.control.v1.DeletePauseResponse.entry:type_name -> offhook.control.v1.OptionsEntry
-	44, // 42: offhook.control.v1.Lane.since:type_name -> google.protobuf.Timestamp
-	44, // 43: offhook.control.v1.Lane.expires:type_name -> google.protobuf.Timestamp
-	44, // 44: offhook.control.v1.Lane.heard_at:type_name -> google.protobuf.Timestamp
+	59, // 42: offhook.control.v1.Lane.since:type_name -> google.protobuf.Timestamp
+	59, // 43: offhook.control.v1.Lane.expires:type_name -> google.protobuf.Timestamp
+	59, // 44: offhook.control.v1.Lane.heard_at:type_name -> google.protobuf.Timestamp
 	34, // 45: offhook.control.v1.ListLanesResponse.lanes:type_name -> offhook.control.v1.Lane
-	44, // 46: offhook.control.v1.Order.code_expires:type_name -> google.protobuf.Timestamp
-	44, // 47: offhook.control.v1.Order.at:type_name -> google.protobuf.Timestamp
+	59, // 46: offhook.control.v1.Order.code_expires:type_name -> google.protobuf.Timestamp
+	59, // 47: offhook.control.v1.Order.at:type_name -> google.protobuf.Timestamp
 	37, // 48: offhook.control.v1.PutOrderResponse.order:type_name -> offhook.control.v1.Order
 	37, // 49: offhook.control.v1.GetOrderResponse.order:type_name -> offhook.control.v1.Order
-	0,  // 50: offhook.control.v1.ControlService.ListStatus:input_type -> offhook.control.v1.ListStatusRequest
-	6,  // 51: offhook.control.v1.ControlService.Explain:input_type -> offhook.control.v1.ExplainRequest
-	10, // 52: offhook.control.v1.ControlService.Watch:input_type -> offhook.control.v1.WatchRequest
-	19, // 53: offhook.control.v1.ControlService.GetOptions:input_type -> offhook.control.v1.GetOptionsRequest
-	21, // 54: offhook.control.v1.ControlService.PutOptions:input_type -> offhook.control.v1.PutOptionsRequest
-	23, // 55: offhook.control.v1.ControlService.DeleteOptions:input_type -> offhook.control.v1.DeleteOptionsRequest
-	25, // 56: offhook.control.v1.ControlService.PutChoice:input_type -> offhook.control.v1.PutChoiceRequest
-	27, // 57: offhook.control.v1.ControlService.DeleteChoice:input_type -> offhook.control.v1.DeleteChoiceRequest
-	29, // 58: offhook.control.v1.ControlService.PutPause:input_type -> offhook.control.v1.PutPauseRequest
-	31, // 59: offhook.control.v1.ControlService.DeletePause:input_type -> offhook.control.v1.DeletePauseRequest
-	33, // 60: offhook.control.v1.ControlService.ListLanes:input_type -> offhook.control.v1.ListLanesRequest
-	36, // 61: offhook.control.v1.ControlService.PutOrder:input_type -> offhook.control.v1.PutOrderRequest
-	39, // 62: offhook.control.v1.ControlService.GetOrder:input_type -> offhook.control.v1.GetOrderRequest
-	1,  // 63: offhook.control.v1.ControlService.ListStatus:output_type -> offhook.control.v1.ListStatusResponse
-	9,  // 64: offhook.control.v1.ControlService.Explain:output_type -> offhook.control.v1.ExplainResponse
-	11, // 65: offhook.control.v1.ControlService.Watch:output_type -> offhook.control.v1.WatchResponse
-	20, // 66: offhook.control.v1.ControlService.GetOptions:output_type -> offhook.control.v1.GetOptionsResponse
-	22, // 67: offhook.control.v1.ControlService.PutOptions:output_type -> offhook.control.v1.PutOptionsResponse
-	24, // 68: offhook.control.v1.ControlService.DeleteOptions:output_type -> offhook.control.v1.DeleteOptionsResponse
-	26, // 69: offhook.control.v1.ControlService.PutChoice:output_type -> offhook.control.v1.PutChoiceResponse
-	28, // 70: offhook.control.v1.ControlService.DeleteChoice:output_type -> offhook.control.v1.DeleteChoiceResponse
-	30, // 71: offhook.control.v1.ControlService.PutPause:output_type -> offhook.control.v1.PutPauseResponse
-	32, // 72: offhook.control.v1.ControlService.DeletePause:output_type -> offhook.control.v1.DeletePauseResponse
-	35, // 73: offhook.control.v1.ControlService.ListLanes:output_type -> offhook.control.v1.ListLanesResponse
-	38, // 74: offhook.control.v1.ControlService.PutOrder:output_type -> offhook.control.v1.PutOrderResponse
-	40, // 75: offhook.control.v1.ControlService.GetOrder:output_type -> offhook.control.v1.GetOrderResponse
-	63, // [63:76] is the sub-list for method output_type
-	50, // [50:63] is the sub-list for method input_type
-	50, // [50:50] is the sub-list for extension type_name
-	50, // [50:50] is the sub-list for extension extendee
-	0,  // [0:50] is the sub-list for field type_name
+	37, // 50: offhook.control.v1.CreatePlanResponse.order:type_name -> offhook.control.v1.Order
+	46, // 51: offhook.control.v1.ListPlansResponse.plans:type_name -> offhook.control.v1.Plan
+	59, // 52: offhook.control.v1.Plan.made:type_name -> google.protobuf.Timestamp
+	59, // 53: offhook.control.v1.Plan.expires:type_name -> google.protobuf.Timestamp
+	58, // 54: offhook.control.v1.Plan.basis:type_name -> offhook.control.v1.Plan.BasisEntry
+	45, // 55: offhook.control.v1.Plan.brake:type_name -> offhook.control.v1.Brake
+	47, // 56: offhook.control.v1.PlannedChange.fields:type_name -> offhook.control.v1.FieldChange
+	46, // 57: offhook.control.v1.GetPlanResponse.plan:type_name -> offhook.control.v1.Plan
+	48, // 58: offhook.control.v1.GetPlanResponse.changes:type_name -> offhook.control.v1.PlannedChange
+	37, // 59: offhook.control.v1.ApplyPlanResponse.order:type_name -> offhook.control.v1.Order
+	37, // 60: offhook.control.v1.SyncResponse.order:type_name -> offhook.control.v1.Order
+	0,  // 61: offhook.control.v1.ControlService.ListStatus:input_type -> offhook.control.v1.ListStatusRequest
+	6,  // 62: offhook.control.v1.ControlService.Explain:input_type -> offhook.control.v1.ExplainRequest
+	10, // 63: offhook.control.v1.ControlService.Watch:input_type -> offhook.control.v1.WatchRequest
+	19, // 64: offhook.control.v1.ControlService.GetOptions:input_type -> offhook.control.v1.GetOptionsRequest
+	21, // 65: offhook.control.v1.ControlService.PutOptions:input_type -> offhook.control.v1.PutOptionsRequest
+	23, // 66: offhook.control.v1.ControlService.DeleteOptions:input_type -> offhook.control.v1.DeleteOptionsRequest
+	25, // 67: offhook.control.v1.ControlService.PutChoice:input_type -> offhook.control.v1.PutChoiceRequest
+	27, // 68: offhook.control.v1.ControlService.DeleteChoice:input_type -> offhook.control.v1.DeleteChoiceRequest
+	29, // 69: offhook.control.v1.ControlService.PutPause:input_type -> offhook.control.v1.PutPauseRequest
+	31, // 70: offhook.control.v1.ControlService.DeletePause:input_type -> offhook.control.v1.DeletePauseRequest
+	33, // 71: offhook.control.v1.ControlService.ListLanes:input_type -> offhook.control.v1.ListLanesRequest
+	36, // 72: offhook.control.v1.ControlService.PutOrder:input_type -> offhook.control.v1.PutOrderRequest
+	39, // 73: offhook.control.v1.ControlService.GetOrder:input_type -> offhook.control.v1.GetOrderRequest
+	41, // 74: offhook.control.v1.ControlService.CreatePlan:input_type -> offhook.control.v1.CreatePlanRequest
+	43, // 75: offhook.control.v1.ControlService.ListPlans:input_type -> offhook.control.v1.ListPlansRequest
+	49, // 76: offhook.control.v1.ControlService.GetPlan:input_type -> offhook.control.v1.GetPlanRequest
+	51, // 77: offhook.control.v1.ControlService.ApplyPlan:input_type -> offhook.control.v1.ApplyPlanRequest
+	53, // 78: offhook.control.v1.ControlService.Sync:input_type -> offhook.control.v1.SyncRequest
+	1,  // 79: offhook.control.v1.ControlService.ListStatus:output_type -> offhook.control.v1.ListStatusResponse
+	9,  // 80: offhook.control.v1.ControlService.Explain:output_type -> offhook.control.v1.ExplainResponse
+	11, // 81: offhook.control.v1.ControlService.Watch:output_type -> offhook.control.v1.WatchResponse
+	20, // 82: offhook.control.v1.ControlService.GetOptions:output_type -> offhook.control.v1.GetOptionsResponse
+	22, // 83: offhook.control.v1.ControlService.PutOptions:output_type -> offhook.control.v1.PutOptionsResponse
+	24, // 84: offhook.control.v1.ControlService.DeleteOptions:output_type -> offhook.control.v1.DeleteOptionsResponse
+	26, // 85: offhook.control.v1.ControlService.PutChoice:output_type -> offhook.control.v1.PutChoiceResponse
+	28, // 86: offhook.control.v1.ControlService.DeleteChoice:output_type -> offhook.control.v1.DeleteChoiceResponse
+	30, // 87: offhook.control.v1.ControlService.PutPause:output_type -> offhook.control.v1.PutPauseResponse
+	32, // 88: offhook.control.v1.ControlService.DeletePause:output_type -> offhook.control.v1.DeletePauseResponse
+	35, // 89: offhook.control.v1.ControlService.ListLanes:output_type -> offhook.control.v1.ListLanesResponse
+	38, // 90: offhook.control.v1.ControlService.PutOrder:output_type -> offhook.control.v1.PutOrderResponse
+	40, // 91: offhook.control.v1.ControlService.GetOrder:output_type -> offhook.control.v1.GetOrderResponse
+	42, // 92: offhook.control.v1.ControlService.CreatePlan:output_type -> offhook.control.v1.CreatePlanResponse
+	44, // 93: offhook.control.v1.ControlService.ListPlans:output_type -> offhook.control.v1.ListPlansResponse
+	50, // 94: offhook.control.v1.ControlService.GetPlan:output_type -> offhook.control.v1.GetPlanResponse
+	52, // 95: offhook.control.v1.ControlService.ApplyPlan:output_type -> offhook.control.v1.ApplyPlanResponse
+	54, // 96: offhook.control.v1.ControlService.Sync:output_type -> offhook.control.v1.SyncResponse
+	79, // [79:97] is the sub-list for method output_type
+	61, // [61:79] is the sub-list for method input_type
+	61, // [61:61] is the sub-list for extension type_name
+	61, // [61:61] is the sub-list for extension extendee
+	0,  // [0:61] is the sub-list for field type_name
 }
 
 func init() { file_offhook_control_v1_control_proto_init() }
@@ -3276,13 +4348,14 @@ func file_offhook_control_v1_control_proto_init() {
 	file_offhook_control_v1_control_proto_msgTypes[18].OneofWrappers = []any{}
 	file_offhook_control_v1_control_proto_msgTypes[21].OneofWrappers = []any{}
 	file_offhook_control_v1_control_proto_msgTypes[23].OneofWrappers = []any{}
+	file_offhook_control_v1_control_proto_msgTypes[49].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_offhook_control_v1_control_proto_rawDesc), len(file_offhook_control_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   44,
+			NumMessages:   59,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -35,6 +35,11 @@ const (
 	ControlService_ListLanes_FullMethodName     = "/offhook.control.v1.ControlService/ListLanes"
 	ControlService_PutOrder_FullMethodName      = "/offhook.control.v1.ControlService/PutOrder"
 	ControlService_GetOrder_FullMethodName      = "/offhook.control.v1.ControlService/GetOrder"
+	ControlService_CreatePlan_FullMethodName    = "/offhook.control.v1.ControlService/CreatePlan"
+	ControlService_ListPlans_FullMethodName     = "/offhook.control.v1.ControlService/ListPlans"
+	ControlService_GetPlan_FullMethodName       = "/offhook.control.v1.ControlService/GetPlan"
+	ControlService_ApplyPlan_FullMethodName     = "/offhook.control.v1.ControlService/ApplyPlan"
+	ControlService_Sync_FullMethodName          = "/offhook.control.v1.ControlService/Sync"
 )
 
 // ControlServiceClient is the client API for ControlService service.
@@ -69,6 +74,16 @@ type ControlServiceClient interface {
 	PutOrder(ctx context.Context, in *PutOrderRequest, opts ...grpc.CallOption) (*PutOrderResponse, error)
 	// GetOrder says how far an order is.
 	GetOrder(ctx context.Context, in *GetOrderRequest, opts ...grpc.CallOption) (*GetOrderResponse, error)
+	// CreatePlan orders a plan: what would be done to extensions or phonebooks.
+	CreatePlan(ctx context.Context, in *CreatePlanRequest, opts ...grpc.CallOption) (*CreatePlanResponse, error)
+	// ListPlans returns the plans of a tenant without their changes, the newest first.
+	ListPlans(ctx context.Context, in *ListPlansRequest, opts ...grpc.CallOption) (*ListPlansResponse, error)
+	// GetPlan returns a plan: first what it is, then its changes, some at a time.
+	GetPlan(ctx context.Context, in *GetPlanRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetPlanResponse], error)
+	// ApplyPlan orders what a plan says.
+	ApplyPlan(ctx context.Context, in *ApplyPlanRequest, opts ...grpc.CallOption) (*ApplyPlanResponse, error)
+	// Sync orders that Microsoft 365 is read, and what follows from it is done.
+	Sync(ctx context.Context, in *SyncRequest, opts ...grpc.CallOption) (*SyncResponse, error)
 }
 
 type controlServiceClient struct {
@@ -218,6 +233,65 @@ func (c *controlServiceClient) GetOrder(ctx context.Context, in *GetOrderRequest
 	return out, nil
 }
 
+func (c *controlServiceClient) CreatePlan(ctx context.Context, in *CreatePlanRequest, opts ...grpc.CallOption) (*CreatePlanResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreatePlanResponse)
+	err := c.cc.Invoke(ctx, ControlService_CreatePlan_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlServiceClient) ListPlans(ctx context.Context, in *ListPlansRequest, opts ...grpc.CallOption) (*ListPlansResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListPlansResponse)
+	err := c.cc.Invoke(ctx, ControlService_ListPlans_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlServiceClient) GetPlan(ctx context.Context, in *GetPlanRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetPlanResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ControlService_ServiceDesc.Streams[1], ControlService_GetPlan_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[GetPlanRequest, GetPlanResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ControlService_GetPlanClient = grpc.ServerStreamingClient[GetPlanResponse]
+
+func (c *controlServiceClient) ApplyPlan(ctx context.Context, in *ApplyPlanRequest, opts ...grpc.CallOption) (*ApplyPlanResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ApplyPlanResponse)
+	err := c.cc.Invoke(ctx, ControlService_ApplyPlan_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlServiceClient) Sync(ctx context.Context, in *SyncRequest, opts ...grpc.CallOption) (*SyncResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SyncResponse)
+	err := c.cc.Invoke(ctx, ControlService_Sync_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ControlServiceServer is the server API for ControlService service.
 // All implementations must embed UnimplementedControlServiceServer
 // for forward compatibility.
@@ -250,6 +324,16 @@ type ControlServiceServer interface {
 	PutOrder(context.Context, *PutOrderRequest) (*PutOrderResponse, error)
 	// GetOrder says how far an order is.
 	GetOrder(context.Context, *GetOrderRequest) (*GetOrderResponse, error)
+	// CreatePlan orders a plan: what would be done to extensions or phonebooks.
+	CreatePlan(context.Context, *CreatePlanRequest) (*CreatePlanResponse, error)
+	// ListPlans returns the plans of a tenant without their changes, the newest first.
+	ListPlans(context.Context, *ListPlansRequest) (*ListPlansResponse, error)
+	// GetPlan returns a plan: first what it is, then its changes, some at a time.
+	GetPlan(*GetPlanRequest, grpc.ServerStreamingServer[GetPlanResponse]) error
+	// ApplyPlan orders what a plan says.
+	ApplyPlan(context.Context, *ApplyPlanRequest) (*ApplyPlanResponse, error)
+	// Sync orders that Microsoft 365 is read, and what follows from it is done.
+	Sync(context.Context, *SyncRequest) (*SyncResponse, error)
 	mustEmbedUnimplementedControlServiceServer()
 }
 
@@ -298,6 +382,21 @@ func (UnimplementedControlServiceServer) PutOrder(context.Context, *PutOrderRequ
 }
 func (UnimplementedControlServiceServer) GetOrder(context.Context, *GetOrderRequest) (*GetOrderResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetOrder not implemented")
+}
+func (UnimplementedControlServiceServer) CreatePlan(context.Context, *CreatePlanRequest) (*CreatePlanResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreatePlan not implemented")
+}
+func (UnimplementedControlServiceServer) ListPlans(context.Context, *ListPlansRequest) (*ListPlansResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListPlans not implemented")
+}
+func (UnimplementedControlServiceServer) GetPlan(*GetPlanRequest, grpc.ServerStreamingServer[GetPlanResponse]) error {
+	return status.Error(codes.Unimplemented, "method GetPlan not implemented")
+}
+func (UnimplementedControlServiceServer) ApplyPlan(context.Context, *ApplyPlanRequest) (*ApplyPlanResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ApplyPlan not implemented")
+}
+func (UnimplementedControlServiceServer) Sync(context.Context, *SyncRequest) (*SyncResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Sync not implemented")
 }
 func (UnimplementedControlServiceServer) mustEmbedUnimplementedControlServiceServer() {}
 func (UnimplementedControlServiceServer) testEmbeddedByValue()                        {}
@@ -547,6 +646,89 @@ func _ControlService_GetOrder_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ControlService_CreatePlan_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreatePlanRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServiceServer).CreatePlan(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ControlService_CreatePlan_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServiceServer).CreatePlan(ctx, req.(*CreatePlanRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ControlService_ListPlans_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListPlansRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServiceServer).ListPlans(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ControlService_ListPlans_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServiceServer).ListPlans(ctx, req.(*ListPlansRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ControlService_GetPlan_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(GetPlanRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ControlServiceServer).GetPlan(m, &grpc.GenericServerStream[GetPlanRequest, GetPlanResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ControlService_GetPlanServer = grpc.ServerStreamingServer[GetPlanResponse]
+
+func _ControlService_ApplyPlan_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ApplyPlanRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServiceServer).ApplyPlan(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ControlService_ApplyPlan_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServiceServer).ApplyPlan(ctx, req.(*ApplyPlanRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ControlService_Sync_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SyncRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServiceServer).Sync(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ControlService_Sync_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServiceServer).Sync(ctx, req.(*SyncRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ControlService_ServiceDesc is the grpc.ServiceDesc for ControlService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -602,11 +784,32 @@ var ControlService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "GetOrder",
 			Handler:    _ControlService_GetOrder_Handler,
 		},
+		{
+			MethodName: "CreatePlan",
+			Handler:    _ControlService_CreatePlan_Handler,
+		},
+		{
+			MethodName: "ListPlans",
+			Handler:    _ControlService_ListPlans_Handler,
+		},
+		{
+			MethodName: "ApplyPlan",
+			Handler:    _ControlService_ApplyPlan_Handler,
+		},
+		{
+			MethodName: "Sync",
+			Handler:    _ControlService_Sync_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "Watch",
 			Handler:       _ControlService_Watch_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "GetPlan",
+			Handler:       _ControlService_GetPlan_Handler,
 			ServerStreams: true,
 		},
 	},
