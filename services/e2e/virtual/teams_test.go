@@ -64,6 +64,7 @@ func (f *teams) at(user identity.User, change func(*seat)) string {
 // for longer than anybody lives.
 type client struct {
 	*teams
+	graph.ContactReader // nil: nobody asks
 	closed bool
 }
 

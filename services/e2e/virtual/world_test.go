@@ -204,7 +204,7 @@ func (w *world) start() {
 	var polled poller.Options
 	var written graphwriter.Options
 	for _, t := range tenants {
-		polled.Tenants = append(polled.Tenants, poller.TenantConfig{ID: t.id, Directory: string(t.id), App: "app", Client: func() (poller.Client, error) { return client{w.teams, t.id == w.throttled}, nil },
+		polled.Tenants = append(polled.Tenants, poller.TenantConfig{ID: t.id, Directory: string(t.id), App: "app", Client: func() (poller.Client, error) { return client{teams: w.teams, closed: t.id == w.throttled}, nil },
 			Mode: t.mode, Presence: true, Calendar: true, Sweep: w.sweep})
 		written.Tenants = append(written.Tenants, graphwriter.TenantConfig{ID: t.id, App: "app", Writes: t.mode.WritesTeams(), Client: func() (graphwriter.Client, error) { return w.teams, nil }})
 	}
