@@ -191,7 +191,7 @@ func (v *visit) ask(ctx context.Context) error {
 	}
 	v.t.mu.Lock()
 	defer v.t.mu.Unlock()
-	v.m.asked, v.m.askedRevision, v.t.changed = want, revision, true
+	v.m.asked, v.m.askedRevision = want, revision
 	return nil
 }
 

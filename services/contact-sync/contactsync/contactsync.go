@@ -120,7 +120,7 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	var linked, leases *store.Bucket
 	for name, into := range map[topology.Bucket]**store.Bucket{topology.Books: &s.books, topology.BookPlans: &s.plans, topology.Links: &linked, topology.Leases: &leases} {
 		if *into, err = store.Open(ctx, deps.Bus.JetStream(), name); err != nil {
-			return err
+			return run.Ended(ctx, err)
 		}
 	}
 	holder := store.Leases{Bucket: leases, Holder: string(topology.ContactSync) + "/" + deps.Instance, Log: deps.Log}

@@ -54,13 +54,19 @@ func contact(i, n int) directory.Contact {
 	}
 }
 
-// put adds or changes contacts of a folder.
+// put adds or changes contacts of a folder. A contact is in one folder only.
 func (o *outlook) put(folder string, all ...directory.Contact) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, c := range all {
 		if o.folders[folder] == nil {
 			o.folders[folder] = map[string]directory.Contact{}
+		}
+		for name, others := range o.folders {
+			if _, there := others[c.Source]; there && name != folder {
+				delete(others, c.Source)
+				o.touch(name, c.Source)
+			}
 		}
 		o.folders[folder][c.Source] = c
 		o.touch(folder, c.Source)

@@ -115,9 +115,11 @@ func (p *phones) change(want wire.ContactsWant, c wire.ContactChange) wire.Conta
 		return r
 	}
 	if c.Op == wire.OpDelete {
-		if p.deletes++; !there {
+		if !there {
 			r.Result = wire.ChangeAlready
+			return r
 		}
+		p.deletes++
 		delete(book, r.ID)
 		return r
 	}

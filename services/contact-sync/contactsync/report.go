@@ -1,55 +1,60 @@
 package contactsync
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 
 	"go.opentelemetry.io/otel/metric"
 
 	"offhook.dev/libs/books"
-	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/plan"
 )
 
 // report tells how the tenant's phonebooks stand, if that changed.
 func (t *tenant) report(ctx context.Context) {
-	state, news := t.state()
+	state := t.state()
 	t.measure(ctx, state)
-	if !news {
+	value, err := json.Marshal(state)
+	if err == nil && bytes.Equal(value, t.told) {
 		return
 	}
-	value, err := json.Marshal(state)
+	told := value
+	if err == nil {
+		state.At = t.s.bus.Now().UTC()
+		value, err = json.Marshal(state)
+	}
 	if err == nil {
 		_, err = t.s.plans.Put(ctx, books.StateKey(t.conf.ID), value)
 	}
-	if err != nil && ctx.Err() == nil {
-		t.log.Warn("the state of phonebooks cannot be told", "error", err)
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.changed = true
+	if err != nil {
+		if ctx.Err() == nil {
+			t.log.Warn("the state of phonebooks cannot be told", "error", err)
+		}
+		return
 	}
+	t.told = told
 }
 
-// state returns how the tenant's phonebooks stand, and whether that may be news.
-func (t *tenant) state() (books.State, bool) {
-	state := books.State{Tenant: t.conf.ID, At: t.s.bus.Now().UTC(), Standings: map[string]int{}}
+// state returns how the tenant's phonebooks stand, without the time.
+func (t *tenant) state() books.State {
+	state := books.State{Tenant: t.conf.ID, Standings: map[string]int{}}
 	t.mu.Lock()
-	users := make([]identity.User, 0, len(t.mailboxes))
-	for user := range t.mailboxes {
-		users = append(users, user)
-	}
-	news := t.changed
-	t.changed = false
+	users := slices.Sorted(maps.Keys(t.mailboxes))
 	t.mu.Unlock()
-	slices.Sort(users)
 	for _, user := range users {
 		t.describe(user, &state)
 	}
-	return state, news
+	slices.SortFunc(state.Attention, func(a, b books.Standing) int {
+		return cmp.Or(cmp.Compare(a.Mailbox, b.Mailbox), compareBooks(a.Book, b.Book))
+	})
+	state.Attention = state.Attention[:min(len(state.Attention), books.MostAttention)]
+	return state
 }
 
 // describe adds a mailbox to the state.
@@ -60,10 +65,7 @@ func (t *tenant) describe(user identity.User, state *books.State) {
 		t.mu.Unlock()
 		return
 	}
-	known := make(map[directory.Book]brief, len(m.books))
-	for where, b := range m.books {
-		known[where] = b
-	}
+	known := maps.Clone(m.books)
 	state.Pages += len(m.pages)
 	if !m.asked.IsZero() {
 		state.Unread++
@@ -91,10 +93,6 @@ func (t *tenant) describe(user identity.User, state *books.State) {
 			state.Standings[why]++
 		}
 	}
-	slices.SortFunc(state.Attention, func(a, b books.Standing) int {
-		return cmp.Or(cmp.Compare(a.Mailbox, b.Mailbox), compareBooks(a.Book, b.Book))
-	})
-	state.Attention = state.Attention[:min(len(state.Attention), books.MostAttention)]
 }
 
 // why says in a word, and in words, how a book stands: the worst first.

@@ -28,6 +28,7 @@ type tenant struct {
 	conf  Tenant
 	lease store.Lease
 	log   *slog.Logger
+	told  []byte // the state that was told last
 
 	mu        sync.Mutex // guards what follows
 	mailboxes map[identity.User]*mailbox
@@ -36,7 +37,6 @@ type tenant struct {
 	flights   map[identity.System]int
 	waiting   map[identity.System][]identity.User // for a place among the flights
 	job       *job                                // what was ordered and is under way, or nil
-	changed   bool                                // the state since it was told last
 }
 
 // mailbox is what is known of a mailbox.
@@ -106,7 +106,7 @@ func (b *book) brief(revision uint64, r rules, now time.Time) brief {
 func newTenant(s *service, lease store.Lease, conf Tenant) *tenant {
 	return &tenant{
 		s: s, conf: conf, lease: lease, log: s.log.With("tenant", string(conf.ID)), mailboxes: map[identity.User]*mailbox{}, ready: make(chan struct{}, 1),
-		flights: map[identity.System]int{}, waiting: map[identity.System][]identity.User{}, changed: true,
+		flights: map[identity.System]int{}, waiting: map[identity.System][]identity.User{},
 	}
 }
 
@@ -179,7 +179,6 @@ func (t *tenant) put(m *mailbox, where directory.Book, b brief) {
 		}
 	}
 	m.books[where] = b
-	t.changed = true
 }
 
 // place says whether another series may be on its way to a phone system; if not, the
