@@ -65,7 +65,7 @@ func (f *teams) at(user identity.User, change func(*seat)) string {
 type client struct {
 	*teams
 	graph.ContactReader // nil: nobody asks
-	closed bool
+	closed              bool
 }
 
 // GroupMembers is of a directory without groups.

@@ -28,13 +28,13 @@ func newMetrics(m metric.Meter) (*metrics, error) {
 	return &x, errors.Join(errs[:]...)
 }
 
-func (x *metrics) planned(system identity.System, counts map[plan.Op]int, held int) {
+func (x *metrics) planned(ctx context.Context, system identity.System, counts map[plan.Op]int, held int) {
 	for _, op := range []plan.Op{plan.Create, plan.Update, plan.Adopt, plan.Return, plan.Disable, plan.Delete, plan.Skip, plan.Conflict} {
-		x.steps.Record(context.Background(), int64(counts[op]), metric.WithAttributes(attribute.String("system", string(system)), attribute.String("op", string(op))))
+		x.steps.Record(ctx, int64(counts[op]), metric.WithAttributes(attribute.String("system", string(system)), attribute.String("op", string(op))))
 	}
-	x.held.Record(context.Background(), int64(held), metric.WithAttributes(attribute.String("system", string(system))))
+	x.held.Record(ctx, int64(held), metric.WithAttributes(attribute.String("system", string(system))))
 }
 
-func (x *metrics) outcome(o wire.ExtensionOutcome) {
-	x.outcomes.Add(context.Background(), 1, metric.WithAttributes(attribute.String("system", string(o.Line.System)), attribute.String("op", string(o.Op)), attribute.String("result", string(o.Result))))
+func (x *metrics) outcome(ctx context.Context, o wire.ExtensionOutcome) {
+	x.outcomes.Add(ctx, 1, metric.WithAttributes(attribute.String("system", string(o.Line.System)), attribute.String("op", string(o.Op)), attribute.String("result", string(o.Result))))
 }

@@ -86,7 +86,8 @@ func (s *Sync) own(outer context.Context) error {
 		return run.Ended(ctx, s.deps.Bus.Follow(ctx, topology.Directory, subjects(), s.facts.fold, func() { close(current) }))
 	})
 	g.Go(func() error {
-		return run.Ended(ctx, s.deps.Bus.Tail(ctx, topology.Outcomes, []string{topology.Wildcard("outcome.extension.<system>.<ext>")}, s.outcome))
+		return run.Ended(ctx, s.deps.Bus.Tail(ctx, topology.Outcomes, []string{topology.Wildcard("outcome.extension.<system>.<ext>")},
+			func(m bus.Message) error { return s.outcome(ctx, m) }))
 	})
 	g.Go(func() error {
 		select {
@@ -148,14 +149,14 @@ func (s *Sync) found(ctx context.Context) error {
 	return nil
 }
 
-func (s *Sync) outcome(m bus.Message) error {
+func (s *Sync) outcome(ctx context.Context, m bus.Message) error {
 	if o, err := wire.DecodeExtensionOutcome(m.Data); err == nil {
 		extensions := 0
 		if o.Result == wire.ChangeFull {
 			extensions = len(s.facts.extensionsOf(o.Line.System))
 		}
 		s.sent.outcome(o, extensions)
-		s.metrics.outcome(o)
+		s.metrics.outcome(ctx, o)
 		poke(s.facts.changed)
 		if !o.Result.Well() {
 			s.deps.Log.Warn("extension not as it should be", "system", o.Line.System, "extension", o.Line.Extension, "op", o.Op, "result", o.Result, "detail", o.Detail)
@@ -239,7 +240,7 @@ func (s *Sync) pass(ctx context.Context, d demand) error {
 	for system := range s.opts.Serves {
 		p, why, err := s.plan(ctx, system, d)
 		if err == nil && why == "" {
-			s.report(p)
+			s.report(ctx, p)
 			_, err = s.carryOut(ctx, p, d)
 		}
 		errs = append(errs, err)
@@ -248,12 +249,12 @@ func (s *Sync) pass(ctx context.Context, d demand) error {
 }
 
 // report says what a plan for a phone system is, where that is news.
-func (s *Sync) report(p planned) {
+func (s *Sync) report(ctx context.Context, p planned) {
 	counts := map[plan.Op]int{}
 	for i := range p.result.Steps {
 		counts[p.result.Steps[i].Op]++
 	}
-	s.metrics.planned(p.system, counts, p.result.Brake.Held)
+	s.metrics.planned(ctx, p.system, counts, p.result.Brake.Held)
 	var words []string
 	if p.result.Brake.Tripped {
 		words = append(words, "held back by the brake")
