@@ -79,6 +79,10 @@ byte m_claim = NONE; bit m_over;	/* a person's choice; it overrides a dnd */
 byte m_decided;			/* newest choice taken into account */
 byte m_own = NONE; byte m_own_id; bit m_mine;	/* our pin, of which choice, and whether the claim is still the one that caused it */
 bit m_mask1, m_mask2;		/* pins of the last 90 s */
+bit m_wait1, m_wait2;		/* of those, which are not known to be cleared: their 90 s have not begun */
+bit m_set;			/* our pin is known to be set */
+bit mg_dirty;			/* outcome.presence */
+bit word_old;			/* it was told before the pin in memory was what it is now */
 #define HOLDS (m_claim != NONE && !(m_claim != 2 && !m_over && m_op == 2))
 #define WANTED(v) ((HOLDS && v == m_claim) || (!(HOLDS) && v == m_op))
 bit news;			/* memory has changed */
@@ -118,7 +122,7 @@ byte pins_value = NONE; byte pins_id;
 #ifdef SEEN_WITHOUT_SET
 #define OVER_PIN(before) (m_own != NONE && m_seen)
 #else
-#define OVER_PIN(before) (m_own != NONE && pins_value == m_own && SAME_PIN(pins_id, m_own_id) && !before)
+#define OVER_PIN(before) (m_own != NONE && m_set && !before)
 #endif
 #ifdef SEEN_WITHOUT_SET
 bit m_seen;
@@ -131,7 +135,19 @@ bit m_seen;
 #endif
 #define WANTS_DIFFER (!WANT(wp_value) || wp_decided != m_decided || wt_pin != m_own || (m_own != NONE && !SAME_PIN(wt_id, m_own_id)))
 
-#define SETTLED (!tf_before && !(t_reading && t_before) && !g_dirty && !g_busy && g_seen == wt_rev && publishing == 0 && !(WANTS_DIFFER))
+/* No reading of Teams that was begun before our last write is on its way. */
+#define NO_ECHO (!tf_before && !(t_reading && t_before))
+
+/* What graph-writer told last is of the newest want. */
+#ifdef OLD_WORD
+#define WORD true
+#else
+#define WORD (!g_busy && g_seen == wt_rev && !word_old)
+#endif
+#define OWN_IS_SET (m_own != NONE && pins_value == m_own && SAME_PIN(pins_id, m_own_id))
+#define UNSURE (m_wait1 || m_wait2 || (m_own != NONE && !m_set))
+#define WORD_NEWS (WORD && ((m_wait1 && pins_value != 1) || (m_wait2 && pins_value != 2) || (OWN_IS_SET && !m_set)))
+#define RUN_OUT(v) (NO_ECHO && pin != v && wt_pin != v && !g_dirty && !g_busy && g_seen == wt_rev && publishing == 0 && !(WANTS_DIFFER))
 
 #define KNOWN(o) (led[o].person_shows -> led[o].person : led[o].effect)
 
@@ -157,7 +173,7 @@ bit m_seen;
 #define QUIET_WRITERS QUIET_WRITER(0)
 #endif
 #define QUIET (QUIET_WRITERS && !t_dirty && !t_reading && tf_value == TEAMS_SHOWS && !tf_before \
-	&& !mt_dirty && !mp_dirty && !pub_dirty && publishing == 0 && !(WANTS_DIFFER) && m_decided >= pf_observation && !mt_unseen && !m_mask1 && !m_mask2 \
+	&& !mt_dirty && !mp_dirty && !mg_dirty && !(UNSURE) && !pub_dirty && publishing == 0 && !(WANTS_DIFFER) && m_decided >= pf_observation && !mt_unseen && !m_mask1 && !m_mask2 \
 	&& !g_dirty && !g_busy && g_seen == wt_rev)
 
 /* ================= users ================= */
@@ -253,15 +269,16 @@ inline choose(c) {
 inline repin(disown) {
 	if
 	:: PINNED && m_claim != 0 && !(m_own == m_claim && m_mine) ->
-		mask(m_own); m_own = m_claim; m_own_id = m_decided; m_mine = 1
+		mask(m_own); m_own = m_claim; m_own_id = m_decided; m_mine = 1; m_set = 0; word_old = 1; news = 1;
+		if :: m_own == 1 -> m_mask1 = 0; m_wait1 = 0 :: m_own == 2 -> m_mask2 = 0; m_wait2 = 0 fi	/* it masks by itself */
 	:: !(PINNED && m_claim != 0) && m_own != NONE ->
-		mask(m_own); m_own = NONE; m_own_id = m_decided; m_mine = 0
+		mask(m_own); m_own = NONE; m_own_id = m_decided; m_mine = 0; m_set = 0; word_old = 1; news = 1
 	:: else
 	fi
 }
 inline mask(v) {
 #ifndef NO_MASK
-	if :: v == 1 -> m_mask1 = 1 :: v == 2 -> m_mask2 = 1 :: else fi
+	if :: v == 1 -> m_mask1 = 1; m_wait1 = 1 :: v == 2 -> m_mask2 = 1; m_wait2 = 1 :: else fi
 #endif
 	skip
 }
@@ -277,7 +294,7 @@ inline fold_teams(v, before) {
 	:: !MASKED(v) && OVER_PIN(before) ->
 #ifndef NO_MASK
 		if :: m_mine -> m_claim = NONE; m_over = 0 :: else fi;
-		m_own = NONE; m_own_id = m_decided; m_mine = 0; news = 1;
+		m_own = NONE; m_own_id = m_decided; m_mine = 0; m_set = 0; word_old = 1; news = 1;
 #endif
 		follow(v); repin(0)
 	:: else -> follow(v); repin(0)
@@ -290,6 +307,17 @@ inline fold_phone() {
 #ifdef SEEN_WITHOUT_SET
 		m_seen = 0
 #endif
+	:: else
+	fi
+}
+
+/* What was to be cleared and shows no more was cleared; what shows is set. */
+inline fold_word() {
+	if
+	:: WORD ->
+		if :: pins_value != 1 -> m_wait1 = 0 :: else fi;
+		if :: pins_value != 2 -> m_wait2 = 0 :: else fi;
+		if :: OWN_IS_SET && !m_set -> m_set = 1; mt_dirty = 1 :: else fi	/* memory judges the newest reading again */
 	:: else
 	fi
 }
@@ -369,6 +397,7 @@ proctype mapper() {
 		fold_phone();
 #endif
 		wanted() }
+	:: atomic { IDLE && mg_dirty -> mg_dirty = 0; fold_word() }
 	:: atomic { IDLE && pub_dirty -> pub_dirty = 0; wanted() }
 #if MAPPERS > 1
 	:: atomic { rev != 0 ->
@@ -386,11 +415,17 @@ proctype timers() {
 #ifdef MASK_FROM_WANT
 	:: atomic { m_mask1 || m_mask2 -> m_mask1 = 0; m_mask2 = 0; mt_dirty = 1 }
 #else
-	:: atomic { (m_mask1 || m_mask2) && SETTLED -> m_mask1 = 0; m_mask2 = 0; mt_dirty = 1 }
+	:: atomic { m_mask1 && !m_wait1 && NO_ECHO -> m_mask1 = 0; mt_dirty = 1 }
+	:: atomic { m_mask2 && !m_wait2 && NO_ECHO -> m_mask2 = 0; mt_dirty = 1 }
+#endif
+#ifdef LOSSES	/* or it runs out by itself */
+	:: atomic { m_wait1 && RUN_OUT(1) -> m_wait1 = 0 }
+	:: atomic { m_wait2 && RUN_OUT(2) -> m_wait2 = 0 }
 #endif
 #ifdef SWEEP
 	:: atomic { !mp_dirty && pf_observation > m_decided -> mp_dirty = 1 }
 	:: atomic { !mt_dirty && mt_unseen -> mt_dirty = 1 }
+	:: atomic { !mg_dirty && WORD_NEWS -> mg_dirty = 1 }
 	:: atomic { !pub_dirty && publishing == 0 && WANTS_DIFFER -> pub_dirty = 1 }
 #endif
 	od
@@ -565,13 +600,14 @@ proctype graph_writer() {
 	:: atomic { g_dirty && !g_busy ->
 		g_dirty = 0; g_seen = wt_rev;
 		if
-		:: wt_pin == pins_value && (wt_pin == NONE || SAME_PIN(wt_id, pins_id))	/* already */
+		:: wt_pin == pins_value && (wt_pin == NONE || SAME_PIN(wt_id, pins_id)) -> word_old = 0; EVENT(mg_dirty)	/* already */
 		:: else -> g_busy = 1; value = wt_pin; id = wt_id
 		fi }
 	:: atomic { g_busy ->
 		g_busy = 0; pins_value = value; pins_id = id;
 		pin = value; teams_writes++;
 		tf_before = 1; t_before = t_reading;
+		word_old = 0; EVENT(mg_dirty);
 		EVENT(t_dirty); value = 0; id = 0 }
 #ifdef SWEEP
 	:: atomic { !g_dirty && !g_busy && g_seen != wt_rev -> g_dirty = 1 }
@@ -584,7 +620,7 @@ proctype again() {
 	byte n;
 	do
 	:: atomic { n < DUPS -> n++;
-		if :: t_dirty = 1 :: mt_dirty = 1 :: mp_dirty = 1 :: w_dirty[0] = ALIVE(0) :: g_dirty = 1 :: p_dirty[0] = ALIVE(0) fi }
+		if :: t_dirty = 1 :: mt_dirty = 1 :: mp_dirty = 1 :: w_dirty[0] = ALIVE(0) :: g_dirty = 1 :: mg_dirty = 1 :: p_dirty[0] = ALIVE(0) fi }
 	:: n == DUPS -> break
 	od
 }

@@ -286,10 +286,10 @@ func (t *tenant) report(ctx context.Context, p *person, w *work) error {
 	if o.EndedAt.IsZero() {
 		o.EndedAt = now
 	}
-	if pin := p.pins.Session; session.lives(pin, now) {
+	if pin := p.pins.shown(session, now); pin != nil {
 		o.Session, o.SessionUntil = pin.Show, pin.Until
 	}
-	if pin := p.pins.Preferred; preferred.lives(pin, now) {
+	if pin := p.pins.shown(preferred, now); pin != nil {
 		o.Preferred, o.PreferredUntil = pin.Show, pin.Until
 	}
 	o.ID = fmt.Sprintf("%s-%d.%d-%s", wire.PersonKey(o.Person), o.Revision.Epoch, o.Revision.Sequence, o.Result)

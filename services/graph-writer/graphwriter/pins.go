@@ -126,10 +126,19 @@ func (t target) lives(p *pin, now time.Time) bool {
 	return p != nil && p.Show != "" && now.Before(p.SetAt.Add(t.life(p.Until, p.SetAt)))
 }
 
-// holds says whether something of ours shows or may show.
-func (e entry) holds(t target, now time.Time) bool {
-	return t.lives(e.ours(t), now) || t.lives(e.doubt(t), now)
+// shown returns what of ours shows or, where the end of a request is not known, may
+// show; or nil.
+func (e entry) shown(t target, now time.Time) *pin {
+	for _, p := range []*pin{e.ours(t), e.doubt(t)} {
+		if t.lives(p, now) {
+			return p
+		}
+	}
+	return nil
 }
+
+// holds says whether something of ours shows or may show.
+func (e entry) holds(t target, now time.Time) bool { return e.shown(t, now) != nil }
 
 // empty says whether nothing of ours can show: the entry has done its duty.
 func (e entry) empty(now time.Time) bool { return !e.holds(session, now) && !e.holds(preferred, now) }
