@@ -76,6 +76,9 @@ func (p *planner) pair(u *User, w *wants, number identity.Extension) {
 		p.step(s)
 	default:
 		s.Op = plan.Create
+		if p.Free != nil && p.free <= 0 { // whoever had the number gives it up now
+			p.store(Record{Person: u.Person, Line: s.Line, How: Reserved, Since: p.Now}, ByConfiguration)
+		}
 		p.make(s, true)
 	}
 }

@@ -48,6 +48,9 @@ func TestReservations(t *testing.T) {
 		}), "create cid 203 new; adopt dan 200 marker; forget cid 200 number-taken"},
 		{"who is gone before it was made keeps the number for the hold", reserved(func(v *directory.View) { v.Users[2].Gone = true }), "note cid 200 resumed"},
 		{"then it is free", reserved(func(v *directory.View) { v.Users[2].Gone, v.Records[2].Left = true, noon.Add(-30*day) }), "forget cid 200 reservation-over"},
+		{"not by a listing that was cut", reserved(func(v *directory.View) {
+			v.Users[2].Gone, v.Records[2].Left, v.Cut = true, noon.Add(-30*day), "page 3"
+		}), ""},
 		{"what turns up after all is disabled", reserved(func(v *directory.View) {
 			v.Users[2].Gone, v.Extensions = true, append(v.Extensions, extension("200", "cid"))
 		}), "disable cid 200 gone enabled=false; note cid 200 confirmed"},
@@ -111,6 +114,11 @@ func TestPairsOfTheConfiguration(t *testing.T) {
 			pair("cid", "201")(v)
 			v.Extensions = v.Extensions[1:]
 		}, "create anna 200 new; create cid 201 configured; forget anna 201 configured"},
+		{"or kept for them while the licence is full", func(v *directory.View) {
+			pair("cid", "201")(v)
+			none := 0
+			v.Extensions, v.Free = v.Extensions[1:], &none
+		}, "skip anna licence-full; skip cid 201 licence-full; note cid 201 configured; forget anna 201 configured"},
 		{"unless something else has the number meanwhile", func(v *directory.View) {
 			pair("cid", "201")(v)
 			v.Extensions, v.Taken = v.Extensions[1:], []identity.Extension{"201"}

@@ -131,7 +131,7 @@ func (j *judge) hasOne(x expectation) {
 	case x.fate == enabledAs:
 		if was := j.before.At(number); was != nil {
 			want := *was
-			if want.Enabled = true; *e != want {
+			if want.Enabled, want.Marker = true, e.Marker; *e != want { // the marker may be new
 				j.wrong("%s's %s should be as it was and enabled, but is %+v", x.person, number, e)
 			}
 		}
