@@ -253,8 +253,8 @@ func (j *judge) fields(u *directory.User, e *directory.Extension) {
 	case rules.Department || rules.Group != "":
 		check("department", e.Department, rules.Group)
 	}
-	if j.after.Markers && e.Marker != "" && e.Marker != u.User {
-		j.wrong("%s's %s is marked as %s's", u.Person, e.Number, e.Marker)
+	if j.after.Markers && e.Marker != u.User {
+		j.wrong("%s's %s is marked as %q's", u.Person, e.Number, e.Marker)
 	}
 }
 
