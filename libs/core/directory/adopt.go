@@ -153,7 +153,7 @@ func (p *planner) doubles(fresh []*User) map[string]*crowd {
 		a := folded(u.Address())
 		other, ok := firsts[a]
 		switch {
-		case a == "" || known && !ok || other == u:
+		case a == "" || known && !ok:
 		case !ok:
 			firsts[a] = u
 		default:

@@ -76,6 +76,9 @@ func (p *planner) pair(u *User, w *wants, number identity.Extension) {
 		p.step(s)
 	default:
 		s.Op = plan.Create
+		if p.Free != nil && p.free <= 0 { // whoever had the number gives it up now
+			p.store(Record{Person: u.Person, Line: s.Line, How: Reserved, Since: p.Now}, ByConfiguration)
+		}
 		p.make(s, true)
 	}
 }
@@ -218,7 +221,9 @@ func (p *planner) here(s Step, mask fieldSet) {
 
 // same keeps the fields of an extension the same, and the picture.
 func (p *planner) same(s Step, fields Fields, mask fieldSet) {
-	if s.changed = s.differs(fields, mask); s.changed != 0 || s.Op == plan.Return {
+	s.changed = s.differs(fields, mask)
+	s.marks = s.is.Marker != s.user.User && (p.Marked || s.is.Marker != "")
+	if s.changed != 0 || s.marks || s.Op == plan.Return {
 		if s.Op == "" {
 			s.Op, s.Reason = plan.Update, Differs
 		}

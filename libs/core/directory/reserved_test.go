@@ -48,6 +48,9 @@ func TestReservations(t *testing.T) {
 		}), "create cid 203 new; adopt dan 200 marker; forget cid 200 number-taken"},
 		{"who is gone before it was made keeps the number for the hold", reserved(func(v *directory.View) { v.Users[2].Gone = true }), "note cid 200 resumed"},
 		{"then it is free", reserved(func(v *directory.View) { v.Users[2].Gone, v.Records[2].Left = true, noon.Add(-30*day) }), "forget cid 200 reservation-over"},
+		{"not by a listing that was cut", reserved(func(v *directory.View) {
+			v.Users[2].Gone, v.Records[2].Left, v.Cut = true, noon.Add(-30*day), "page 3"
+		}), ""},
 		{"what turns up after all is disabled", reserved(func(v *directory.View) {
 			v.Users[2].Gone, v.Extensions = true, append(v.Extensions, extension("200", "cid"))
 		}), "disable cid 200 gone enabled=false; note cid 200 confirmed"},
@@ -61,6 +64,8 @@ func TestReservations(t *testing.T) {
 		{"of two who have a number the marker says whose it is", func(v *directory.View) { v.Records[0].Line.Extension, v.Records[0].Since = "202", noon.Add(-90*day) },
 			"conflict anna 202 number-owned-twice"},
 		{"an extension that became another's is left alone", func(v *directory.View) { v.Extensions[0].Marker = "zoe" }, "conflict anna 201 others-marker"},
+		{"a marker that is missing is written where every one is listed", func(v *directory.View) { v.Extensions[0].Marker, v.Marked = "", true }, "update anna 201 differs"},
+		{"and not where nobody knows", func(v *directory.View) { v.Extensions[0].Marker = "" }, ""},
 		{"a number that something else has meanwhile is a conflict", func(v *directory.View) { v.Extensions, v.Taken = v.Extensions[1:], []identity.Extension{"201"} }, "conflict anna 201 number-taken"},
 		{"what is missing in a listing that was cut is not made again", func(v *directory.View) { v.Extensions, v.Cut = v.Extensions[1:], "page 3" }, ""},
 		{"nor forgotten", func(v *directory.View) {
@@ -92,6 +97,10 @@ func TestPairsOfTheConfiguration(t *testing.T) {
 		{"it wins over whoever had it, who gets another", pair("cid", "201"),
 			"create anna 200 new; adopt cid 201 configured first_name=Cid mail=cid@x; forget anna 201 configured"},
 		{"what the user has is noted as configured", func(v *directory.View) { pair("anna", "201")(v); v.Users = v.Users[:2] }, "note anna 201 confirmed"},
+		{"what is marked as another's is marked as theirs", func(v *directory.View) {
+			pair("anna", "201")(v)
+			v.Users, v.Records[0].How, v.Extensions[0].Marker = v.Users[:2], directory.Configured, "zoe"
+		}, "update anna 201 differs"},
 		{"a second extension of a user is kept the same too", func(v *directory.View) { pair("anna", "100")(v); v.Users = v.Users[:2] }, "adopt anna 100 configured first_name=Anna last_name=Berg mail=anna@x"},
 		{"an extension that is not there is a conflict, and nothing is guessed", pair("cid", "109"), "conflict cid 109 configured-missing"},
 		{"a user that nobody knows is a conflict", func(v *directory.View) { pair("zoe@x", "100")(v); v.Users = v.Users[:2] }, "conflict zoe@x 100 configured-unknown"},
@@ -111,6 +120,11 @@ func TestPairsOfTheConfiguration(t *testing.T) {
 			pair("cid", "201")(v)
 			v.Extensions = v.Extensions[1:]
 		}, "create anna 200 new; create cid 201 configured; forget anna 201 configured"},
+		{"or kept for them while the licence is full", func(v *directory.View) {
+			pair("cid", "201")(v)
+			none := 0
+			v.Extensions, v.Free = v.Extensions[1:], &none
+		}, "skip anna licence-full; skip cid 201 licence-full; note cid 201 configured; forget anna 201 configured"},
 		{"unless something else has the number meanwhile", func(v *directory.View) {
 			pair("cid", "201")(v)
 			v.Extensions, v.Taken = v.Extensions[1:], []identity.Extension{"201"}

@@ -25,6 +25,7 @@ type Step struct {
 	record  *Record    // before the step; nil where there is none
 	wants   *wants
 	changed fieldSet // of is; what a new extension gets is all of wants.on
+	marks   bool     // the marker of is is to be written, if nothing else
 }
 
 // Writes says whether the phone system is to be written to.
@@ -33,7 +34,7 @@ func (s *Step) Writes() bool {
 	case plan.Create, plan.Adopt, plan.Delete:
 		return true
 	}
-	return s.changed != 0
+	return s.changed != 0 || s.marks
 }
 
 // Extension returns the extension as it should be.
@@ -51,7 +52,8 @@ func (s *Step) Extension() Extension {
 }
 
 // Update returns the fields to write. Of a new extension these are all that are kept
-// the same; of one that is there, those that differ.
+// the same; of one that is there, those that differ, which can be none where only the
+// marker of To is to be written.
 func (s *Step) Update() Update {
 	return Update{Fields: s.changed.list(), To: s.Extension()}
 }

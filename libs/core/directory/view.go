@@ -23,7 +23,10 @@ type View struct {
 	Extensions []*Extension
 	// Cut is why the listing of extensions may lack some; "" where it does not. What is
 	// missing then proves nothing, and no number is chosen.
-	Cut     string
+	Cut string
+	// Marked says that the listing tells the marker of every extension that has one, so
+	// that one that is missing is written again.
+	Marked  bool
 	Records []*Record // of this phone system, of all tenants
 	// Taken are the numbers of everything else that the phone system has, such as queues,
 	// and those that it refused as taken. Listed extensions need not be among them.

@@ -131,7 +131,7 @@ func (j *judge) hasOne(x expectation) {
 	case x.fate == enabledAs:
 		if was := j.before.At(number); was != nil {
 			want := *was
-			if want.Enabled = true; *e != want {
+			if want.Enabled, want.Marker = true, e.Marker; *e != want { // the marker may be new
 				j.wrong("%s's %s should be as it was and enabled, but is %+v", x.person, number, e)
 			}
 		}
@@ -253,8 +253,8 @@ func (j *judge) fields(u *directory.User, e *directory.Extension) {
 	case rules.Department || rules.Group != "":
 		check("department", e.Department, rules.Group)
 	}
-	if j.after.Markers && e.Marker != "" && e.Marker != u.User {
-		j.wrong("%s's %s is marked as %s's", u.Person, e.Number, e.Marker)
+	if j.after.Markers && e.Marker != u.User {
+		j.wrong("%s's %s is marked as %q's", u.Person, e.Number, e.Marker)
 	}
 }
 

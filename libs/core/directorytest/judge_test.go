@@ -85,7 +85,7 @@ func TestEachLawCanBeBroken(t *testing.T) {
 			b.Users[0].Phones, a.Users[0].Phones, a.Extensions[0].CallerID, a.Rules["contoso"].CallerID = []string{"+49 (0)1"}, []string{"+49 (0)1"}, "x", true
 		}},
 		{`anna's 201 has department "" instead of "M365"`, func(_, a *directorytest.World) { a.Rules["contoso"].Group = "M365" }},
-		{"anna's 201 is marked as zoe's", func(_, a *directorytest.World) { a.Extensions[0].Marker = "zoe" }},
+		{`anna's 201 is marked as "zoe"'s`, func(_, a *directorytest.World) { a.Extensions[0].Marker = "zoe" }},
 		{"ben left, and lost the number 202 within the hold", func(_, a *directorytest.World) { a.Records = append(a.Records[:1:1], a.Records[2]) }},
 		{"ben left at", func(_, a *directorytest.World) { a.Records[1].Left = noon }},
 		{"ben left, and 202 was deleted within the hold", func(_, a *directorytest.World) { a.Extensions = append(a.Extensions[:1:1], a.Extensions[2:]...) }},
