@@ -81,8 +81,8 @@ func (c *Client) batch(ctx context.Context, op string, items []*batchItem, settl
 	for len(r.waiting)+r.under > 0 {
 		changed := c.mailboxes.changed() // asked for before looking, so that no end is missed
 		wait, goOn := r.launch(ctx)
-		if !goOn || !r.await(ctx, changed, wait) {
-			return
+		if !goOn || len(r.waiting)+r.under == 0 || !r.await(ctx, changed, wait) {
+			return // at the latest when all that was left could not be sent
 		}
 	}
 }

@@ -272,6 +272,15 @@ func TestReadersOfContactsKeepEveryMailboxWithinItsLimits(t *testing.T) {
 	if _, err := sim.client.DefaultContacts(t.Context(), users[0]); fault.KindOf(err) != fault.Throttled || fault.RetryAfter(err) < 500_000_000_000 {
 		t.Errorf("%v after %v", err, fault.RetryAfter(err))
 	}
+	// It is remembered, and nobody waits for it.
+	if _, err := sim.client.DefaultContacts(t.Context(), users[0]); fault.KindOf(err) != fault.Throttled {
+		t.Errorf("once more: %v", err)
+	}
+	for answer := range sim.client.MailboxZones(t.Context(), users[:1]) {
+		if fault.KindOf(answer.Err) != fault.Throttled {
+			t.Errorf("another verb: %v", answer.Err)
+		}
+	}
 	if _, err := sim.client.DefaultContacts(t.Context(), users[1]); err != nil {
 		t.Errorf("the other mailbox: %v", err)
 	}

@@ -74,7 +74,7 @@ func tenantConfig(c config.Config, t config.Tenant, state hot.Store, requests me
 		Calendar:  cloud.Lacks(graph.FeatureCalendars) == "",
 		Calendars: t.Presence.Sweep.Calendar, Rules: rules,
 		Priority: t.Presence.Priority,
-		Graph:    cloud.Graph, Contacts: t.Presence.Sweep.Contacts, ContactChanges: cloud.Lacks(graph.FeatureContactDelta) == "",
+		Photos:   t.Users.Photos, Graph: cloud.Graph, Contacts: t.Presence.Sweep.Contacts, ContactChanges: cloud.Lacks(graph.FeatureContactDelta) == "",
 		Personal: t.Contacts.Personal, Shared: t.Contacts.SharedMailboxes, Folders: t.Contacts.Folders,
 		Subscribe:      t.Presence.Calendar.Subscribe && cloud.Lacks(graph.FeatureEventNotifications) == "",
 		SubscribeUsers: true,

@@ -59,8 +59,10 @@ func TestTheConfigurationDecidesWhatIsRead(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			tenant := config.Tenant{ID: "contoso", Presence: config.Presence{Mode: "teams-to-pbx", Sweep: config.Sweep{Presence: time.Second, Users: time.Minute, Calendar: 2 * time.Minute},
+			tenant := config.Tenant{ID: "contoso", Presence: config.Presence{Mode: "teams-to-pbx", Sweep: config.Sweep{Presence: time.Second, Users: time.Minute, Calendar: 2 * time.Minute, Contacts: time.Hour},
 				Calendar: config.Calendar{Subscribe: true, Rules: []config.CalendarRule{{AttendeesMax: new(1), As: "free"}}}},
+				Users:    config.Users{Photos: true, Groups: []string{directories[contoso]}},
+				Contacts: config.Contacts{Personal: true, SharedMailboxes: []string{"info@contoso.example"}, Folders: []string{"Customers"}},
 				Microsoft365: config.Microsoft365{DirectoryID: directories[contoso], ClientID: app, ClientSecretFile: file,
 					Accounts: []config.Account{{Name: "anna", RefreshTokenFile: file}}}}
 			test.change(&tenant)
@@ -72,6 +74,10 @@ func TestTheConfigurationDecidesWhatIsRead(t *testing.T) {
 			}
 			if got.Calendar != test.calendar || got.Subscribe != test.subscriptions || got.Calendars != 2*time.Minute || !got.Rules.AskAttendees() {
 				t.Errorf("calendars %v, subscribe %v, every %v", got.Calendar, got.Subscribe, got.Calendars)
+			}
+			if china := tenant.Microsoft365.Cloud == "china"; got.ContactChanges == china || !got.SubscribeUsers || !got.Personal || !got.Photos || got.Contacts != time.Hour ||
+				len(got.Shared) != 1 || len(got.Folders) != 1 || len(got.Groups) != 1 || !strings.HasPrefix(got.Graph, "https://") {
+				t.Errorf("people: %+v", got)
 			}
 			if string(got.Mode) != tenant.Presence.Mode {
 				t.Errorf("mode %q, the configuration says %q", got.Mode, tenant.Presence.Mode)

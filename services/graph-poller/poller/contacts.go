@@ -63,6 +63,7 @@ func (r *contactReader) run(ctx context.Context) error {
 			case <-ready:
 			}
 		}
+		r.awaitShared(ctx)
 		for range mailboxesAtOnce {
 			g.Go(func() error { r.work(ctx); return nil })
 		}

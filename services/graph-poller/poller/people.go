@@ -14,6 +14,7 @@ func (t *tenant) people(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return users.run(ctx) })
 	g.Go(func() error { return contacts.run(ctx) })
+	g.Go(func() error { return newPhotoReader(t).run(ctx) })
 	g.Go(func() error { return t.readOrders(ctx, users, contacts) })
 	return g.Wait()
 }

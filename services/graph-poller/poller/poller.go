@@ -35,6 +35,7 @@ type Client interface {
 	graph.CalendarReader
 	graph.MailboxReader
 	graph.ContactReader
+	graph.PhotoReader
 	graph.Subscriber // as the application itself: for users' events, and users
 }
 
@@ -78,6 +79,10 @@ type TenantConfig struct {
 	Contacts time.Duration
 	// ContactChanges is false where the cloud tells of no changes of contacts.
 	ContactChanges bool
+	// Photos has the photos of linked users read, PhotosEvery is how often it is asked
+	// whether they are others; 0: 24 h.
+	Photos      bool
+	PhotosEvery time.Duration
 	// Purposes is how often the mailbox of an account that nobody signs in to is asked
 	// what it is for; 0: 24 h.
 	Purposes time.Duration
@@ -302,6 +307,7 @@ func (c TenantConfig) withDefaults() TenantConfig {
 	c.Again = cmp.Or(c.Again, 30*time.Second)
 	c.Zones = cmp.Or(c.Zones, 24*time.Hour)
 	c.Contacts = cmp.Or(c.Contacts, time.Hour)
+	c.PhotosEvery = cmp.Or(c.PhotosEvery, 24*time.Hour)
 	c.Purposes = cmp.Or(c.Purposes, 24*time.Hour)
 	c.Events.Look = cmp.Or(c.Events.Look, time.Minute)
 	c.Events.List = cmp.Or(c.Events.List, time.Minute)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/core/identity"
@@ -38,12 +39,33 @@ func (r *contactReader) followShared(ctx context.Context) error {
 			r.renamed.give()
 		}
 		return nil
-	}, func() {
-		for _, name := range r.strangers() {
-			r.t.log.Warn("a shared mailbox is not known in the directory; if that stays so, correct contacts.shared_mailboxes", "mailbox", name)
+	}, ready)
+}
+
+// sharedPatience is how long it is waited for names that the directory may have.
+const sharedPatience = time.Minute
+
+// awaitShared waits until the names of shared mailboxes are known, or the directory was
+// read and does not have them: what is everybody's is not to begin as somebody's.
+func (r *contactReader) awaitShared(ctx context.Context) {
+	over := time.After(sharedPatience)
+	for r.unresolved() > 0 {
+		read, err := r.t.directoryRead(ctx)
+		last := err == nil && read
+		select {
+		case <-ctx.Done():
+			return
+		case <-over:
+			last = true
+		case <-time.After(gatherLinks): // also for facts that are on their way
 		}
-		ready()
-	})
+		if last {
+			break
+		}
+	}
+	for _, name := range r.strangers() {
+		r.t.log.Warn("a shared mailbox is not known in the directory; if that stays so, correct contacts.shared_mailboxes", "mailbox", name)
+	}
 }
 
 // name notes what a user's fact says about the names of shared mailboxes, and whether

@@ -151,8 +151,10 @@ type permission struct {
 	optional      bool // most works without it
 }
 
-// permissions are the application permissions that a mode needs.
-func permissions(m presence.Mode) []permission {
+// permissions are the application permissions that a tenant needs. Photos need none
+// beside that for users.
+func permissions(t config.Tenant) []permission {
+	m := presence.Mode(t.Presence.Mode)
 	needed := []permission{{name: "User.Read.All", without: "users cannot be read, so nobody is linked"}}
 	if m != presence.Disabled {
 		needed = append(needed, permission{name: "GroupMember.Read.All", without: "options and priorities of groups reach nobody who joins one", optional: true})
@@ -167,6 +169,9 @@ func permissions(m presence.Mode) []permission {
 		needed = append(needed,
 			permission{name: "Calendars.Read", without: "calendars cannot be read"},
 			permission{name: "MailboxSettings.Read", without: "all-day events begin and end by UTC, because nobody's time zone is known", optional: true})
+	}
+	if t.Contacts.Personal || len(t.Contacts.SharedMailboxes) > 0 {
+		needed = append(needed, permission{name: "Contacts.Read", without: "phonebooks stay without the contacts of Microsoft 365", optional: true})
 	}
 	return needed
 }
@@ -187,7 +192,7 @@ func (d *run) tenant(ctx context.Context, c config.Config, t config.Tenant) {
 		return
 	}
 	d.ok(group, "OH-M365-002", fmt.Sprintf("sign-in of the app (token for %d min)", int(expires.Sub(d.o.Now).Minutes())))
-	for _, p := range permissions(presence.Mode(t.Presence.Mode)) {
+	for _, p := range permissions(t) {
 		d.granted(group, t.Microsoft365.ClientID, p, slices.Contains(roles, p.name))
 	}
 	page, err := client.Users(ctx, "")
