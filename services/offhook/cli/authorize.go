@@ -104,20 +104,32 @@ func (a *app) giveOrder(c *cobra.Command, address, tenant string, body api.Order
 	return order, orderEnd(order)
 }
 
-// awaitOrder shows how far an order is until it has ended.
+// awaitOrder shows how far an order about accounts is until it has ended.
 func (a *app) awaitOrder(ctx context.Context, w io.Writer, client client, path string, order api.Order) (api.Order, error) {
-	is, shown, since, heard := "", "", a.now(), a.now()
+	shown := ""
+	return a.followOrder(ctx, client, path, order, func(o api.Order, since time.Duration) error {
+		if o.State != shown && (o.State != api.OrderWaiting || since >= orderSlow) {
+			shown = o.State
+			a.showOrder(w, o)
+		}
+		if o.State == "leaving" && since > orderGives {
+			return &api.Problem{Code: "OH-CLI-ORDER", What: o.Account + " is still being given up", Where: "graph-poller",
+				Fix: "see with `offhook lanes` whether it goes, whether graph-poller runs (/readyz), and what its log says"}
+		}
+		return nil
+	})
+}
+
+// followOrder asks how far an order is until it has ended, and shows each answer but the
+// last, with how long it has been in its state.
+func (a *app) followOrder(ctx context.Context, client client, path string, order api.Order, show func(o api.Order, since time.Duration) error) (api.Order, error) {
+	is, since, heard := "", a.now(), a.now()
 	for !order.Ended {
 		if order.State != is {
 			is, since = order.State, a.now()
 		}
-		if is != shown && (is != api.OrderWaiting || a.now().Sub(since) >= orderSlow) {
-			shown = is
-			a.showOrder(w, order)
-		}
-		if order.State == "leaving" && a.now().Sub(since) > orderGives {
-			return order, &api.Problem{Code: "OH-CLI-ORDER", What: order.Account + " is still being given up", Where: "graph-poller",
-				Fix: "see with `offhook lanes` whether it goes, whether graph-poller runs (/readyz), and what its log says"}
+		if err := show(order, a.now().Sub(since)); err != nil {
+			return order, err
 		}
 		select {
 		case <-ctx.Done():

@@ -74,7 +74,7 @@ func (a *app) root() *cobra.Command {
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.newDev(), a.newRun(), a.newDoctor(), a.newStatus(), a.newWatch(), a.newExplain(),
-		a.newSet(), a.newPause(), a.newResume(), a.newOptions(),
+		a.newSet(), a.newPause(), a.newResume(), a.newOptions(), a.newPlan(), a.newApply(), a.newSync(),
 		a.newAuthorize(), a.newDeauthorize(), a.newLanes(), a.newSim(), newBench(), newVersion(),
 	}
 }
