@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/identity"
 )
 
 // members are those of a user, unread. They hold a PIN, and may hold passwords: they
@@ -20,10 +21,14 @@ func (m members) text(name string) string {
 	return text
 }
 
-func (m members) flag(name string) bool {
-	var flag bool
-	_ = json.Unmarshal(m[name], &flag)
-	return flag
+// user is what lists tell as well.
+func (m members) user(ext identity.Extension) user {
+	u := user{ID: m.text("id"), Number: m.text("extension_number"), DisplayName: m.text("display_name"), Email: m.text("email"),
+		Mobile: m.text("mobile_phone"), Department: m.text("department"), ext: ext}
+	if string(m["enabled"]) == "false" {
+		u.Enabled = new(bool)
+	}
+	return u
 }
 
 // told are members that are told and cannot be changed, or not here: passwords have a
@@ -46,33 +51,27 @@ func (m members) writable() members {
 }
 
 // change changes members of a user: read, modify, write. With Config.Partial what is to
-// be changed is all that is sent, and nothing is read. modify is told what there is (nil
-// if that was not read) and returns what is new.
-func (d *Driver) change(ctx context.Context, op, id string, modify func(now members) (members, error)) error {
+// be changed is all that is sent, and nothing is read.
+func (d *Driver) change(ctx context.Context, op, id string, order members) error {
 	if d.config.Partial {
-		order, err := modify(nil)
-		if err != nil || len(order) == 0 {
-			return err
-		}
 		return d.wire.post(ctx, op, d.admin, userPath(id), order, nil)
 	}
 	now, err := d.members(ctx, op, id)
 	if err != nil {
 		return err
 	}
-	return d.changeFrom(ctx, op, id, now, modify)
+	return d.changeFrom(ctx, op, id, now, order)
 }
 
 // changeFrom is change for a user that has just been read.
-func (d *Driver) changeFrom(ctx context.Context, op, id string, now members, modify func(now members) (members, error)) error {
-	changed, err := modify(now)
-	if err != nil || len(changed) == 0 {
-		return err
+func (d *Driver) changeFrom(ctx context.Context, op, id string, now, order members) error {
+	if len(order) == 0 {
+		return nil
 	}
-	order := changed
 	if !d.config.Partial {
-		order = now.writable()
-		maps.Copy(order, changed)
+		whole := now.writable()
+		maps.Copy(whole, order)
+		order = whole
 	}
 	return d.wire.post(ctx, op, d.admin, userPath(id), order, nil, order.text("voicemail_pin"))
 }

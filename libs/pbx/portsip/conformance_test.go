@@ -201,9 +201,15 @@ func (h *harness) Listed(ext identity.Extension) (directory.Extension, bool) {
 	}
 	text := func(name string) string { text, _ := fields[name].(string); return text }
 	e := directory.Extension{Number: ext, Enabled: fields["enabled"] == true, Fields: directory.Fields{
-		DisplayName: text("display_name"), Mail: text("email"), Mobile: text("mobile_phone"), SignIn: h.Bound(ext) != ""}}
-	if e.DisplayName == string(ext) {
-		e.DisplayName = ""
+		Mail: text("email"), Mobile: text("mobile_phone"), SignIn: h.Bound(ext) != ""}}
+	if name := text("display_name"); name != string(ext) {
+		first, last, parted := strings.Cut(name, "\u00a0")
+		if !parted {
+			first, last, parted = strings.Cut(name, " ")
+		}
+		if e.FirstName, e.LastName = first, last; !parted {
+			e.FirstName, e.LastName = "", name
+		}
 	}
 	if name := text("department"); slices.Contains(h.GroupsOf(ext), name) {
 		e.Department = name
@@ -238,7 +244,9 @@ func (h *harness) Book(owner identity.Extension) []directory.Contact {
 	for _, e := range h.Sim.Book(owner) {
 		c := directory.Contact{ID: e.ID, Company: e.Texts["company"], Title: e.Texts["title"], Mail: e.Texts["email"]}
 		head, ours, _ := strings.Cut(e.Texts["notes"], "offhook:")
-		c.Department = strings.TrimSuffix(strings.TrimPrefix(head, "Department: "), "\n")
+		c.Department = strings.TrimPrefix(head, "Department: ")
+		c.Department = strings.TrimSuffix(c.Department, "\n")
+		c.Department = strings.TrimSuffix(c.Department, "\nplays golf")
 		source, split, _ := strings.Cut(ours, ":")
 		c.Source = source
 		name := []rune(e.Texts["name"])

@@ -13,6 +13,9 @@ type group struct{ ID, Name string }
 
 func (g group) key() string { return g.ID }
 
+// signInGroup is the group of those whom Offhook has bound to their Microsoft accounts.
+const signInGroup = "Offhook: Microsoft sign-in"
+
 // membership is an extension's place in the group of a name.
 type membership struct {
 	group string
@@ -100,19 +103,25 @@ func (d *Driver) join(ctx context.Context, op, name string, ext identity.Extensi
 	return err
 }
 
+// leave takes an extension out of the group of a name.
+func (d *Driver) leave(ctx context.Context, op, name string, ext identity.Extension) error {
+	id, err := d.findGroup(ctx, op, name)
+	if err != nil || id == "" {
+		return err
+	}
+	err = d.wire.post(ctx, op, d.admin, memberPath(id, ext)+"/destroy", nil, nil)
+	if err != nil && refused(err) && fault.KindOf(err) != fault.Denied {
+		return nil // it is not in it
+	}
+	return err
+}
+
 // regroup moves an extension from the group of one name to that of another; "" is none.
 // The other groups that it is in are an administrator's affair.
 func (d *Driver) regroup(ctx context.Context, op string, ext identity.Extension, from, to string) error {
 	if from != "" && from != to {
-		id, err := d.findGroup(ctx, op, from)
-		if err != nil {
+		if err := d.leave(ctx, op, from, ext); err != nil {
 			return err
-		}
-		if id != "" {
-			err := d.wire.post(ctx, op, d.admin, memberPath(id, ext)+"/destroy", nil, nil)
-			if err != nil && (!refused(err) || fault.KindOf(err) == fault.Denied) {
-				return err
-			}
 		}
 	}
 	if to == "" {

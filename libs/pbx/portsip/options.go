@@ -11,11 +11,9 @@ import (
 )
 
 // options is what Offhook keeps in the JSON text custom_options of a user: whose the
-// extension is, and whether the Microsoft sign-in was bound, which the phone system does
-// not tell.
+// extension is.
 type options struct {
-	Marker string `json:"offhook_user,omitempty"`
-	SignIn bool   `json:"offhook_sign_in,omitempty"`
+	Marker string `json:"offhook_user"`
 }
 
 // parseOptions reads ours of a text that may be anything.
@@ -46,8 +44,6 @@ func (o options) in(text string) string {
 	if all == nil {                        // it was null
 		all = make(map[string]json.RawMessage)
 	}
-	delete(all, "offhook_user")
-	delete(all, "offhook_sign_in")
 	ours, _ := json.Marshal(o)
 	var members map[string]json.RawMessage
 	_ = json.Unmarshal(ours, &members) // we have just written it

@@ -1,10 +1,10 @@
 package portsip
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"unicode/utf8"
 
 	"offhook.dev/libs/core/directory"
@@ -18,7 +18,7 @@ import (
 const deletionBatch = 10
 
 var writerPowers = pbx.WriterPowers{
-	Fields: []directory.Field{directory.DisplayName, directory.Mail, directory.Mobile, directory.Department, directory.SignIn, directory.Enabled},
+	Fields: []directory.Field{directory.FirstName, directory.LastName, directory.Mail, directory.Mobile, directory.Department, directory.SignIn, directory.Enabled},
 	Marker: pbx.SingleMarker, Batch: deletionBatch,
 }
 
@@ -26,16 +26,8 @@ var writerPowers = pbx.WriterPowers{
 // names was 1,024 before 22.6, and of departments it is that of the groups.
 var limits = map[string]int{"display_name": 128, "email": 128, "mobile_phone": 32, "department": 64}
 
-// texts are the members that hold fields of e, as they are written.
-func texts(e directory.Extension) map[directory.Field]struct{ member, text string } {
-	return map[directory.Field]struct{ member, text string }{
-		// A display name is mandatory: who has none has the number.
-		directory.DisplayName: {"display_name", cmp.Or(e.DisplayName, string(e.Number))},
-		directory.Mail:        {"email", e.Mail},
-		directory.Mobile:      {"mobile_phone", e.Mobile},
-		directory.Department:  {"department", e.Department},
-	}
-}
+// plain are the members that hold fields as they are.
+var plain = map[directory.Field]string{directory.Mail: "email", directory.Mobile: "mobile_phone", directory.Department: "department"}
 
 // fits says whether a text can be written as it is.
 func fits(op, member, text string, most int) error {
@@ -45,19 +37,15 @@ func fits(op, member, text string, most int) error {
 	return nil
 }
 
-// extension is a user in our words, without department, marker and sign-in. First and
-// last names have no place of their own.
+// extension is a user in our words, without what is in groups and options.
 func (u user) extension() directory.Extension {
-	e := directory.Extension{Number: u.ext, Enabled: u.Enabled == nil || *u.Enabled,
-		Fields: directory.Fields{DisplayName: u.DisplayName, Mail: u.Email, Mobile: u.Mobile}}
-	if e.DisplayName == u.Number {
-		e.DisplayName = ""
-	}
+	e := directory.Extension{Number: u.ext, Enabled: u.Enabled == nil || *u.Enabled, Fields: directory.Fields{Mail: u.Email, Mobile: u.Mobile}}
+	e.FirstName, e.LastName, e.DisplayName = names(u.ext, u.DisplayName)
 	return e
 }
 
-// Extensions lists the users, after the groups and who is in them. Markers and sign-ins
-// are not in it: they cost a request for each user.
+// Extensions lists the users, after the groups and who is in them. Markers are not in
+// it: they cost a request for each user.
 func (d *Driver) Extensions(ctx context.Context, yield func(directory.Extension) error) error {
 	const op = "portsip: extensions"
 	in, err := d.memberships(ctx, op)
@@ -69,12 +57,13 @@ func (d *Driver) Extensions(ctx context.Context, yield func(directory.Extension)
 		if in[membership{u.Department, u.ext}] {
 			e.Department = u.Department
 		}
+		e.SignIn = in[membership{signInGroup, u.ext}]
 		return yield(e)
 	})
 }
 
-// Extension reads a user, and whether it is in the group that its department names: up
-// to four requests.
+// Extension reads a user, and whether it is in the groups of its department and of those
+// who sign in with Microsoft: up to six requests.
 func (d *Driver) Extension(ctx context.Context, ext identity.Extension) (directory.Extension, error) {
 	const op = "portsip: extension"
 	var e directory.Extension
@@ -90,13 +79,12 @@ func (d *Driver) Extension(ctx context.Context, ext identity.Extension) (directo
 }
 
 func (d *Driver) extensionOf(ctx context.Context, op string, ext identity.Extension, m members) (directory.Extension, error) {
-	u := user{Number: m.text("extension_number"), DisplayName: m.text("display_name"), Email: m.text("email"), Mobile: m.text("mobile_phone"), ext: ext}
-	if enabled, there := m["enabled"]; there && string(enabled) == "false" {
-		u.Enabled = new(bool)
+	e := m.user(ext).extension()
+	e.Marker = parseOptions(m.text("custom_options")).marker()
+	var err error
+	if e.SignIn, err = d.isMember(ctx, op, signInGroup, ext); err != nil {
+		return e, err
 	}
-	e := u.extension()
-	own := parseOptions(m.text("custom_options"))
-	e.Marker, e.SignIn = own.marker(), own.SignIn
 	department := m.text("department")
 	if department == "" {
 		return e, nil
@@ -118,20 +106,24 @@ func (d *Driver) CreateExtension(ctx context.Context, e directory.Extension) err
 		"name": string(e.Number), "extension_number": string(e.Number), "role": d.config.Role, "enabled": e.Enabled,
 		"password": secrets.password, "extension_password": secrets.extension, "voicemail_pin": secrets.pin,
 	}
-	for _, t := range texts(e) {
-		if err := fits(op, t.member, t.text, limits[t.member]); err != nil {
+	var err error
+	if order["display_name"], err = displayName(op, e.Number, e.FirstName, e.LastName); err != nil {
+		return err
+	}
+	for field, member := range plain {
+		text := e.Text(field)
+		if err := fits(op, member, text, limits[member]); err != nil {
 			return err
 		}
-		if t.text != "" || t.member == "email" { // which is mandatory
-			order[t.member] = t.text
+		if text != "" || field == directory.Mail { // which is mandatory
+			order[member] = text
 		}
 	}
-	own := options{Marker: string(e.Marker), SignIn: e.SignIn}
-	if e.SignIn && e.Marker == "" {
-		return fault.Errorf(fault.Invalid, op, "nobody said which Microsoft account signs in as %s", e.Number)
+	if err := allowed(op, e); err != nil {
+		return err
 	}
-	if own != (options{}) {
-		order["custom_options"] = own.in("")
+	if e.Marker != "" {
+		order["custom_options"] = options{string(e.Marker)}.in("")
 	}
 	var made struct{ ID string }
 	if err := d.wire.post(ctx, op, d.admin, "/users", order, &made, secrets.password, secrets.extension, secrets.pin); err != nil {
@@ -147,6 +139,17 @@ func (d *Driver) CreateExtension(ctx context.Context, e directory.Extension) err
 	return nil
 }
 
+// allowed says why an extension cannot be as it is wanted.
+func allowed(op string, e directory.Extension) error {
+	switch {
+	case e.Department == signInGroup:
+		return fault.Errorf(fault.Invalid, op, "%q is the name of the group of those who sign in with Microsoft", signInGroup)
+	case e.SignIn && e.Marker == "":
+		return fault.Errorf(fault.Invalid, op, "nobody said which Microsoft account signs in as %s", e.Number)
+	}
+	return nil
+}
+
 // complete does what takes requests of its own.
 func (d *Driver) complete(ctx context.Context, op, id string, e directory.Extension) error {
 	if e.Department != "" {
@@ -155,7 +158,7 @@ func (d *Driver) complete(ctx context.Context, op, id string, e directory.Extens
 		}
 	}
 	if e.SignIn {
-		return d.bind(ctx, op, id, e.Marker)
+		return d.bind(ctx, op, id, e)
 	}
 	return nil
 }
@@ -205,24 +208,8 @@ func (d *Driver) taken(ctx context.Context, op string, number identity.Extension
 // whose members say what was done: what was not completed shows as not done.
 func (d *Driver) UpdateExtension(ctx context.Context, ext identity.Extension, u directory.Update) error {
 	const op = "portsip: update extension"
-	u.To.Number = ext
-	all := texts(u.To)
-	changed := make(members)
-	regroup, resign := false, false
 	for _, field := range u.Fields {
-		t, isText := all[field]
-		switch {
-		case isText:
-			if err := fits(op, t.member, t.text, limits[t.member]); err != nil {
-				return err
-			}
-			changed[t.member], _ = json.Marshal(t.text)
-			regroup = regroup || field == directory.Department
-		case field == directory.Enabled:
-			changed["enabled"], _ = json.Marshal(u.To.Enabled)
-		case field == directory.SignIn:
-			resign = true
-		default:
+		if !writerPowers.Has(field) {
 			return fault.Errorf(fault.Unsupported, op, "the field %q cannot be written", field)
 		}
 	}
@@ -231,49 +218,86 @@ func (d *Driver) UpdateExtension(ctx context.Context, ext identity.Extension, u 
 		if err != nil {
 			return err
 		}
-		own := parseOptions(now.text("custom_options"))
-		before := own
-		own.Marker = cmp.Or(string(u.To.Marker), own.Marker)
-		if resign {
-			own.SignIn = u.To.SignIn
+		// Of groups it is not asked what is so: joining and leaving twice is once.
+		is := now.user(ext).extension()
+		is.Department, is.Marker = now.text("department"), parseOptions(now.text("custom_options")).marker()
+		to := is
+		u.Apply(&to)
+		order, err := difference(op, now, is, to)
+		if err == nil {
+			err = allowed(op, to)
 		}
-		if regroup {
-			if err := d.regroup(ctx, op, ext, now.text("department"), u.To.Department); err != nil {
+		if err != nil {
+			return err
+		}
+		if slices.Contains(u.Fields, directory.Department) {
+			if err := d.regroup(ctx, op, ext, is.Department, to.Department); err != nil {
 				return err
 			}
 		}
-		if err := d.rebind(ctx, op, id, before, own); err != nil {
-			return err
-		}
-		if own != before {
-			if !mergeable(now.text("custom_options")) {
-				return fault.Errorf(fault.Invalid, op, "custom_options of this user is no JSON object: there is no place for the marker")
+		if slices.Contains(u.Fields, directory.SignIn) {
+			if err := d.rebind(ctx, op, id, to); err != nil {
+				return err
 			}
-			changed["custom_options"], _ = json.Marshal(own.in(now.text("custom_options")))
 		}
-		return d.changeFrom(ctx, op, id, now, func(members) (members, error) { return changed, nil })
+		return d.changeFrom(ctx, op, id, now, order)
 	})
 }
 
-// rebind makes the binding to a Microsoft account what it should be.
-func (d *Driver) rebind(ctx context.Context, op, id string, before, own options) error {
-	switch {
-	case own.SignIn && own.Marker == "":
-		return fault.Errorf(fault.Invalid, op, "nobody said which Microsoft account signs in")
-	case own.SignIn && own != before:
-		return d.bind(ctx, op, id, own.marker())
-	case before.SignIn && !own.SignIn:
-		err := d.wire.post(ctx, op, d.admin, userPath(id)+"/ms365_binding/destroy", nil, nil)
-		if err != nil && refused(err) && fault.KindOf(err) != fault.Denied {
-			return nil // it was not bound any more
+// difference are the members that make a user another.
+func difference(op string, now members, is, to directory.Extension) (members, error) {
+	order := make(members)
+	put := func(member string, value any) { order[member], _ = json.Marshal(value) } // texts and flags
+	for field, member := range plain {
+		text := to.Text(field)
+		if text == is.Text(field) {
+			continue
 		}
-		return err
+		if err := fits(op, member, text, limits[member]); err != nil {
+			return nil, err
+		}
+		put(member, text)
 	}
-	return nil
+	if to.FirstName != is.FirstName || to.LastName != is.LastName {
+		name, err := displayName(op, to.Number, to.FirstName, to.LastName)
+		if err != nil {
+			return nil, err
+		}
+		put("display_name", name)
+	}
+	if to.Enabled != is.Enabled {
+		put("enabled", to.Enabled)
+	}
+	if to.Marker != is.Marker {
+		before := now.text("custom_options")
+		if !mergeable(before) {
+			return nil, fault.Errorf(fault.Invalid, op, "custom_options of this user is no JSON object: there is no place for the marker")
+		}
+		put("custom_options", options{string(to.Marker)}.in(before))
+	}
+	return order, nil
 }
 
-func (d *Driver) bind(ctx context.Context, op, id string, user identity.User) error {
-	return d.wire.post(ctx, op, d.admin, userPath(id)+"/ms365_binding", map[string]string{"id": string(user)}, nil)
+// rebind binds a user to the Microsoft account, or ends that.
+func (d *Driver) rebind(ctx context.Context, op, id string, to directory.Extension) error {
+	if to.SignIn {
+		return d.bind(ctx, op, id, to)
+	}
+	err := d.wire.post(ctx, op, d.admin, userPath(id)+"/ms365_binding/destroy", nil, nil)
+	if err != nil && (!refused(err) || fault.KindOf(err) == fault.Denied) { // else it was not bound
+		return err
+	}
+	return d.leave(ctx, op, signInGroup, to.Number)
+}
+
+// bind binds a user to the Microsoft account, and notes that by a group, because the
+// phone system does not tell it.
+func (d *Driver) bind(ctx context.Context, op, id string, to directory.Extension) error {
+	err := d.wire.post(ctx, op, d.admin, userPath(id)+"/ms365_binding", map[string]string{"id": string(to.Marker)}, nil)
+	if err != nil {
+		return err
+	}
+	return d.join(ctx, op, signInGroup, to.Number)
 }
 
 // DeleteExtensions deletes users one by one.

@@ -181,7 +181,7 @@ func (d *Driver) SetStatus(ctx context.Context, ext identity.Extension, s presen
 	}
 	on, _ := json.Marshal(s == presence.DND)
 	return d.withID(ctx, op, ext, func(id string) error {
-		return d.change(ctx, op, id, func(members) (members, error) { return members{"enable_dnd": on}, nil })
+		return d.change(ctx, op, id, members{"enable_dnd": on})
 	})
 }
 
