@@ -1,0 +1,297 @@
+package portsip
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/pbx"
+)
+
+const opWatch = "portsip: watch"
+
+const (
+	pongTime = 10 * time.Second
+	// subscribed is how many extensions one command subscribes to: how many there may be
+	// is not documented.
+	subscribed = 100
+	// waiting is how many messages may wait to be looked at.
+	waiting = 256
+)
+
+// Watch is pbx.Watcher. Calls are as the events tell them; a presence event is only a
+// reason to read the status of that user, because what is shown depends on a switch that
+// events do not tell. With each beat a ping shows that the websocket lives, all statuses
+// are read, and extensions that are new are subscribed to. Its requests are outside the
+// pace.
+func (d *Driver) Watch(ctx context.Context, sink pbx.Sink) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	defer cancel(nil)
+	parts.Go(func() {
+		select {
+		case <-d.wire.done:
+			cancel(errClosed)
+		case <-ctx.Done():
+		}
+	})
+	err := d.watch(ctx, &parts, sink)
+	if ctx.Err() == nil {
+		return err
+	}
+	kind := fault.KindOf(ctx.Err())
+	if errors.Is(context.Cause(ctx), errClosed) {
+		kind = fault.Unavailable
+	}
+	return fault.New(kind, opWatch, context.Cause(ctx))
+}
+
+func (d *Driver) watch(ctx context.Context, parts *sync.WaitGroup, sink pbx.Sink) error {
+	conn, err := d.wire.dial(ctx, opWatch)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.CloseNow() }() // which ends the reader
+	f := &follower{Driver: d, conn: conn, sink: sink, in: make(chan heard, waiting), wanted: make(map[identity.Extension]bool),
+		calls: make(map[identity.Extension]bool), shown: make(map[identity.Extension]presence.Status), said: make(map[identity.Extension]string)}
+	parts.Go(func() { f.readAll(ctx) })
+	return f.follow(ctx, parts)
+}
+
+// heard is a message, or why there are no more.
+type heard struct {
+	message message
+	err     error
+}
+
+// follower turns messages into what a watch tells. One goroutine has all but readAll.
+type follower struct {
+	*Driver
+	conn   *websocket.Conn
+	sink   pbx.Sink
+	in     chan heard
+	wanted map[identity.Extension]bool            // those subscribed to; true once something was said of one
+	calls  map[identity.Extension]bool            // those that are said to be in a call; no false
+	shown  map[identity.Extension]presence.Status // what was told
+	said   map[identity.Extension]string          // the presences that events named last
+}
+
+// readAll hands on messages until the connection or ctx ends. If nobody takes them the
+// phone system has to wait.
+func (f *follower) readAll(ctx context.Context) {
+	for {
+		var h heard
+		_, data, err := f.conn.Read(ctx)
+		if h.err = err; err == nil {
+			h.message, h.err = parseMessage(data)
+		}
+		select {
+		case f.in <- h:
+		case <-ctx.Done():
+			return
+		}
+		if h.err != nil {
+			return
+		}
+	}
+}
+
+// follow subscribes before it reads the statuses, so that what changes in between is
+// said. A ping goes out beside everything else: while its answer is waited for,
+// messages must be taken, or it could not come.
+func (f *follower) follow(ctx context.Context, parts *sync.WaitGroup) error {
+	if err := f.confirm(ctx); err != nil {
+		return err
+	}
+	beat := time.NewTicker(f.config.Beat)
+	defer beat.Stop()
+	pong, asked := make(chan error, 1), false
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case h := <-f.in:
+			if err := f.take(ctx, h, true); err != nil {
+				return err
+			}
+		case <-beat.C:
+			if !asked {
+				asked = true
+				parts.Go(func() { pong <- f.ping(ctx) })
+			}
+		case err := <-pong:
+			if asked = false; err != nil {
+				return err
+			}
+			if err := f.confirm(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// confirm makes sure that everybody is watched and everything told.
+func (f *follower) confirm(ctx context.Context) error {
+	there := make(map[identity.Extension]bool)
+	err := f.users(ctx, opWatch, "", func(u user) error { there[u.ext] = true; return nil })
+	if err != nil {
+		return err
+	}
+	if err := f.subscribe(ctx, there); err != nil {
+		return err
+	}
+	err = f.Statuses(ctx, func(ext identity.Extension, s presence.Status) error {
+		f.tellStatus(ext, s)
+		return ctx.Err()
+	})
+	if err != nil {
+		return err
+	}
+	for ext := range f.wanted {
+		if !there[ext] {
+			delete(f.wanted, ext)
+			delete(f.shown, ext)
+			f.tellCall(ext, false)
+		}
+	}
+	f.sink(pbx.Synced{})
+	return nil
+}
+
+// subscribe subscribes to those who are new, and waits until something was said of each
+// of them, or nothing is said any more: of whom nothing is said is in no call.
+func (f *follower) subscribe(ctx context.Context, there map[identity.Extension]bool) error {
+	var fresh []identity.Extension
+	for ext := range there {
+		if _, ok := f.wanted[ext]; !ok {
+			fresh = append(fresh, ext)
+			f.wanted[ext] = false
+		}
+	}
+	for begin := 0; begin < len(fresh); begin += subscribed {
+		some := fresh[begin:min(begin+subscribed, len(fresh))]
+		bounded, cancel := context.WithTimeoutCause(ctx, f.config.Timeout, errNoAnswer)
+		err := say(bounded, f.conn, map[string]any{"command": "subscribe", "topics": []string{"extension_events"}, "extensions": some})
+		if err != nil {
+			err = failure(bounded, opWatch, true, err)
+		}
+		cancel()
+		if err != nil {
+			return err
+		}
+		if err := f.settle(ctx, some); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle waits as subscribe says.
+func (f *follower) settle(ctx context.Context, some []identity.Extension) error {
+	quiet := time.NewTimer(f.config.Settle)
+	defer quiet.Stop()
+	for {
+		missing := false
+		for _, ext := range some {
+			missing = missing || !f.wanted[ext]
+		}
+		if !missing {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-quiet.C:
+			return nil
+		case h := <-f.in:
+			if err := f.take(ctx, h, false); err != nil {
+				return err
+			}
+			quiet.Reset(f.config.Settle)
+		}
+	}
+}
+
+// take takes one message. A message that makes no sense ends the watch: the next one
+// begins with everything. With look statuses are read where a presence is new.
+func (f *follower) take(ctx context.Context, h heard, look bool) error {
+	switch {
+	case h.err != nil:
+		return fault.New(fault.Unavailable, opWatch, h.err)
+	case h.message.failed != "":
+		return fault.Errorf(fault.Denied, opWatch, "the command %q was refused: %s", printable(h.message.command, 20), h.message.failed)
+	}
+	for _, s := range h.message.states {
+		if _, ok := f.wanted[s.ext]; !ok {
+			continue
+		}
+		f.wanted[s.ext] = true
+		if s.call != nil {
+			f.tellCall(s.ext, *s.call)
+		}
+		if s.presence == nil {
+			continue
+		}
+		news := h.message.kind == "extension_presence" || f.said[s.ext] != *s.presence
+		f.said[s.ext] = *s.presence
+		if look && news {
+			if err := f.look(ctx, s.ext); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// look reads the status of somebody of whom there is news. One that is gone is for the
+// next beat.
+func (f *follower) look(ctx context.Context, ext identity.Extension) error {
+	if f.config.Statuses == ByOwn && f.sessions[ext] == nil {
+		return nil
+	}
+	s, err := f.Status(ctx, ext)
+	if err != nil && fault.KindOf(err) == fault.NotFound {
+		return nil
+	}
+	if err == nil {
+		f.tellStatus(ext, s)
+	}
+	return err
+}
+
+// tellCall tells whether an extension is in a call, if that is news. In how many calls
+// is not known.
+func (f *follower) tellCall(ext identity.Extension, connected bool) {
+	if f.calls[ext] == connected {
+		return
+	}
+	calls := 0
+	if delete(f.calls, ext); connected {
+		f.calls[ext], calls = true, 1
+	}
+	f.sink(pbx.CallEvent{Extension: ext, Calls: calls})
+}
+
+func (f *follower) tellStatus(ext identity.Extension, s presence.Status) {
+	if old, told := f.shown[ext]; !told || old != s {
+		f.shown[ext] = s
+		f.sink(pbx.StatusEvent{Extension: ext, Status: s})
+	}
+}
+
+// ping asks the other end of the websocket whether it is there.
+func (f *follower) ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, min(pongTime, f.config.Timeout), errNoAnswer)
+	defer cancel()
+	if err := f.conn.Ping(ctx); err != nil {
+		return fault.New(fault.Unavailable, opWatch, err)
+	}
+	return nil
+}

@@ -1,0 +1,141 @@
+package portsipsim
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// FaultKind is a way to misbehave.
+type FaultKind string
+
+// The kinds.
+const (
+	Throttle    FaultKind = "throttle"    // 429, Retry-After Delay
+	Unavailable FaultKind = "unavailable" // 503; nothing is done
+	Broken      FaultKind = "broken"      // 500; nothing is done, which the client cannot know
+	Deny        FaultKind = "deny"        // 403 for want of a right
+	Hang        FaultKind = "hang"        // no answer, nothing is done, until the client leaves
+	LostAnswer  FaultKind = "lost-answer" // done, then the connection is cut
+	Garbage     FaultKind = "garbage"     // 200 with something else
+	Elsewhere   FaultKind = "elsewhere"   // 307 to another host
+	Slow        FaultKind = "slow"        // as it should be, Delay later
+)
+
+// Fault is one kind of misbehaviour, for some requests.
+type Fault struct {
+	Kind  FaultKind
+	Delay time.Duration // see the kinds
+	To    string        // where Elsewhere leads
+	Times int           // how many requests it meets; 0: all, until ClearFaults
+	Only  string        // "read", "write", "sign-in"; "": reads and writes
+}
+
+func (f Fault) meets(r request) bool {
+	switch f.Only {
+	case "sign-in":
+		return r.signsIn()
+	case "write":
+		return r.write()
+	case "read":
+		return !r.signsIn() && !r.write()
+	}
+	return !r.signsIn()
+}
+
+type faults struct {
+	mu      sync.Mutex
+	active  []*Fault
+	cleared chan struct{} // closed by clear, which lets go of what hangs
+}
+
+func newFaults() *faults { return &faults{cleared: make(chan struct{})} }
+
+// Inject adds a fault.
+func (s *Sim) Inject(f Fault) {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	s.faults.active = append(s.faults.active, &f)
+}
+
+// ClearFaults ends all faults and lets go of requests that hang.
+func (s *Sim) ClearFaults() {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	s.faults.active = nil
+	close(s.faults.cleared)
+	s.faults.cleared = make(chan struct{})
+}
+
+// pick takes what happens to r: at most one fault, the oldest that applies.
+func (f *faults) pick(r request) (Fault, <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, candidate := range f.active {
+		if !candidate.meets(r) {
+			continue
+		}
+		picked := *candidate
+		switch candidate.Times {
+		case 0:
+		case 1:
+			f.active = append(f.active[:i:i], f.active[i+1:]...)
+		default:
+			candidate.Times--
+		}
+		return picked, f.cleared
+	}
+	return Fault{}, f.cleared
+}
+
+// apply answers r with handle, or with what is wrong today.
+func (f *faults) apply(w http.ResponseWriter, r request, handle func(http.ResponseWriter)) {
+	fault, cleared := f.pick(r)
+	switch fault.Kind {
+	case "":
+		handle(w)
+	case Throttle:
+		w.Header().Set("Retry-After", strconv.Itoa(int(fault.Delay/time.Second)))
+		errorBody(w, http.StatusTooManyRequests, "TOO_MANY_REQUESTS", "too many requests")
+	case Unavailable:
+		w.WriteHeader(http.StatusServiceUnavailable)
+	case Broken:
+		errorBody(w, http.StatusInternalServerError, "UNKNOWN", "unknown error")
+	case Deny:
+		errorBody(w, http.StatusForbidden, "FORBIDDEN", "permission denied")
+	case Garbage:
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprint(w, "<html><body>It works!</body></html>")
+	case Elsewhere:
+		w.Header().Set("Location", fault.To+r.URL.RequestURI())
+		w.WriteHeader(http.StatusTemporaryRedirect)
+	case LostAnswer:
+		handle(nowhere{make(http.Header)})
+		panic(http.ErrAbortHandler)
+	case Slow:
+		timer := time.NewTimer(fault.Delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-cleared:
+		case <-r.Context().Done():
+			panic(http.ErrAbortHandler)
+		}
+		handle(w)
+	case Hang:
+		select {
+		case <-cleared:
+		case <-r.Context().Done():
+		}
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// nowhere is where lost answers go.
+type nowhere struct{ header http.Header }
+
+func (n nowhere) Header() http.Header         { return n.header }
+func (n nowhere) Write(p []byte) (int, error) { return len(p), nil }
+func (n nowhere) WriteHeader(int)             {}
