@@ -64,8 +64,9 @@ func (f *teams) at(user identity.User, change func(*seat)) string {
 // for longer than anybody lives.
 type client struct {
 	*teams
-	graph.ContactReader // nil: nobody asks
-	closed              bool
+	graph.ContactReader // nil, as is the next: nobody asks
+	graph.PhotoReader
+	closed bool
 }
 
 // GroupMembers is of a directory without groups.
