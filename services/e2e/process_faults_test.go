@@ -194,7 +194,7 @@ func (l *load) sweeps(t *testing.T) (n float64) {
 const mostSweeps = 3
 
 // victims are all services of the flow, and the broker.
-var victims = []string{"webhook-receiver", "graph-poller", "presence-mapper", "user-sync", "pbx-writer", "graph-writer", "control-api", "nats"}
+var victims = []string{"webhook-receiver", "graph-poller", "presence-mapper", "user-sync", "contact-sync", "pbx-writer", "graph-writer", "control-api", "nats"}
 
 func killedInTurn(t *testing.T, binaries procs.Binaries) {
 	size := scaled()

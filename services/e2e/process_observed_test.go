@@ -24,7 +24,7 @@ import (
 var everything = []string{"core", "sim", "observability"}
 
 // flow are the services that a change passes, and that have metrics of their own.
-var flow = []string{"webhook-receiver", "graph-poller", "presence-mapper", "user-sync", "pbx-writer", "graph-writer", "control-api"}
+var flow = []string{"webhook-receiver", "graph-poller", "presence-mapper", "user-sync", "contact-sync", "pbx-writer", "graph-writer", "control-api"}
 
 // everythingIsObserved runs the containers with a real Prometheus, on the compose
 // file's own configuration, and listens where its collector would.

@@ -18,7 +18,7 @@ import (
 )
 
 // programs are all services that docker-compose.yml builds.
-var programs = []string{"webhook-receiver", "graph-poller", "presence-mapper", "user-sync", "pbx-writer", "graph-writer", "control-api", "simulator", "offhook"}
+var programs = []string{"webhook-receiver", "graph-poller", "presence-mapper", "user-sync", "contact-sync", "pbx-writer", "graph-writer", "control-api", "simulator", "offhook"}
 
 // TestServicesApart runs the services of docker-compose.yml as processes, with a
 // real nats-server and a real redis-server. The programs are built once for all of
@@ -62,7 +62,7 @@ func theComposeFileWorks(t *testing.T, binaries procs.Binaries) {
 	s.Eventually(30*time.Second, func() string { return shows(t, s, 0, presence.DND) })
 	s.Eventually(30*time.Second, func() string { return statusSays(s, "anna", "dnd") })
 
-	for _, name := range []string{"control-api", "graph-writer", "pbx-writer", "presence-mapper", "user-sync", "graph-poller", "webhook-receiver"} {
+	for _, name := range []string{"control-api", "graph-writer", "pbx-writer", "presence-mapper", "contact-sync", "user-sync", "graph-poller", "webhook-receiver"} {
 		if code := s.Process(name).Stop(); code != 0 {
 			t.Errorf("%s ended with exit code %d when asked to", name, code)
 		}

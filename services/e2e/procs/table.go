@@ -22,6 +22,7 @@ var listens = map[string][]string{
 	"graph-poller":     {"9464"},
 	"presence-mapper":  {"9464"},
 	"user-sync":        {"9464"},
+	"contact-sync":     {"9464"},
 	"pbx-writer":       {"9464"},
 	"graph-writer":     {"9464"},
 	"control-api":      {"8080", "9090", "9464"},

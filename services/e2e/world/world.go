@@ -30,6 +30,7 @@ import (
 	"offhook.dev/libs/secret"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
+	"offhook.dev/services/contact-sync/contactsync"
 	"offhook.dev/services/graph-poller/poller"
 	"offhook.dev/services/graph-writer/graphwriter"
 	"offhook.dev/services/pbx-writer/writer"
@@ -231,7 +232,7 @@ func furtherSystems(all []System) (names, links, systems string) {
 
 // Parts are all services of the flow.
 func Parts() []run.Part {
-	return []run.Part{receiver.Part(), poller.Part(), usersync.Part(), mapper.Part(), writer.Part(), graphwriter.Part()}
+	return []run.Part{receiver.Part(), poller.Part(), usersync.Part(), contactsync.Part(), mapper.Part(), writer.Part(), graphwriter.Part()}
 }
 
 // Start runs all services, each as a process of its own would.

@@ -19,6 +19,7 @@ import (
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/graph/graphsim"
 	"offhook.dev/libs/run"
+	"offhook.dev/services/contact-sync/contactsync"
 	"offhook.dev/services/control-api/api"
 	"offhook.dev/services/graph-poller/poller"
 	"offhook.dev/services/graph-writer/graphwriter"
@@ -31,7 +32,7 @@ import (
 
 // parts are all services, in the order in which they are started.
 func parts() []run.Part {
-	return []run.Part{receiver.Part(), poller.Part(), usersync.Part(), mapper.Part(), writer.Part(), graphwriter.Part(), api.Part()}
+	return []run.Part{receiver.Part(), poller.Part(), usersync.Part(), contactsync.Part(), mapper.Part(), writer.Part(), graphwriter.Part(), api.Part()}
 }
 
 type devOptions struct {
