@@ -18,6 +18,7 @@ import (
 	"offhook.dev/libs/pbx/pbxsim"
 	"offhook.dev/libs/run"
 	"offhook.dev/libs/topology"
+	"offhook.dev/services/contact-sync/contactsync"
 	"offhook.dev/services/graph-poller/poller"
 	"offhook.dev/services/graph-writer/graphwriter"
 	"offhook.dev/services/pbx-writer/writer"
@@ -85,7 +86,7 @@ func (in *installation) open(b *Bench) error {
 		return err
 	}
 	in.receiver = in.start(receiver.Part())
-	for _, part := range []run.Part{poller.Part(), usersync.Part(), mapper.Part(), writer.Part(), graphwriter.Part()} {
+	for _, part := range []run.Part{poller.Part(), usersync.Part(), contactsync.Part(), mapper.Part(), writer.Part(), graphwriter.Part()} {
 		in.others = append(in.others, in.start(part))
 	}
 	return in.await(2*time.Minute, in.ready)
