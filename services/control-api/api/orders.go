@@ -42,13 +42,13 @@ type Order struct {
 	At          *time.Time `json:"at"`     // of the state
 	// What is "users" or "contacts" where those are planned, applied or synchronised, and
 	// Plan the id of the plan once there is one.
-	What string `json:"what,omitempty"`
-	Plan string `json:"plan,omitempty"`
+	What string `json:"what"`
+	Plan string `json:"plan"`
 	// Total counts what is read in the state "reading", else the changes of the plan that
 	// are carried out; Done has those that failed too.
-	Total  int `json:"total,omitempty"`
-	Done   int `json:"done,omitempty"`
-	Failed int `json:"failed,omitempty"`
+	Total  int `json:"total"`
+	Done   int `json:"done"`
+	Failed int `json:"failed"`
 }
 
 // OrderBody is the body of a PUT of an order.

@@ -55,6 +55,7 @@ var changing = []struct {
 	{regexp.MustCompile(`"age_ms": \d{4,}`), `"age_ms": <age>`},
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "127.0.0.1:<port>"},
 	{regexp.MustCompile(`\d+ min`), "<age>"},
+	{regexp.MustCompile(`"id": "[A-Z2-7]{26}"`), `"id": "<id>"`},
 	{regexp.MustCompile(` +\n`), "\n"},
 	{regexp.MustCompile(`(\S) {2,}`), "$1  "}, // columns are as wide as what stands in them
 }
@@ -77,12 +78,14 @@ func TestCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer sim.Close()
+	stage.Planned(t, apitest.APlan(thePlan))
+	stage.Synchronises(t, golden)
 	dev := DevFile{API: stage.URL, Sim: sim.Control}
 	if err := WriteDevFile(dev); err != nil {
 		t.Fatal(err)
 	}
-	const golden = "testdata/commands.golden"
-	want, err := os.ReadFile(golden)
+	const file = "testdata/commands.golden"
+	want, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,13 +108,13 @@ func TestCommands(t *testing.T) {
 	}
 	text := strings.TrimPrefix(got.String(), "\n")
 	if *update {
-		if err := os.WriteFile(golden, []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
 	if text != string(want) {
-		t.Fatalf("the output differs from %s (rewrite it with -update and read what changed):\n%s", golden, text)
+		t.Fatalf("the output differs from %s (rewrite it with -update and read what changed):\n%s", file, text)
 	}
 }
 
@@ -175,6 +178,15 @@ func TestExitCodes(t *testing.T) {
 		{"nobody there", "offhook status --api http://127.0.0.1:1", 1, "OH-CLI-UNREACHABLE"},
 		{"nobody there to watch", "offhook watch --api http://127.0.0.1:1", 1, "OH-CLI-UNREACHABLE"},
 		{"no simulator known", "offhook sim users", 1, "OH-CLI-SIM"},
+		{"a plan of nothing", "offhook plan", 2, "OH-CLI-USAGE"},
+		{"a plan of what is neither", "offhook plan cats", 2, "users or contacts"},
+		{"nothing to apply", "offhook apply", 2, "OH-CLI-USAGE"},
+		{"sync alone", "offhook sync", 0, ""},
+		{"sync of what is neither", "offhook sync now cats", 2, "users or contacts"},
+		{"nobody there to plan", "offhook plan users --api http://127.0.0.1:1", 1, "OH-CLI-UNREACHABLE"},
+		{"nobody there to print a plan", "offhook plan contoso-users-1a2b3c4d5e --api http://127.0.0.1:1", 1, "OH-CLI-UNREACHABLE"},
+		{"nobody there to apply", "offhook apply contoso-users-1a2b3c4d5e --api http://127.0.0.1:1", 1, "OH-CLI-UNREACHABLE"},
+		{"nobody there to synchronise", "offhook sync now --api http://127.0.0.1:1", 1, "OH-CLI-UNREACHABLE"},
 		{"version", "offhook version", 0, ""},
 		{"run without a configuration", "offhook run", 2, "OH-CLI-USAGE"},
 		{"run with a configuration that is not there", "offhook run --config /nowhere", 2, "OH-CONFIG"},

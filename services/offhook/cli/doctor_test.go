@@ -59,7 +59,7 @@ systems:
 
 func TestTheDoctorAsksTheInstallationThatRunsHowItsLanesDo(t *testing.T) {
 	home(t)
-	stage := apitest.Start(t, func(s *apitest.Stage) { apitest.Scene(t, s) })
+	stage := apitest.Start(t, func(s *apitest.Stage) { apitest.Scene(t, s); s.Planned(t, apitest.APlan(thePlan)) })
 	there, elsewhere := doctorConfig(t, strings.TrimPrefix(stage.URL, "http://")), doctorConfig(t, "127.0.0.1:1")
 	const failing, unanswered = "× account anna", "OH-LANE-002"
 	for _, c := range []struct{ claim, line, says string }{
@@ -70,6 +70,9 @@ func TestTheDoctorAsksTheInstallationThatRunsHowItsLanesDo(t *testing.T) {
 		stdout, stderr, code := command(t, c.line)
 		if code != 1 || !strings.Contains(stdout, c.says) {
 			t.Errorf("%s: exit %d, no %q in\n%s%s", c.claim, code, c.says, stdout, stderr)
+		}
+		if c.says == failing && !strings.Contains(stdout, "‼ the brake of users holds nothing back") {
+			t.Errorf("%s: no word of the brake in\n%s", c.claim, stdout)
 		}
 		if c.says == failing && (!strings.Contains(stdout, "fix: run `offhook authorize --tenant contoso` and sign in as the account anna") || !strings.Contains(stdout, "✓ account zoe@contoso.example (listening, 2 users)")) {
 			t.Errorf("%s:\n%s", c.claim, stdout)

@@ -139,10 +139,10 @@ func (t *planTable) end() error {
 	if err := t.flush(); err != nil {
 		return err
 	}
-	if err := t.skipped.print(t.w, "nothing is done for"); err != nil {
+	if err := t.skipped.print(t.w, "Nothing is done for"); err != nil {
 		return err
 	}
-	if err := t.conflicts.print(t.w, "somebody has to decide about"); err != nil {
+	if err := t.conflicts.print(t.w, "Somebody has to decide about"); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(t.w, "\n%s\n%s%s", t.summary(), t.brake(), t.next())
@@ -244,7 +244,7 @@ func (l *reasonList) print(w io.Writer, title string) error {
 		if l.apart {
 			before, between = "\n    ", "\n    "
 		}
-		fmt.Fprintf(&text, "  %s (%d):%s%s\n", plain(reason), n, before, strings.Join(names, between))
+		fmt.Fprintf(&text, "  %d because %s:%s%s\n", n, plain(reason), before, strings.Join(names, between))
 	}
 	if all == 0 {
 		return nil

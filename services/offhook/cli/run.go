@@ -90,7 +90,7 @@ func (a *app) newDoctor() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "doctor",
 		Short:   "Check an installation and say how to mend what is wrong",
-		Long:    "Checks the configuration, the broker, Microsoft 365 and every phone system, and asks Offhook, where it\nruns, how its lanes do. It changes nothing.\nExit code 0: all well; 1: problems; 2: the checks could not be run.",
+		Long:    "Checks the configuration, the broker, Microsoft 365 and every phone system, and asks Offhook, where it\nruns, how its lanes do and what its plans are. It changes nothing.\nExit code 0: all well; 1: problems; 2: the checks could not be run.",
 		Example: "  offhook doctor --config offhook.yaml\n  offhook doctor -o json",
 		Args:    cobra.NoArgs,
 	}
@@ -106,13 +106,18 @@ func (a *app) newDoctor() *cobra.Command {
 			return err
 		}
 		lanes := func(ctx context.Context) (all []api.Lane, err error) {
-			return all, client.get(ctx, "/api/v1/lanes", nil, &all)
+			err = client.get(ctx, "/api/v1/lanes", nil, &all)
+			return all, err
+		}
+		plans := func(ctx context.Context) (all []api.Plan, err error) {
+			err = client.get(ctx, "/api/v1/plans", nil, &all)
+			return all, err
 		}
 		print := doctorPrinter(c.OutOrStdout())
 		if output.json() {
 			print = nil
 		}
-		checks := doctor.Run(c.Context(), conf, doctor.Options{Now: a.now(), OpenSystem: writer.OpenDriver, Lanes: lanes, Each: print})
+		checks := doctor.Run(c.Context(), conf, doctor.Options{Now: a.now(), OpenSystem: writer.OpenDriver, Lanes: lanes, Plans: plans, Each: print})
 		if output.json() {
 			if err := printJSON(c.OutOrStdout(), checks); err != nil {
 				return err

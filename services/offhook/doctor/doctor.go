@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -51,6 +50,8 @@ type Options struct {
 	OpenSystem func(context.Context, config.System) (pbx.Driver, error)
 	// Lanes asks the installation that runs how its lanes do; nil: nobody can be asked.
 	Lanes func(context.Context) ([]api.Lane, error)
+	// Plans asks it for the plans that it keeps, the newest first; nil: nobody can be asked.
+	Plans func(context.Context) ([]api.Plan, error)
 	// Each is called with every result as it comes. May be nil.
 	Each func(Check)
 }
@@ -64,8 +65,9 @@ func Run(ctx context.Context, c config.Config, o Options) []Check {
 		d.tenant(ctx, c, t)
 	}
 	d.lanes(ctx, c)
+	d.plans(ctx, c)
 	for _, s := range c.Systems {
-		d.system(ctx, s)
+		d.system(ctx, c, s)
 	}
 	return d.checks
 }
@@ -145,37 +147,6 @@ func (d *run) expiry(group, code, check string, ends time.Time, fix string) {
 	}
 }
 
-// permission is an application permission of the app, with what fails without it.
-type permission struct {
-	name, without string
-	optional      bool // most works without it
-}
-
-// permissions are the application permissions that a tenant needs. Photos need none
-// beside that for users.
-func permissions(t config.Tenant) []permission {
-	m := presence.Mode(t.Presence.Mode)
-	needed := []permission{{name: "User.Read.All", without: "users cannot be read, so nobody is linked"}}
-	if m != presence.Disabled {
-		needed = append(needed, permission{name: "GroupMember.Read.All", without: "options and priorities of groups reach nobody who joins one", optional: true})
-	}
-	if m.ReadsTeams() || m.WritesTeams() {
-		needed = append(needed, permission{name: "Presence.Read.All", without: "Teams presence cannot be read"})
-	}
-	if m.WritesTeams() {
-		needed = append(needed, permission{name: "Presence.ReadWrite.All", without: "calls and choices on the phone cannot be shown in Teams"})
-	}
-	if m.Writes() {
-		needed = append(needed,
-			permission{name: "Calendars.Read", without: "calendars cannot be read"},
-			permission{name: "MailboxSettings.Read", without: "all-day events begin and end by UTC, because nobody's time zone is known", optional: true})
-	}
-	if t.Contacts.Personal || len(t.Contacts.SharedMailboxes) > 0 {
-		needed = append(needed, permission{name: "Contacts.Read", without: "phonebooks stay without the contacts of Microsoft 365", optional: true})
-	}
-	return needed
-}
-
 func (d *run) tenant(ctx context.Context, c config.Config, t config.Tenant) {
 	group := "Microsoft 365 " + t.ID
 	client, err := d.client(group, t)
@@ -193,7 +164,7 @@ func (d *run) tenant(ctx context.Context, c config.Config, t config.Tenant) {
 	}
 	d.ok(group, "OH-M365-002", fmt.Sprintf("sign-in of the app (token for %d min)", int(expires.Sub(d.o.Now).Minutes())))
 	for _, p := range permissions(t) {
-		d.granted(group, t.Microsoft365.ClientID, p, slices.Contains(roles, p.name))
+		d.granted(group, t.Microsoft365.ClientID, p, p.in(roles))
 	}
 	page, err := client.Users(ctx, "")
 	if err != nil {
@@ -272,7 +243,7 @@ func signInFix(err error) string {
 	return "check that this machine reaches the login host, and microsoft365.endpoints if they are set"
 }
 
-func (d *run) system(ctx context.Context, s config.System) {
+func (d *run) system(ctx context.Context, c config.Config, s config.System) {
 	group := "Phone system " + s.ID
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -299,17 +270,8 @@ func (d *run) system(ctx context.Context, s config.System) {
 		return
 	}
 	d.ok(group, "OH-PBX-003", fmt.Sprintf("statuses of %d extensions read", count))
-	native, ok := driver.(pbx.NativeSync)
-	if !ok {
-		return
-	}
-	switch state, err := native.NativeSync(ctx); {
-	case err != nil:
-		d.warn(group, "OH-PBX-004", "its own Microsoft 365 sync", err.Error(), "check by hand that it is off")
-	case state.Statuses():
-		d.problem(group, "OH-PBX-004", "its own Microsoft 365 sync", errors.New("it sets statuses as well: two masters would fight"), "switch its presence and calendar sync off")
-	default:
-		d.ok(group, "OH-PBX-004", "its own Microsoft 365 sync does not set statuses")
+	if native, ok := driver.(pbx.NativeSync); ok {
+		d.native(ctx, group, c, s, native)
 	}
 }
 
