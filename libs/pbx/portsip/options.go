@@ -3,7 +3,6 @@ package portsip
 import (
 	"crypto/rand"
 	"encoding/json"
-	"maps"
 	"math/big"
 	"strings"
 
@@ -12,15 +11,17 @@ import (
 
 // options is what Offhook keeps in the JSON text custom_options of a user: whose the
 // extension is.
-type options struct {
-	Marker string `json:"offhook_user"`
-}
+type options struct{ Marker string }
 
-// parseOptions reads ours of a text that may be anything.
-func parseOptions(text string) options {
-	var o options
-	if json.Unmarshal([]byte(text), &o) != nil {
-		return options{}
+// ourOption is the name of it.
+const ourOption = "offhook_user"
+
+// parseOptions reads ours of a text that may be anything. Its name counts as it is
+// written, not as encoding/json compares names.
+func parseOptions(text string) (o options) {
+	var all map[string]json.RawMessage
+	if json.Unmarshal([]byte(text), &all) == nil {
+		_ = json.Unmarshal(all[ourOption], &o.Marker) // what is no text is as good as none
 	}
 	return o
 }
@@ -44,10 +45,7 @@ func (o options) in(text string) string {
 	if all == nil {                        // it was null
 		all = make(map[string]json.RawMessage)
 	}
-	ours, _ := json.Marshal(o)
-	var members map[string]json.RawMessage
-	_ = json.Unmarshal(ours, &members) // we have just written it
-	maps.Copy(all, members)
+	all[ourOption], _ = json.Marshal(o.Marker)
 	out, _ := json.Marshal(all)
 	return string(out)
 }

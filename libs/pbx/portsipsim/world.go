@@ -77,7 +77,7 @@ func (w *world) invent(number int) {
 	w.add(&user{number: identity.Extension(text), password: w.config.Password.Reveal() + text, fields: map[string]any{
 		"name": text, "email": "user" + text + "@example.com", "display_name": "User " + text, "role": "StandardUser", "enabled": true, "extension_number": text,
 		"voicemail_pin": "135790", "work_phone": "+4930555" + text, "address": "Unter den Linden " + text, "enable_voicemail_pin": true,
-		"available_no_answer_forward_rule": map[string]any{"action": "FORWARD_TO_VOICEMAIL", "timeout": 30},
+		"available_no_answer_forward_rule": map[string]any{"action": "FORWARD_TO_VOICEMAIL", "timeout": 30.0},
 		"blfs":                             []any{map[string]any{"key": "1", "value": "201"}}, "custom_options": `{"skin":"dark"}`,
 	}})
 }

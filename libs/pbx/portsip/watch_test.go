@@ -1,0 +1,237 @@
+package portsip
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"testing"
+	"time"
+
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/pbx"
+	"offhook.dev/libs/pbx/portsipsim"
+)
+
+// watched is a watch and what it has told.
+type watched struct {
+	ended chan error
+
+	mu       sync.Mutex
+	syncs    int
+	calls    map[identity.Extension]int
+	statuses map[identity.Extension]presence.Status
+	events   int // about calls
+}
+
+func watch(t *testing.T, d *Driver) *watched {
+	t.Helper()
+	w := &watched{ended: make(chan error, 1), calls: map[identity.Extension]int{}, statuses: map[identity.Extension]presence.Status{}}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { w.ended <- d.Watch(ctx, w.hear) }()
+	t.Cleanup(func() {
+		cancel()
+		<-w.ended
+	})
+	w.until(t, "that this was all", func() bool { return w.syncs > 0 })
+	return w
+}
+
+func (w *watched) hear(e pbx.WatchEvent) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch e := e.(type) {
+	case pbx.CallEvent:
+		w.calls[e.Extension] = e.Calls
+		w.events++
+	case pbx.StatusEvent:
+		w.statuses[e.Extension] = e.Status
+	case pbx.Synced:
+		w.syncs++
+	}
+}
+
+func (w *watched) until(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	for {
+		w.mu.Lock()
+		done := so()
+		w.mu.Unlock()
+		if done {
+			return
+		}
+		select {
+		case err := <-w.ended:
+			w.ended <- err
+			t.Fatalf("the watch ended before it told %s: %v", what, err)
+		case <-deadline:
+			t.Fatalf("the watch never told %s: %v %v", what, w.calls, w.statuses)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// ends waits for the end of a watch.
+func (w *watched) ends(t *testing.T, kind fault.Kind) {
+	t.Helper()
+	select {
+	case err := <-w.ended:
+		w.ended <- err
+		if fault.KindOf(err) != kind {
+			t.Errorf("it ended with %v: %v", fault.KindOf(err), err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("it did not end")
+	}
+}
+
+func quickly(sim *portsipsim.Sim, statuses Statuses) Config {
+	config := configFor(sim)
+	config.Settle, config.Beat, config.Statuses = 50*time.Millisecond, 50*time.Millisecond, statuses
+	return config
+}
+
+func TestAWatchSubscribesToAllAndToThoseWhoCome(t *testing.T) {
+	sim := start(t, portsipsim.Config{Extensions: 230}) // three commands
+	w := watch(t, open(t, quickly(sim, "")))
+	if n := sim.Subscribed(); n != 230 {
+		t.Errorf("subscribed to %d", n)
+	}
+	admin := open(t, configFor(sim))
+	if err := admin.CreateExtension(t.Context(), directoryExtension("600")); err != nil {
+		t.Fatal(err)
+	}
+	w.until(t, "of the new one", func() bool { _, ok := w.statuses["600"]; return ok })
+	sim.StartCall("600")
+	w.until(t, "of its call", func() bool { return w.calls["600"] == 1 })
+	sim.Remove("600")
+	w.until(t, "that it is gone", func() bool { return w.calls["600"] == 0 })
+}
+
+func TestOnlyAConnectedCallIsOne(t *testing.T) {
+	for _, minor := range []int{2, 3} { // 3 says ON_ACLL when asked
+		sim := start(t, portsipsim.Config{Extensions: 4, Minor: minor})
+		sim.StartCall("200")
+		sim.Ring("201")
+		w := watch(t, open(t, quickly(sim, "")))
+		if want := (map[identity.Extension]int{"200": 1}); !maps.Equal(w.calls, want) {
+			t.Errorf("22.%d: in calls are %v", minor, w.calls)
+		}
+		sim.Ring("202")
+		sim.StartCall("202")
+		w.until(t, "of a call that was answered", func() bool { return w.calls["202"] == 1 })
+		sim.StartCall("202") // a second one is no news: how many there are is not told
+		sim.StartCall("203")
+		w.until(t, "of another", func() bool { return w.calls["203"] == 1 })
+		sim.EndCalls("202")
+		w.until(t, "of its end", func() bool { return w.calls["202"] == 0 })
+		if w.events != 4 || w.calls["201"] != 0 {
+			t.Errorf("22.%d: %d events, %v", minor, w.events, w.calls)
+		}
+	}
+}
+
+// An event is a reason to look: what is told is what is shown.
+func TestAPresenceEventIsReadAgain(t *testing.T) {
+	sim := start(t, portsipsim.Config{Extensions: 2})
+	config := quickly(sim, ByPresence)
+	config.Beat = time.Hour // only events can tell
+	w := watch(t, open(t, config))
+	sim.Switch("200", true)
+	w.until(t, "do not disturb", func() bool { return w.statuses["200"] == presence.DND })
+	sim.Choose("200", presence.Lunch) // hidden by the switch
+	sim.Choose("201", presence.Away)
+	w.until(t, "away", func() bool { return w.statuses["201"] == presence.Away })
+	if w.statuses["200"] != presence.DND {
+		t.Errorf("200 shows %v", w.statuses["200"])
+	}
+	sim.Switch("200", false)
+	w.until(t, "lunch", func() bool { return w.statuses["200"] == presence.Lunch })
+	for _, spelling := range []string{"AVAILABLE", "ONLINE", "ASLEEP", ""} {
+		sim.Say(`{"event_type":"extension_presence","extension":"sip:200@x","presence":"` + spelling + `"}`)
+	}
+	sim.Switch("201", true)
+	w.until(t, "the last", func() bool { return w.statuses["201"] == presence.DND })
+	if w.statuses["200"] != presence.Lunch {
+		t.Errorf("what was said and is not so was told: %v", w.statuses["200"])
+	}
+}
+
+func TestASwitchThatIsNoEventIsFoundWithTheNextBeat(t *testing.T) {
+	sim := start(t, portsipsim.Config{Extensions: 2, Quiet: true, FilterDND: true})
+	w := watch(t, open(t, quickly(sim, "")))
+	sim.Switch("200", true)
+	w.until(t, "do not disturb", func() bool { return w.statuses["200"] == presence.DND })
+	before := w.syncs
+	w.until(t, "signs of life", func() bool { return w.syncs > before+2 })
+}
+
+func TestWhatMakesNoSenseEndsAWatch(t *testing.T) {
+	for name, message := range map[string]string{
+		"no JSON": "{", "no object": "7", "nobody knows what": "{}", "a list that is none": `{"event_type":"extension_status","status":7}`,
+		"a call that is a number": `{"event_type":"extension_call","extension":"sip:200@x","call_status":7}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			sim := start(t, portsipsim.Config{Extensions: 1})
+			w := watch(t, open(t, quickly(sim, "")))
+			sim.Say(message)
+			w.ends(t, fault.Unavailable)
+		})
+	}
+}
+
+func TestWhatIsNotForUsIsOverheard(t *testing.T) {
+	sim := start(t, portsipsim.Config{Extensions: 1})
+	w := watch(t, open(t, quickly(sim, "")))
+	for _, message := range []string{
+		`{"event_type":"extension_agent_status","extension":"sip:200@x","agent_status":[{"queue_number":"8002","status":"READY"}]}`,
+		`{"event_type":"extension_call","extension":"sip:777@x","call_status":"ON_CALL"}`,
+		`{"event_type":"extension_call","extension":"","call_status":"ON_CALL"}`, `{"event_type":"queue_status","status":"x"}`,
+		`{"command":"subscribe","id":"9","status":0}`, `{"event_type":"extension_status","status":[{"extension":"sip:200@x"},{}]}`,
+	} {
+		sim.Say(message)
+	}
+	sim.StartCall("200")
+	w.until(t, "of a call", func() bool { return w.calls["200"] == 1 })
+	if len(w.calls) != 1 {
+		t.Errorf("told %v", w.calls)
+	}
+}
+
+func TestARefusedWatchIsDenied(t *testing.T) {
+	sim := start(t, portsipsim.Config{Extensions: 1})
+	w := watch(t, open(t, quickly(sim, "")))
+	sim.Say(`{"command":"subscribe","id":"2","status":-1,"error":"permission denied"}`)
+	w.ends(t, fault.Denied)
+
+	d := open(t, configFor(sim))
+	d.config.Admin.Username, d.wire.config.Admin.Username = "nobody", "nobody"
+	if err := d.Watch(t.Context(), func(pbx.WatchEvent) {}); fault.KindOf(err) != fault.Denied {
+		t.Errorf("another name: %v", err)
+	}
+}
+
+func TestAWatchBehindASystemComesBackAfterADrop(t *testing.T) {
+	sim := start(t, portsipsim.Config{Extensions: 3, FilterDND: true})
+	system, err := pbx.NewSystem("hq", open(t, quickly(sim, "")), pbx.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer system.Close()
+	w := &watched{ended: make(chan error, 1), calls: map[identity.Extension]int{}, statuses: map[identity.Extension]presence.Status{}}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { w.ended <- system.Watch(ctx, w.hear) }()
+	defer func() { cancel(); <-w.ended }()
+	sim.StartCall("200")
+	w.until(t, "of a call", func() bool { return w.calls["200"] == 1 })
+	sim.CutWatches()
+	sim.EndCalls("200")
+	sim.StartCall("201")
+	w.until(t, "what is so after the drop", func() bool { return w.calls["200"] == 0 && w.calls["201"] == 1 })
+	if err := sim.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	w.until(t, "what is so after a restart", func() bool { return w.calls["201"] == 0 })
+}
