@@ -123,7 +123,7 @@ func Buckets() []BucketInfo {
 	return []BucketInfo{
 		{Links, []Service{UserSync}, []Service{PresenceMapper, PBXWriter, GraphPoller, ContactSync, ControlAPI}, "which user is which extension, and which extensions are ours"},
 		{Plans, []Service{UserSync}, []Service{ControlAPI}, "plans for extensions, and how far they are applied"},
-		{Books, []Service{ContactSync}, nil, "which entries of phonebooks are ours: source, id there, fingerprint"},
+		{Books, []Service{ContactSync}, []Service{GraphPoller}, "which entries of phonebooks are ours: source, id there, fingerprints; which mailboxes have to be read whole"},
 		{BookPlans, []Service{ContactSync}, []Service{ControlAPI}, "plans for phonebooks, and how far they are applied"},
 		{Memory, []Service{PresenceMapper}, []Service{ControlAPI}, "what is known of a user and was decided last"},
 		{Ledger, []Service{PBXWriter}, nil, "what was written to an extension, and what a person chose there"},
