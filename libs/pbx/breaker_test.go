@@ -24,8 +24,8 @@ func TestTheBreakerOpensProbesAndCloses(t *testing.T) {
 			t.Errorf("%d requests until it opened", n)
 		}
 		err := read()
-		if fault.KindOf(err) != fault.Unavailable || fault.RetryAfter(err) != time.Second || b.world.Requests() != 5 {
-			t.Errorf("open: %v, %d requests", err, b.world.Requests())
+		if fault.KindOf(err) != fault.Unavailable || fault.RetryAfter(err) != time.Second || b.world.Requests() != 5 || !b.Resting() {
+			t.Errorf("open: %v, %d requests, resting: %v", err, b.world.Requests(), b.Resting())
 		}
 		time.Sleep(time.Second) // virtual
 		_ = read()
@@ -43,8 +43,8 @@ func TestTheBreakerOpensProbesAndCloses(t *testing.T) {
 		if err := read(); err != nil {
 			t.Errorf("probe: %v", err)
 		}
-		if err := read(); err != nil {
-			t.Errorf("closed: %v", err)
+		if err := read(); err != nil || b.Resting() {
+			t.Errorf("closed: %v, resting: %v", err, b.Resting())
 		}
 	})
 }

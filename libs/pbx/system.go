@@ -140,6 +140,10 @@ func (s *System) Capabilities() Capabilities { return s.powers }
 // returns with a new generation is the first after such a restart.
 func (s *System) Generation() uint64 { return s.breaker.generationNow() }
 
+// Resting says whether calls are kept away from the phone system because several in a row
+// had no answer, but for one now and then that finds out whether it is back.
+func (s *System) Resting() bool { return s.breaker.open() }
+
 // Status is Driver.Status.
 func (s *System) Status(ctx context.Context, ext identity.Extension) (status presence.Status, err error) {
 	err = s.do(ctx, call{op: "status", ext: ext, lane: urgent}, func(ctx context.Context) error {

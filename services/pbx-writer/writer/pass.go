@@ -46,55 +46,73 @@ func poke(again chan<- struct{}) {
 }
 
 // pass goes over facts and wants once: first it silences phones, then it lets others
-// ring.
+// ring. While the phone system is away it tries nothing: whatever happens to be tried
+// when that ends would come first.
 func (s *system) pass(ctx context.Context) error {
 	if err := s.compareFacts(ctx); err != nil {
 		return err
 	}
-	var open []wire.Want
-	filter := topology.Wildcard("pbx.want.status." + topology.Token(string(s.id)) + ".<ext>")
-	err := s.w.bus.Each(ctx, topology.Wants, filter, func(m bus.Message) error {
-		// What cannot be decoded is parked by consume.
-		if want, err := wire.DecodeWant(m.Data); err == nil && s.worthALook(want) {
-			open = append(open, want)
-		}
+	if s.pbx.Resting() {
+		s.owed.Store(true) // to the pass that the first poll with an answer asks for
 		return nil
-	})
+	}
+	generation := s.pbx.Generation()
+	silent, ringing, err := s.openWants(ctx)
 	if err != nil {
 		return err
 	}
-	var silent, ringing []wire.Want
-	for _, want := range open {
-		if s.rings(want) {
+	defer s.followUp()
+	s.silencing.Store(len(silent) > atOnce)
+	s.away.Store(false) // if it still is, the next poll says so
+	s.repairAll(ctx, silent)
+	s.silencing.Store(false)
+	// Where it was away meanwhile there is somebody left to be silenced. Something that
+	// fails again and again is no reason to let nobody ring, though.
+	if s.postponed = s.away.Load() || s.pbx.Generation() != generation && !s.postponed; s.postponed {
+		s.owed.Store(true)
+		return nil
+	}
+	s.repairAll(ctx, ringing)
+	return nil
+}
+
+// openWants lists the wants that should be carried out and are not, by whether a phone
+// that shows them rings.
+func (s *system) openWants(ctx context.Context) (silent, ringing []wire.Want, err error) {
+	filter := topology.Wildcard("pbx.want.status." + topology.Token(string(s.id)) + ".<ext>")
+	err = s.w.bus.Each(ctx, topology.Wants, filter, func(m bus.Message) error {
+		// What cannot be decoded is parked by consume.
+		want, err := wire.DecodeWant(m.Data)
+		switch {
+		case err != nil || !s.worthALook(want):
+		case s.rings(want):
 			ringing = append(ringing, want)
-		} else {
+		default:
 			silent = append(silent, want)
 		}
+		return nil
+	})
+	return silent, ringing, err
+}
+
+// repairAll carries wants out, some at a time. What fails is tried again by others.
+func (s *system) repairAll(ctx context.Context, wants []wire.Want) {
+	var g errgroup.Group
+	g.SetLimit(atOnce)
+	for _, want := range wants {
+		g.Go(func() error {
+			if err := s.repair(ctx, want); err != nil && ctx.Err() == nil {
+				s.log.Warn("minute pass", "extension", want.Line.Extension, "error", err)
+			}
+			return nil
+		})
 	}
-	s.silencing.Store(int64(len(silent)))
-	s.away.Store(false) // if it still is, the next poll says so
-	defer s.followUp()
-	for _, some := range [][]wire.Want{silent, ringing} {
-		var g errgroup.Group
-		g.SetLimit(atOnce)
-		for _, want := range some {
-			g.Go(func() error {
-				if err := s.repair(ctx, want); err != nil && ctx.Err() == nil {
-					s.log.Warn("minute pass", "extension", want.Line.Extension, "error", err)
-				}
-				s.silencing.Add(-1)
-				return nil
-			})
-		}
-		_ = g.Wait() // they return nil
-	}
-	return nil
+	_ = g.Wait() // they return nil
 }
 
 // followUp ends a pass. What was left to it after it had read the wants is looked at
 // by another one; while the phone system is away, by the one that its return causes.
 func (s *system) followUp() {
-	s.silencing.Store(0)
 	if s.owed.Swap(false) && !s.away.Load() {
 		poke(s.again)
 	}
@@ -106,10 +124,10 @@ func (s *system) rings(want wire.Want) bool {
 }
 
 // waits says whether a want is left to the pass: it lets a phone ring, while the phone
-// system is away or many others wait to be silenced (docs/presence.md: towards busy
-// first). The pass may not know of it any more: then another one follows.
+// system is away or a pass silences many others, to the last of them (docs/presence.md:
+// towards busy first). The pass may not know of it any more: then another one follows.
 func (s *system) waits(want wire.Want) bool {
-	if !s.rings(want) || !s.away.Load() && s.silencing.Load() <= atOnce {
+	if !s.rings(want) || !s.away.Load() && !s.silencing.Load() {
 		return false
 	}
 	s.owed.Store(true)

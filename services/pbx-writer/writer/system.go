@@ -33,12 +33,13 @@ type system struct {
 	lease   store.Lease
 	log     *slog.Logger
 	again   chan struct{} // asks for a pass now
-	// silencing is how many lines the pass under way still has to silence; negative once
-	// it lets others ring.
-	silencing atomic.Int64
-	kept      atomic.Pointer[pbx.SyncState] // what its own Microsoft 365 sync does; set before changes begin
-	away      atomic.Bool                   // the last poll failed, and no pass has begun since
+	// silencing says that a pass is under way that has many lines to silence, and has not
+	// silenced the last of them.
+	silencing atomic.Bool
+	away      atomic.Bool                   // a poll could not reach the phone system, and no pass has begun since it could be
 	owed      atomic.Bool                   // something is left to a pass
+	postponed bool                          // the last pass left ringing to the next one; of minutes alone
+	kept      atomic.Pointer[pbx.SyncState] // what its own Microsoft 365 sync does; set before changes begin
 
 	mu    sync.Mutex // guards lines
 	lines map[identity.Line]*line
@@ -155,10 +156,10 @@ func (s *system) polls(ctx context.Context, part string) error {
 		if err != nil {
 			err = fmt.Errorf("read statuses: %w", err)
 			s.log.Warn("phone system", "error", err)
-		} else if failed {
+		} else if failed || s.owed.Load() {
 			poke(s.again) // it is back: what waits need not wait for its next try
 		}
-		if err != nil {
+		if err != nil && s.pbx.Resting() {
 			s.away.Store(true)
 		}
 		failed = err != nil
