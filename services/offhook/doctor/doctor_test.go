@@ -50,6 +50,12 @@ func TestEachProblemIsFoundAndSaysHowToMendIt(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, 0, "OH-M365-004", "warning", "GroupMember.Read.All"},
+		{"contacts may not be read", func(t *testing.T, w *world.World, c *config.Config) {
+			c.Tenants[0].Contacts.Personal = true
+			if err := w.Tenant.Revoke(c.Tenants[0].Microsoft365.ClientID, "Contacts.Read"); err != nil {
+				t.Fatal(err)
+			}
+		}, 0, "OH-M365-004", "warning", "Contacts.Read"},
 		{"the app is not known", func(_ *testing.T, _ *world.World, c *config.Config) {
 			c.Tenants[0].Microsoft365.ClientID = "99999999-9999-4999-8999-999999999999"
 		}, 0, "OH-M365-002", "problem", "client_id"},
