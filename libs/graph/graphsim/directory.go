@@ -60,10 +60,13 @@ func (t *Tenant) UserIDs() []string {
 }
 
 // AddUser creates a user. Without an id one is derived; UserPrincipalName must be
-// in the tenant's domain and new.
+// new, and in the tenant's domain if it says one.
 func (t *Tenant) AddUser(u User) (User, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if u.UserPrincipalName != "" && !strings.Contains(u.UserPrincipalName, "@") {
+		u.UserPrincipalName += "@" + t.domain
+	}
 	local, domain, _ := strings.Cut(strings.ToLower(u.UserPrincipalName), "@")
 	if local == "" || domain != strings.ToLower(t.domain) {
 		return User{}, fmt.Errorf("user principal name %q is not name@%s", u.UserPrincipalName, t.domain)

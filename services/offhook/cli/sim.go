@@ -42,7 +42,7 @@ func (a *app) newSim() *cobra.Command {
 	group(status)
 	status.AddCommand(s.statusSet())
 	c.AddCommand(presence, status, s.calls(), s.users(), s.extensions(), s.faults(), s.truth(a))
-	c.AddCommand(s.meeting(a), s.teams(), s.device(), s.mailbox(), s.groups(), s.subscriptions(), s.lifecycle(), s.switches(), s.violations())
+	c.AddCommand(s.meeting(a), s.teams(), s.device(), s.mailbox(), s.groups(), s.user(), s.contact(), s.photo(), s.subscriptions(), s.lifecycle(), s.switches(), s.violations())
 	return c
 }
 

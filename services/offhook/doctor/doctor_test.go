@@ -51,6 +51,7 @@ func TestEachProblemIsFoundAndSaysHowToMendIt(t *testing.T) {
 			}
 		}, 0, "OH-M365-004", "warning", "GroupMember.Read.All"},
 		{"contacts may not be read", func(t *testing.T, w *world.World, c *config.Config) {
+			c.Tenants[0].Contacts.Personal = true
 			if err := w.Tenant.Revoke(c.Tenants[0].Microsoft365.ClientID, "Contacts.Read"); err != nil {
 				t.Fatal(err)
 			}
