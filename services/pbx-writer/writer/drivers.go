@@ -34,6 +34,7 @@ type driver struct {
 var drivers = map[string]driver{
 	"3cx":          {openThreeCX, checkThreeCX},
 	"sip-presence": {openSIPPresence, checkSIPPresence},
+	"portsip":      {openPortSIP, checkPortSIP},
 	"memory":       {openMemory, checkMemory},
 }
 
