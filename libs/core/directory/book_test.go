@@ -326,6 +326,15 @@ func TestRecoverBook(t *testing.T) {
 	if got := s.read("in 2.0!" + eight); got != "create a new; update b differs" {
 		t.Errorf("read again: %s", got)
 	}
+	// What the record lost is not deleted before its folder has been read as a whole.
+	lost := s.view.Record
+	lost.Entries = slices.Clone(lost.Entries[:6])
+	if got := recovered(lost); got != "" {
+		t.Errorf("%s", got)
+	}
+	if got := s.read("in 0.0! a=A"); got != "" || states(s.plan()) != "in reading 0/6" {
+		t.Errorf("changes are read: %s; %s", got, states(s.plan()))
+	}
 	// From nothing, a listing alone is enough; what is in no folder goes.
 	if got := recovered(directory.BookRecord{}); got != "" {
 		t.Errorf("%s", got)
