@@ -62,8 +62,8 @@ type book struct {
 // openBook looks at the book first where the series may have been begun before.
 func (s *system) openBook(ctx context.Context, w wire.ContactsWant, delivered uint64) (*book, error) {
 	b := &book{s: s, owner: w.Book.Owner}
-	creates := slices.ContainsFunc(w.Changes, func(c wire.ContactChange) bool { return c.Op != wire.OpDelete })
-	if !creates || !w.Again && delivered <= 1 {
+	unknown := slices.ContainsFunc(w.Changes, func(c wire.ContactChange) bool { return c.Op != wire.OpDelete || c.Contact.ID == "" })
+	if !unknown || !w.Again && delivered <= 1 {
 		return b, nil
 	}
 	b.known = map[string]string{}
@@ -132,9 +132,16 @@ func (b *book) put(ctx context.Context, c wire.ContactChange) (id string, err er
 }
 
 func (b *book) remove(ctx context.Context, changes []wire.ContactChange, delivered uint64) (results []wire.ContactResult, err error) {
-	ids := make([]string, len(changes))
-	for i, c := range changes {
-		ids[i] = c.Contact.ID
+	var ids []string
+	changes = slices.Clone(changes)
+	for i := range changes {
+		c := &changes[i].Contact
+		if c.ID == "" {
+			c.ID = b.known[c.Source]
+		}
+		if c.ID != "" { // else nothing was made of it
+			ids = append(ids, c.ID)
+		}
 	}
 	failed, err := b.s.pbx.DeleteContacts(ctx, b.owner, ids)
 	if err != nil && len(failed) == 0 {
@@ -142,6 +149,11 @@ func (b *book) remove(ctx context.Context, changes []wire.ContactChange, deliver
 	}
 	for _, c := range changes {
 		r := wire.ContactResult{Op: c.Op, Source: c.Contact.Source, ID: c.Contact.ID, Result: wire.ChangeDone}
+		if c.Contact.ID == "" {
+			r.Result = wire.ChangeAlready
+			results = append(results, r)
+			continue
+		}
 		switch why := failed[c.Contact.ID]; fault.KindOf(why) {
 		case fault.NotFound, fault.Gone:
 			r.Result = wire.ChangeAlready

@@ -276,6 +276,12 @@ func TestPhonebooksBecomeWhatIsWanted(t *testing.T) {
 		t.Errorf("%q after %s", got, stranger)
 	}
 
+	// Removed by somebody who does not know its id, because nobody told.
+	o = s.entered(wire.ContactsWant{Book: personal, Again: true, Changes: []wire.ContactChange{change(wire.OpDelete, "", "c", ""), change(wire.OpDelete, "", "never", "")}})
+	if got := s.book("200"); got != "Stranger; Ada II a; Eve e" || o.Results[0].Result != wire.ChangeDone || o.Results[1].Result != wire.ChangeAlready {
+		t.Errorf("%q, %+v", got, o)
+	}
+
 	// A book that there is not: each says so, nothing else.
 	o = s.entered(wire.ContactsWant{Book: directory.Book{System: hq, Owner: "999"}, Changes: []wire.ContactChange{change(wire.OpCreate, "", "a", "Ada")}})
 	if len(o.Results) != 1 || o.Results[0].Result != wire.ChangeForeign {
