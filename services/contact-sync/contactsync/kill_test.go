@@ -205,7 +205,6 @@ type history struct {
 	r           *rand.Rand
 	shared, own *outlook
 	life        *life
-	said        []string
 }
 
 func (h *history) live() {

@@ -29,7 +29,6 @@ type phones struct {
 	books   map[directory.Book]map[string]directory.Contact
 	last    int            // id given
 	flying  map[string]int // series under way, by mailbox and book
-	most    int            // of them at once
 	away    bool
 	refuse  func(wire.ContactChange) wire.ChangeResult // "" lets it pass
 	lose    func(wire.ContactsWant) bool               // the outcome is never heard of

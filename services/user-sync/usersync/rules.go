@@ -1,8 +1,6 @@
 package usersync
 
 import (
-	"time"
-
 	"offhook.dev/libs/config"
 	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/identity"
@@ -41,6 +39,3 @@ func (r Rules) of(tenant identity.Tenant, f *facts, demanded bool) *directory.Ru
 	}
 	return rules
 }
-
-// next is when the tenant is next synchronised by the clock.
-func (r Rules) next(after time.Time) time.Time { return r.NextRun(after) }
