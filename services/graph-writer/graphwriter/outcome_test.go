@@ -42,7 +42,9 @@ func TestAClearThatGraphRefusesIsNotToldAsCleared(t *testing.T) {
 	s := newStage(t)
 	s.run("a")
 	s.ends(s.publish(s.calling(0)), wire.Applied)
-	s.teams.stand(func(context.Context, string, identity.User, func() error) error { return fault.New(fault.Denied, "test", nil) })
+	s.teams.stand(func(context.Context, string, identity.User, func() error) error {
+		return fault.New(fault.Denied, "test", nil)
+	})
 	if o := s.ends(s.publish(s.want(0)), wire.Failed); o.Session != call {
 		t.Errorf("the session is told as %q while it shows", o.Session)
 	}
