@@ -167,12 +167,8 @@ func (r *photoReader) settle(ctx context.Context, tag graph.PhotoTag) (result st
 	if tag.Err != nil {
 		return "", tag.Err
 	}
-	var state photoState
-	e, err := r.t.p.cursors.Get(ctx, r.t.photoKey(tag.User))
-	switch {
-	case err == nil:
-		_ = json.Unmarshal(e.Value, &state) // else as if nothing was published
-	case fault.KindOf(err) != fault.NotFound:
+	state, err := r.published(ctx, tag.User)
+	if err != nil {
 		return "", err
 	}
 	next := photoState{ETag: state.ETag, Lines: r.linesOf(tag.User), Bad: state.Bad}
@@ -191,6 +187,19 @@ func (r *photoReader) settle(ctx context.Context, tag graph.PhotoTag) (result st
 		err = r.keep(ctx, tag.User, next, state)
 	}
 	return result, err
+}
+
+// published is what was last published of a user; the zero state where nothing was.
+func (r *photoReader) published(ctx context.Context, user identity.User) (state photoState, err error) {
+	e, err := r.t.p.cursors.Get(ctx, r.t.photoKey(user))
+	if err != nil {
+		if fault.KindOf(err) == fault.NotFound {
+			err = nil
+		}
+		return photoState{}, err
+	}
+	_ = json.Unmarshal(e.Value, &state) // else as if nothing was published
+	return state, nil
 }
 
 // changed reads a photo and publishes it. One that is of no use is remembered as such;

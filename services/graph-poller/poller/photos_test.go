@@ -202,6 +202,9 @@ func TestPhotosOfLinkedUsersAreFollowed(t *testing.T) {
 	a.shows(users[0], 2)
 	must(t, s.tenant().RemovePhoto(string(users[1])))
 	a.shows(users[1], 2)
+	if n := s.metric("offhook_photo_reads_total", "none"); n == 0 || s.metric("offhook_photo_reads_total", "not-found") != 0 {
+		t.Errorf("%v times somebody had no photo", n)
+	}
 	if len(a.of(users[2])) != 0 || len(a.of(users[3])) != 0 {
 		t.Error("a photo of somebody who is not linked, or has none, was published")
 	}
