@@ -77,7 +77,7 @@ func TestTheTableOfKillsNamesEachVictim(t *testing.T) {
 	}
 	var out bytes.Buffer
 	must(t, all.write(t, &out, scale{"40", 20, 3}, 7))
-	for _, want := range []string{"## kills", "load average", "| webhook-receiver | 3     | 40             | 1s               | 2s", "| nats             | 3     | 40             | 1m11s            | 1m12s"} {
+	for _, want := range []string{"## kills", "load average", "| webhook-receiver | 3     | 40             | 1s               | 2s", "| nats             | 3     | 40             | 1m21s            | 1m22s"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
