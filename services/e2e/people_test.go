@@ -76,6 +76,14 @@ func TestPeopleOfTheDirectoryHaveTheirExtensions(t *testing.T) {
 	if got := len(w.PBX.Truth()); got != 6 {
 		t.Errorf("%d extensions, want 6: %s", got, everybody(w))
 	}
+	for _, e := range w.PBX.Truth() { // the marker is the last that is written of each
+		w.Eventually(30*time.Second, func() string {
+			if p := w.PBX.Properties(e.Number); len(p) != 1 {
+				return fmt.Sprintf("%s is marked as %v", e.Number, p)
+			}
+			return ""
+		})
+	}
 	quiet := len(w.PBX.Changes())
 	w.Stop("user-sync")
 	w.Run(usersync.Part()) // a second run with nothing changed writes nothing
