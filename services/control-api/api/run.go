@@ -22,7 +22,6 @@ import (
 	"offhook.dev/libs/run"
 	"offhook.dev/libs/store"
 	"offhook.dev/libs/topology"
-	"offhook.dev/libs/wire"
 )
 
 // stopTimeout bounds how long open requests may go on when the service ends.
@@ -107,7 +106,7 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	defer func() { _ = registration.Unregister() }()
 
 	filling := newFilling(deps.Health)
-	plans := shelf{m, map[wire.SyncKind]*store.Bucket{wire.SyncUsers: planned, wire.SyncContacts: books}}
+	plans := shelf{m, planned, books}
 	asked := orders{m, deps.Bus, plans}
 	a := &rest{
 		model: m, explain: explainer{m, deps.Bus}, options: keeper{m, optioned, memory, deps.Bus.Now}, orders: asked, plans: plans, hub: changes,
