@@ -47,6 +47,8 @@ type Tenant struct {
 	Sweep   time.Duration // from the begin of one presence sweep to that of the next; 0: 10 s
 	// NoLanes says why the tenant can have no lanes; zero: it can.
 	NoLanes NoLanes
+	// Hold is how long what was a user's is kept after they left; 0: not known.
+	Hold time.Duration
 	// NoContacts says that none of the tenant's contacts are to be in phonebooks.
 	NoContacts bool
 }
