@@ -44,6 +44,9 @@ func partKey(tenant identity.Tenant, id string, part int) string {
 // Heads matches the first value of every plan of a tenant.
 func Heads(tenant identity.Tenant) string { return topology.Token(string(tenant)) + ".*.0" }
 
+// AllHeads is Heads of all tenants.
+const AllHeads = "*.*.0"
+
 // WritePlan stores a plan: its changes first, so that one which is there is complete.
 func WritePlan(ctx context.Context, b *store.Bucket, p Plan) error {
 	const op = "books: write plan"
@@ -76,29 +79,47 @@ func WritePlan(ctx context.Context, b *store.Bucket, p Plan) error {
 	return err
 }
 
-// ReadPlan returns a plan, or a fault of kind NotFound.
-func ReadPlan(ctx context.Context, b *store.Bucket, tenant identity.Tenant, id string) (Plan, error) {
-	const op = "books: read plan"
+// ReadHead returns a plan without its changes, or a fault of kind NotFound.
+func ReadHead(ctx context.Context, b *store.Bucket, tenant identity.Tenant, id string) (Plan, error) {
 	e, err := b.Get(ctx, partKey(tenant, id, 0))
 	if err != nil {
 		return Plan{}, err
 	}
-	p, err := DecodeHead(e.Value)
+	return DecodeHead(e.Value)
+}
+
+// Each calls do for the changes that a plan lists, some at a time, from the one on that has
+// so many before it. NotFound: the plan was removed meanwhile.
+func Each(ctx context.Context, b *store.Bucket, p Plan, from int, do func([]plan.Change) error) error {
+	for part := range p.Parts {
+		e, err := b.Get(ctx, partKey(p.Tenant, p.ID, part+1))
+		if err != nil {
+			return err
+		}
+		var some []plan.Change
+		if err := json.Unmarshal(e.Value, &some); err != nil {
+			return fault.New(fault.Invalid, "books: read plan", err)
+		}
+		skipped := min(from, len(some))
+		from -= skipped
+		if err := do(some[skipped:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ReadPlan returns a plan with the changes that it lists, or a fault of kind NotFound.
+func ReadPlan(ctx context.Context, b *store.Bucket, tenant identity.Tenant, id string) (Plan, error) {
+	p, err := ReadHead(ctx, b, tenant, id)
 	if err != nil {
 		return Plan{}, err
 	}
-	for part := range p.Parts {
-		e, err := b.Get(ctx, partKey(tenant, id, part+1))
-		if err != nil {
-			return Plan{}, err
-		}
-		var changes []plan.Change
-		if err := json.Unmarshal(e.Value, &changes); err != nil {
-			return Plan{}, fault.New(fault.Invalid, op, err)
-		}
-		p.Changes = append(p.Changes, changes...)
-	}
-	return p, nil
+	err = Each(ctx, b, p, 0, func(some []plan.Change) error {
+		p.Changes = append(p.Changes, some...)
+		return nil
+	})
+	return p, err
 }
 
 // DecodeHead reads the first value of a plan, which has everything but its changes.

@@ -61,6 +61,7 @@ type Mirror struct {
 	people  map[identity.Person][]Line
 	listed  map[identity.Person]uint64 // revision of each person's record, also of a deleted one
 	lines   map[identity.Line]Owner
+	left    map[identity.Person][]directory.Record // what is kept for those who left
 	current chan struct{}
 	once    sync.Once
 }
@@ -73,7 +74,8 @@ type Owner struct {
 
 // NewMirror returns an empty mirror; Run fills it.
 func NewMirror() *Mirror {
-	return &Mirror{people: map[identity.Person][]Line{}, listed: map[identity.Person]uint64{}, lines: map[identity.Line]Owner{}, current: make(chan struct{})}
+	return &Mirror{people: map[identity.Person][]Line{}, listed: map[identity.Person]uint64{}, lines: map[identity.Line]Owner{},
+		left: map[identity.Person][]directory.Record{}, current: make(chan struct{})}
 }
 
 // Run keeps the mirror current until ctx ends. changed, unless nil, is called after
@@ -91,7 +93,7 @@ func (m *Mirror) Run(ctx context.Context, b *store.Bucket, changed func(identity
 				return nil // what was known of this person stays; the others go on
 			}
 		}
-		touched := m.set(person, record.Lines, e.Revision)
+		touched := m.set(person, record, e.Revision)
 		if changed != nil {
 			changed(person, touched)
 		}
@@ -109,9 +111,14 @@ func (m *Mirror) Current(ctx context.Context) error {
 	}
 }
 
-func (m *Mirror) set(person identity.Person, lines []Line, revision uint64) (touched []identity.Line) {
+func (m *Mirror) set(person identity.Person, record Record, revision uint64) (touched []identity.Line) {
+	lines := record.Lines
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	delete(m.left, person)
+	if gone := slices.DeleteFunc(record.Owned, func(r directory.Record) bool { return r.Left.IsZero() }); len(gone) > 0 {
+		m.left[person] = gone
+	}
 	for _, old := range m.people[person] {
 		touched = append(touched, old.Line)
 		if m.lines[old.Line].Person == person {
@@ -139,6 +146,14 @@ func (m *Mirror) set(person identity.Person, lines []Line, revision uint64) (tou
 func (m *Mirror) Of(person identity.Person) []Line {
 	lines, _ := m.List(person)
 	return lines
+}
+
+// Left returns what is kept for a person who left: extensions that are disabled, and since
+// when they are nobody's. The slice is not to be changed.
+func (m *Mirror) Left(person identity.Person) []directory.Record {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.left[person]
 }
 
 // List is Of with the revision of the list, which grows with every change of it; 0

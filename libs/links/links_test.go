@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"offhook.dev/libs/bus/bustest"
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/links"
@@ -151,6 +152,27 @@ func TestOfTwoRecordsThatListALineTheNewerPairingOwnsIt(t *testing.T) {
 			t.Errorf("newer first %v: after the older record was emptied, owned by %q", newerFirst, owner.Person)
 		}
 	}
+}
+
+func TestOfThoseWhoLeftItIsKnownWhatIsKeptForThem(t *testing.T) {
+	s := newStage(t)
+	at := time.Date(2026, 6, 2, 9, 30, 0, 0, time.UTC)
+	put := func(owned ...directory.Record) {
+		data, err := json.Marshal(links.Record{Owned: owned})
+		if err == nil {
+			_, err = s.bucket.Put(t.Context(), wire.PersonKey(person(1)), data)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(directory.Record{Line: lineOf("101"), How: directory.Created, Left: at}, directory.Record{Line: lineOf("102"), How: directory.Created})
+	s.run(nil)
+	if left := s.mirror.Left(person(1)); len(left) != 1 || left[0].Line != lineOf("101") || !left[0].Left.Equal(at) || s.mirror.Left(person(2)) != nil {
+		t.Errorf("%+v", left)
+	}
+	put(directory.Record{Line: lineOf("101"), How: directory.Created}) // they are back
+	s.eventually("still away", func() bool { return s.mirror.Left(person(1)) == nil })
 }
 
 func TestKeysOfALaterVersionAreLeftAlone(t *testing.T) {

@@ -6,6 +6,7 @@ package plans
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -47,6 +48,13 @@ func NewID(tenant identity.Tenant, kind wire.SyncKind) string {
 	random := make([]byte, 5)
 	_, _ = rand.Read(random) // never fails
 	return fmt.Sprintf("%s-%s-%s", tenant, kind, hex.EncodeToString(random))
+}
+
+// IDOf is the name of the plan that is made for an order: the same whenever the order
+// comes again.
+func IDOf(tenant identity.Tenant, kind wire.SyncKind, order string) string {
+	sum := sha256.Sum256([]byte(order))
+	return fmt.Sprintf("%s-%s-%s", tenant, kind, hex.EncodeToString(sum[:5]))
 }
 
 // Owner is the tenant and the kind of a plan by its id.

@@ -131,6 +131,10 @@ func TestTheReadmesCommandsWork(t *testing.T) {
 			try(20*time.Second, says(""), args...)
 		case strings.HasPrefix(command, "go run -trimpath ./services/offhook options set "):
 			try(20*time.Second, says("both"), args...)
+		case command == "go run -trimpath ./services/offhook sync now users":
+			try(time.Minute, says("users of contoso: "), args...)
+		case command == "go run -trimpath ./services/offhook plan users":
+			try(time.Minute, says("plan contoso-users-"), args...)
 		case command == "go run -trimpath ./services/offhook status anna", command == "go run -trimpath ./services/offhook explain anna":
 			try(20*time.Second, says("Anna"), args...)
 		case command == "offhook doctor --config offhook.yaml":

@@ -8,6 +8,7 @@ import (
 	"offhook.dev/libs/books"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/plan"
+	"offhook.dev/libs/plans"
 	"offhook.dev/libs/store"
 	"offhook.dev/libs/wire"
 )
@@ -26,7 +27,7 @@ func (t *tenant) makePlan(ctx context.Context, o wire.SyncOrder) (books.Plan, er
 	if err != nil {
 		return p, err
 	}
-	p.ID, p.Expires = "contacts-"+o.ID, p.Made.Add(t.s.opts.PlanFor)
+	p.ID, p.Expires = plans.IDOf(o.Tenant, o.Kind, o.ID), p.Made.Add(t.s.opts.PlanFor)
 	switch {
 	case left > 0:
 		p.Incomplete = strconv.Itoa(left) + " pages of contacts are still on their way"

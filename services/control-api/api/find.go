@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
@@ -27,10 +28,30 @@ func (m *model) find(tenant, name string) ([]identity.Person, error) {
 		return nil, err
 	}
 	if len(m.links.Of(who)) == 0 {
-		return nil, problem(fault.NotFound, CodeUserUnlinked, fmt.Sprintf("%s has no extension", m.describe([]identity.Person{who})), "user",
-			"give an extension the user's mail address, or pair them under tenants.links in the configuration")
+		return nil, m.unlinked(who)
 	}
 	return []identity.Person{who}, nil
+}
+
+// unlinked says that a person has no extension, or what is kept of one for a person who
+// left.
+func (m *model) unlinked(who identity.Person) error {
+	what := m.describe([]identity.Person{who}) + " has no extension"
+	left := m.links.Left(who)
+	if len(left) == 0 {
+		return problem(fault.NotFound, CodeUserUnlinked, what, "user",
+			"give an extension the user's mail address, pair them under tenants.links in the configuration, or have `offhook plan users` make one")
+	}
+	var kept []string
+	for _, r := range left {
+		text := fmt.Sprintf("%s@%s is disabled since %s", r.Line.Extension, r.Line.System, r.Left.UTC().Format(time.DateOnly))
+		if hold := m.tenants[who.Tenant].Hold; hold > 0 {
+			text += " and kept until " + r.Left.Add(hold).UTC().Format(time.DateOnly)
+		}
+		kept = append(kept, text)
+	}
+	return problem(fault.NotFound, CodeUserUnlinked, what+": "+strings.Join(kept, ", "), "user",
+		"enable the user in Microsoft 365 and see that they are among those chosen (users of the configuration): then it is theirs again")
 }
 
 // inTenant reads the id of a tenant, or "" for all.

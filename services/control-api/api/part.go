@@ -27,7 +27,7 @@ func FromConfig(c config.Config) (Options, error) {
 		if err != nil {
 			return Options{}, fmt.Errorf("control-api: tenant %s: %w", id, err)
 		}
-		o.Tenants[id] = Tenant{Options: configured[id], Sweep: t.Presence.Sweep.Presence, NoLanes: lanes,
+		o.Tenants[id] = Tenant{Options: configured[id], Sweep: t.Presence.Sweep.Presence, NoLanes: lanes, Hold: t.Users.Hold,
 			NoContacts: !t.Contacts.Personal && len(t.Contacts.SharedMailboxes) == 0}
 	}
 	return o, nil

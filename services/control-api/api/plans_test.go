@@ -58,7 +58,9 @@ func TestPlansAreListedTheNewestFirstWithHowFarTheyAre(t *testing.T) {
 	s := scene(t)
 	now := s.Bus.Now()
 	s.Planned(t, plans.Head{Tenant: "contoso", Kind: wire.SyncUsers, Plan: plan.Plan{ID: "contoso-users-00000000a1"}, Made: now.Add(-2 * time.Hour)})
-	s.Planned(t, plans.Head{Tenant: "contoso", Kind: wire.SyncContacts, Plan: plan.Plan{ID: "contoso-contacts-00000000a2"}, Made: now, State: wire.SyncApplying, Total: 9, Done: 5, Failed: 1})
+	s.Planned(t, plans.Head{Tenant: "contoso", Kind: wire.SyncUsers, Plan: plan.Plan{ID: "contoso-users-00000000a2"}, Made: now.Add(-time.Minute), State: wire.SyncApplying, Total: 9, Done: 5, Failed: 1})
+	s.PlannedBooks(t, "contoso", "contoso-contacts-00000000a5", plan.Change{Op: plan.Create, Object: "contoso/1/a", Line: "hq/204"})
+	s.PlannedBooks(t, "strangers", "strangers-contacts-00000000a6")
 	s.Planned(t, plans.Head{Tenant: "fabrikam", Kind: wire.SyncUsers, Plan: plan.Plan{ID: "fabrikam-users-00000000a3"}, Made: now.Add(-time.Hour / 2), State: wire.SyncBraked})
 	s.Planned(t, plans.Head{Tenant: "strangers", Kind: wire.SyncUsers, Plan: plan.Plan{ID: "strangers-users-00000000a4"}, Made: now})
 	_, list := get[[]api.Plan](t, s.URL+"/api/v1/plans")
@@ -66,7 +68,7 @@ func TestPlansAreListedTheNewestFirstWithHowFarTheyAre(t *testing.T) {
 	for _, p := range list {
 		got = append(got, fmt.Sprintf("%s %s %s %d/%d/%d", p.Tenant, p.Kind, p.State, p.Total, p.Done, p.Failed))
 	}
-	if want := "[contoso contacts applying 9/5/1 fabrikam users braked 0/0/0 contoso users expired 0/0/0]"; fmt.Sprint(got) != want {
+	if want := "[contoso contacts planned 1/0/0 contoso users applying 9/5/1 fabrikam users braked 0/0/0 contoso users expired 0/0/0]"; fmt.Sprint(got) != want {
 		t.Errorf("%v, want %s", got, want)
 	}
 	// A plan without a change is a list without an entry, not one that is left out.
@@ -77,6 +79,33 @@ func TestPlansAreListedTheNewestFirstWithHowFarTheyAre(t *testing.T) {
 	defer answer.Body.Close()
 	if text, err := io.ReadAll(answer.Body); err != nil || !bytes.Contains(text, []byte(`"changes":[]`)) {
 		t.Errorf("%s, %v", text, err)
+	}
+}
+
+func TestAPlanForPhonebooksIsServedAsContactSyncKeepsIt(t *testing.T) {
+	s := scene(t)
+	const id = "contoso-contacts-1a2b3c4d5e"
+	var changes []plan.Change
+	for i := range 10_020 {
+		changes = append(changes, plan.Change{Op: plan.Create, Object: fmt.Sprintf("%s/contact-%d", apitest.Anna, i), Line: "hq/204", Reason: "new"})
+	}
+	changes[0] = plan.Change{Op: plan.Delete, Object: apitest.Anna.String() + "/gone", Line: "hq/204", Reason: "gone", Held: true}
+	made := s.PlannedBooks(t, "contoso", id, changes...)
+	code, p := get[api.Plan](t, s.URL+"/api/v1/plans/"+id)
+	if code != 200 || p.Kind != "contacts" || p.State != "planned" || p.Total != 10_019 || p.Unlisted != 20 || len(p.Changes) != 10_000 || p.Brake.Held != 1 || !p.Brake.Tripped || p.Basis["books"] != 7 || !p.Made.Equal(made.Made) {
+		t.Errorf("%d, %d changes of %d, %d unlisted, %+v", code, len(p.Changes), p.Total, p.Unlisted, p.Brake)
+	}
+	for _, c := range []struct {
+		query       string
+		first, want int
+	}{{"?limit=2", 0, 2}, {"?offset=3999&limit=3000", 3999, 3000}, {"?offset=9990", 9990, 10}, {"?offset=10000", 0, 0}} {
+		_, p := get[api.Plan](t, s.URL+"/api/v1/plans/"+id+c.query)
+		if len(p.Changes) != c.want || c.want > 1 && p.Changes[1].Object != changes[c.first+1].Object {
+			t.Errorf("%s: %d changes, want %d", c.query, len(p.Changes), c.want)
+		}
+	}
+	if code, order, problem := post(t, s.URL+"/api/v1/plans/"+id+"/apply", `{}`); code != 200 || order.What != "contacts" || order.Tenant != "contoso" || order.Plan != id {
+		t.Errorf("%d %+v %+v", code, order, problem)
 	}
 }
 

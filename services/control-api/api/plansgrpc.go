@@ -55,7 +55,7 @@ func (s service) GetPlan(r *controlv1.GetPlanRequest, out grpc.ServerStreamingSe
 	if err := s.filled(); err != nil {
 		return err
 	}
-	p, head, err := s.plans.head(out.Context(), r.GetId())
+	p, err := s.plans.get(out.Context(), r.GetId())
 	if err != nil {
 		return grpcError(err)
 	}
@@ -66,7 +66,7 @@ func (s service) GetPlan(r *controlv1.GetPlanRequest, out grpc.ServerStreamingSe
 	if r.Limit != nil {
 		limit = int(r.GetLimit())
 	}
-	err = s.plans.changes(out.Context(), head, int(r.GetOffset()), limit, func(some []plan.Change) error {
+	err = p.changes(out.Context(), int(r.GetOffset()), limit, func(some []plan.Change) error {
 		return out.Send(&controlv1.GetPlanResponse{Changes: changesOut(some)})
 	})
 	if err != nil {
@@ -79,7 +79,8 @@ func planOut(p Plan) *controlv1.Plan {
 	b := p.Brake
 	return &controlv1.Plan{Id: p.ID, Tenant: p.Tenant, Kind: p.Kind, State: p.State, Made: timestamppb.New(p.Made), Expires: timestamppb.New(p.Expires), Basis: p.Basis,
 		Brake: &controlv1.Brake{Tripped: b.Tripped, Removed: uint32(b.Removed), Linked: uint32(b.Linked), Held: uint32(b.Held), Forced: b.Forced},
-		Total: uint32(p.Total), Done: uint32(p.Done), Failed: uint32(p.Failed)}
+		Total: uint32(p.Total), Done: uint32(p.Done), Failed: uint32(p.Failed),
+		Unlisted: uint32(p.Unlisted), Incomplete: p.Incomplete}
 }
 
 func changesOut(some []plan.Change) (all []*controlv1.PlannedChange) {

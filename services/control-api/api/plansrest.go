@@ -67,12 +67,12 @@ func (a *rest) getPlan(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	p, head, err := a.plans.head(r.Context(), r.PathValue("id"))
+	p, err := a.plans.get(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
 	}
 	out := &planWriter{w: w, control: http.NewResponseController(w), plan: p}
-	err = a.plans.changes(r.Context(), head, offset, limit, out.some)
+	err = p.changes(r.Context(), offset, limit, out.some)
 	if err == nil {
 		err = out.end()
 	}

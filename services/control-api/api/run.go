@@ -22,7 +22,6 @@ import (
 	"offhook.dev/libs/run"
 	"offhook.dev/libs/store"
 	"offhook.dev/libs/topology"
-	"offhook.dev/libs/wire"
 )
 
 // stopTimeout bounds how long open requests may go on when the service ends.
@@ -48,6 +47,8 @@ type Tenant struct {
 	Sweep   time.Duration // from the begin of one presence sweep to that of the next; 0: 10 s
 	// NoLanes says why the tenant can have no lanes; zero: it can.
 	NoLanes NoLanes
+	// Hold is how long what was a user's is kept after they left; 0: not known.
+	Hold time.Duration
 	// NoContacts says that none of the tenant's contacts are to be in phonebooks.
 	NoContacts bool
 }
@@ -107,7 +108,7 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	defer func() { _ = registration.Unregister() }()
 
 	filling := newFilling(deps.Health)
-	plans := shelf{m, map[wire.SyncKind]*store.Bucket{wire.SyncUsers: planned, wire.SyncContacts: books}}
+	plans := shelf{m, planned, books}
 	asked := orders{m, deps.Bus, plans}
 	a := &rest{
 		model: m, explain: explainer{m, deps.Bus}, options: keeper{m, optioned, memory, deps.Bus.Now}, orders: asked, plans: plans, hub: changes,

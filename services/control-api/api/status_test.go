@@ -44,6 +44,17 @@ func TestStatusSaysWhatEveryLinkedExtensionShowsAndWhy(t *testing.T) {
 	}
 }
 
+func TestOfWhomTheNumberIsKeptItIsSaidUntilWhen(t *testing.T) {
+	s := apitest.Start(t, func(s *apitest.Stage) {
+		apitest.Scene(t, s)
+		s.Leaves(t, apitest.Dora, time.Date(2026, 6, 2, 9, 30, 0, 0, time.UTC), apitest.Line("hq", "103"))
+	})
+	code, problem := get[api.Problem](t, s.URL+"/api/v1/status?user=dora")
+	if code != 404 || problem.Code != api.CodeUserUnlinked || !strings.HasSuffix(problem.What, "has no extension: 103@hq is disabled since 2026-06-02 and kept until 2026-07-02") || !strings.Contains(problem.Fix, "enable the user") {
+		t.Errorf("%d %+v", code, problem)
+	}
+}
+
 func TestStatusFieldsAreThoseOfTheInterface(t *testing.T) {
 	s := scene(t)
 	_, all := get[[]map[string]json.RawMessage](t, s.URL+"/api/v1/status?user=anna@contoso.example")

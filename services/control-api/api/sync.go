@@ -55,7 +55,7 @@ func (o orders) plan(ctx context.Context, body SyncBody) (Order, error) {
 // apply asks for what a plan says. Whether that is still what would be done, the
 // service finds out that carries it out.
 func (o orders) apply(ctx context.Context, id string, body ApplyBody) (Order, error) {
-	p, _, err := o.plans.head(ctx, id)
+	p, err := o.plans.get(ctx, id)
 	if err != nil {
 		return Order{}, err
 	}

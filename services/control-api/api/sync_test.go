@@ -108,6 +108,7 @@ func TestAPlanIsOrderedOnceAndItsOrderSaysWhichCameOfIt(t *testing.T) {
 	if order := ended(t, s, "my-order-1"); order.State != "planned" || order.Plan != thePlan || order.Total != 4 || order.Detail != "1 create" {
 		t.Errorf("%+v", order)
 	}
+	noneWait(t, s) // the order is acknowledged after its outcome
 	if code, order, _ := post(t, s.URL+"/api/v1/plans", body); code != 200 || order.State != "planned" || !order.Ended {
 		t.Errorf("asked again after its end: %d %+v", code, order)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/bus/bustest"
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
@@ -39,7 +40,7 @@ type Stage struct {
 
 // tenants are those of the configuration.
 func tenants() map[identity.Tenant]api.Tenant {
-	return map[identity.Tenant]api.Tenant{"contoso": {Options: presence.DefaultOptions()}, "fabrikam": {Options: presence.DefaultOptions(), NoContacts: true,
+	return map[identity.Tenant]api.Tenant{"contoso": {Options: presence.DefaultOptions(), Hold: 30 * 24 * time.Hour}, "fabrikam": {Options: presence.DefaultOptions(), NoContacts: true,
 		NoLanes: api.NoLanes{What: "Microsoft has no address at which it could tell of presences", Where: "webhook.public_url", Fix: "set it"}}}
 }
 
@@ -126,6 +127,21 @@ func (s *Stage) Link(t testing.TB, who identity.Person, lines ...identity.Line) 
 	for i, line := range lines {
 		record.Lines = append(record.Lines, links.Line{Line: line, Revision: uint64(i + 1), How: "mail"})
 	}
+	s.putLinks(t, who, record)
+}
+
+// Leaves makes a person one who left, and for whom extensions are kept.
+func (s *Stage) Leaves(t testing.TB, who identity.Person, since time.Time, lines ...identity.Line) {
+	t.Helper()
+	var record links.Record
+	for _, line := range lines {
+		record = record.Put(directory.Record{Line: line, How: directory.Created, Left: since, WasEnabled: true})
+	}
+	s.putLinks(t, who, record)
+}
+
+func (s *Stage) putLinks(t testing.TB, who identity.Person, record links.Record) {
+	t.Helper()
 	value, err := json.Marshal(record)
 	if err != nil {
 		t.Fatal(err)

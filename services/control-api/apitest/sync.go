@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"offhook.dev/libs/books"
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
@@ -48,7 +49,7 @@ func (s *Stage) Synchronises(t testing.TB, answer func(wire.SyncOrder) []wire.Sy
 	})
 }
 
-// Planned stores a plan as the service does that made it. What the head leaves open is
+// Planned stores a plan for extensions as user-sync does. What the head leaves open is
 // as of a plan that was made now.
 func (s *Stage) Planned(t testing.TB, h plans.Head) plans.Head {
 	t.Helper()
@@ -66,18 +67,31 @@ func (s *Stage) Planned(t testing.TB, h plans.Head) plans.Head {
 			h.Total++
 		}
 	}
-	name := topology.Plans
-	if h.Kind == wire.SyncContacts {
-		name = topology.BookPlans
+	s.keep(t, topology.Plans, func(b *store.Bucket) error { return plans.Save(t.Context(), b, h) })
+	return h
+}
+
+// PlannedBooks stores a plan for phonebooks as contact-sync does. It was made now.
+func (s *Stage) PlannedBooks(t testing.TB, tenant identity.Tenant, id string, changes ...plan.Change) books.Plan {
+	t.Helper()
+	now := s.Bus.Now()
+	p := books.Plan{Plan: plan.Plan{ID: id, Expires: now.Add(plans.Life), Basis: map[string]uint64{"books": 7}}, Tenant: tenant, Made: now, Counts: map[plan.Op]int{}}
+	for _, c := range changes {
+		p.Note(c)
 	}
+	s.keep(t, topology.BookPlans, func(b *store.Bucket) error { return books.WritePlan(t.Context(), b, p) })
+	return p
+}
+
+func (s *Stage) keep(t testing.TB, name topology.Bucket, save func(*store.Bucket) error) {
+	t.Helper()
 	bucket, err := store.Open(t.Context(), s.Bus.JetStream(), name)
 	if err == nil {
-		err = plans.Save(t.Context(), bucket, h)
+		err = save(bucket)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	return h
 }
 
 // APlan is a plan with one change of each kind, of which the brake holds two back.

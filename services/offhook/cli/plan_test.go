@@ -87,6 +87,32 @@ func TestAnEmptyPlanIsAListWithoutEntries(t *testing.T) {
 	}
 }
 
+func TestAPlanForPhonebooksSaysWhatItDoesNotShow(t *testing.T) {
+	home(t)
+	const id = "contoso-contacts-1a2b3c4d5e"
+	stage := apitest.Start(t, func(s *apitest.Stage) {
+		changes := []plan.Change{{Op: plan.Delete, Object: "contoso/a/1", Line: "hq/204", Reason: "gone", Held: true}, {Op: plan.Skip, Object: "contoso/a/2", Line: "hq/204", Reason: "full", Detail: "create was tried"}}
+		for range 10_005 {
+			changes = append(changes, plan.Change{Op: plan.Create, Object: "contoso/a/3", Line: "hq", Reason: "new"})
+		}
+		s.PlannedBooks(t, "contoso", id, changes...)
+	})
+	stdout, stderr, code := command(t, "offhook plan "+id+" --api "+stage.URL)
+	text := normal(stdout)
+	for _, want := range []string{
+		"DOES  PHONEBOOK  WHO  WHY  WHAT\ndelete (held)  204@hq  contoso/a/1  it is not in the mailbox any more  -\n", "\ncreate  company@hq  contoso/a/3  the phonebook does not have it yet  -\n",
+		"  1 because the phonebook is full: contoso/a/2\n", "\n7 more changes are counted only: 10005 are to be done in all.\n", "contacts.brake allows",
+		"Do the rest with `offhook apply " + id + "`, all of it with `offhook apply " + id + " --force`.\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("exit %d, %s; no %q in\n%s\n...\n%s", code, stderr, want, text[:min(len(text), 500)], text[max(0, len(text)-900):])
+		}
+	}
+	if got := (&planTable{plan: api.Plan{Incomplete: "3 mailboxes wait for a full reading"}}).lacks(); got != "It may not be all: 3 mailboxes wait for a full reading.\n" {
+		t.Error(got)
+	}
+}
+
 func TestWhatIsNoWholePlanIsSaid(t *testing.T) {
 	home(t)
 	whole := `{"id":"` + thePlan + `","kind":"users","changes":[{"op":"create","object":"contoso/1"},{"op":"create","object":"contoso/2"}]}`
@@ -261,7 +287,7 @@ func TestEveryReasonHasWords(t *testing.T) {
 	if seen < 40 {
 		t.Errorf("only %d reasons were found", seen)
 	}
-	if got := reasonWords(plan.Change{Op: plan.Update, Reason: "of-a-later-version", Detail: "why"}); got != "of-a-later-version: why" {
+	if got := reasonWords("users", plan.Change{Op: plan.Update, Reason: "of-a-later-version", Detail: "why"}); got != "of-a-later-version: why" {
 		t.Error(got)
 	}
 }

@@ -95,10 +95,10 @@ func (t *planTable) add(c plan.Change) error {
 	t.counts[c.Op]++
 	switch c.Op {
 	case plan.Skip:
-		t.skipped.add(c, name(c))
+		t.skipped.add(reasonWords(t.plan.Kind, c), name(c))
 		return nil
 	case plan.Conflict:
-		t.conflicts.add(c, strings.TrimSuffix(name(c)+": "+c.Detail, ": "))
+		t.conflicts.add(reasonWords(t.plan.Kind, c), strings.TrimSuffix(name(c)+": "+c.Detail, ": "))
 		return nil
 	}
 	if len(t.rows) == 0 {
@@ -108,7 +108,7 @@ func (t *planTable) add(c plan.Change) error {
 	if c.Held {
 		does += " (held)"
 	}
-	t.rows = append(t.rows, []string{does, line(c.Line), name(c), or(reasonWords(c)), or(fields(c))})
+	t.rows = append(t.rows, []string{does, t.line(c.Line), name(c), or(reasonWords(t.plan.Kind, c)), or(fields(c))})
 	if len(t.rows) > planBlock {
 		return t.flush()
 	}
@@ -145,7 +145,7 @@ func (t *planTable) end() error {
 	if err := t.conflicts.print(t.w, "Somebody has to decide about"); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(t.w, "\n%s\n%s%s", t.summary(), t.brake(), t.next())
+	_, err := fmt.Fprintf(t.w, "\n%s\n%s%s%s", t.summary(), t.lacks(), t.brake(), t.next())
 	return err
 }
 
@@ -169,6 +169,17 @@ func (t *planTable) summary() string {
 		}
 	}
 	return strings.Join(words, ", ")
+}
+
+// lacks says what the plan does not show.
+func (t *planTable) lacks() (text string) {
+	if n := t.plan.Unlisted; n > 0 {
+		text = fmt.Sprintf("%d more changes are counted only: %d are to be done in all.\n", n, t.plan.Total)
+	}
+	if why := t.plan.Incomplete; why != "" {
+		text += "It may not be all: " + plain(why) + ".\n"
+	}
+	return text
 }
 
 // brake says in plain words what the brake holds back, and what to do.
@@ -217,11 +228,11 @@ type reasonList struct {
 	names   map[string][]string
 }
 
-func (l *reasonList) add(c plan.Change, name string) {
+func (l *reasonList) add(reason, name string) {
 	if l.counts == nil {
 		l.counts, l.names = map[string]int{}, map[string][]string{}
 	}
-	reason := or(reasonWords(c))
+	reason = or(reason)
 	if l.counts[reason]++; l.counts[reason] == 1 {
 		l.reasons = append(l.reasons, reason)
 	}
@@ -261,10 +272,15 @@ func name(c plan.Change) string {
 	return c.Object
 }
 
-// line words "hq/204" as other commands do.
-func line(text string) string {
-	if system, number, ok := strings.Cut(text, "/"); ok {
+// line words "hq/204" as other commands do. A phonebook without an extension is the
+// company's.
+func (t *planTable) line(text string) string {
+	system, number, ok := strings.Cut(text, "/")
+	switch {
+	case ok:
 		return number + "@" + system
+	case t.plan.Kind == string(wire.SyncContacts) && text != "":
+		return "company@" + system
 	}
 	return or(text)
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"offhook.dev/libs/core/plan"
+	"offhook.dev/libs/wire"
 )
 
 // reasons words why a change is made, or is not, as a half sentence about the user,
@@ -63,11 +64,25 @@ var reasons = map[string]string{
 	"older-round": "a newer reading has begun",
 }
 
-// reasonWords is why a change is made, or is not, for people.
-func reasonWords(c plan.Change) string {
+// bookReasons are the same of plans for phonebooks, where they mean something else there.
+var bookReasons = map[string]string{
+	"new":     "the phonebook does not have it yet",
+	"changed": "Microsoft 365 says otherwise",
+	"gone":    "it is not in the mailbox any more",
+	"refused": "the phone system refused it",
+	"full":    "the phonebook is full",
+	"failed":  "the phone system could not do it",
+	"foreign": "the entry is not Offhook's any more",
+}
+
+// reasonWords is why a change of a plan of some kind is made, or is not, for people.
+func reasonWords(kind string, c plan.Change) string {
 	words, known := reasons[c.Reason]
 	if !known {
 		words = c.Reason
+	}
+	if other, known := bookReasons[c.Reason]; known && kind == string(wire.SyncContacts) {
+		words = other
 	}
 	if c.Detail != "" && c.Op != plan.Conflict && c.Op != plan.Skip {
 		words += ": " + c.Detail

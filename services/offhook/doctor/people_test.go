@@ -24,6 +24,8 @@ func TestWhatKeepsUsersAndContactsFromTheirPlacesIsNamedWithAdvice(t *testing.T)
 	held.Brake = plan.State{Tripped: true, Removed: 9, Linked: 40, Held: 7}
 	forced, others, books := held, held, held
 	forced.State, others.Tenant, books.Kind = "done", "fabrikam", "contacts"
+	expired, old := held, books
+	expired.State, old.State = "expired", "expired"
 	synced := func(c *config.Config) { c.Tenants[0].Users.Policy = "sync" }
 	const itself, holds = "its own Microsoft 365 sync does not keep ", "the brake of "
 	cases := []struct {
@@ -51,6 +53,9 @@ func TestWhatKeepsUsersAndContactsFromTheirPlacesIsNamedWithAdvice(t *testing.T)
 			doctor.Check{Code: "OH-PLAN-002", Level: "warning", Check: holds + "users holds nothing back", Cause: "it holds 7 changes back: by the plan of 2026-06-02 09:30 UTC, 9 of 40", Fix: "offhook plan users --tenant contoso"}},
 		{"one for phonebooks", nil, pbx.SyncState{}, []api.Plan{newest, books}, nil,
 			doctor.Check{Code: "OH-PLAN-002", Level: "warning", Check: holds + "contacts holds nothing back", Cause: "contacts.brake", Fix: "offhook plan contacts --tenant contoso"}},
+		{"a plan that nobody applied in time", nil, pbx.SyncState{}, []api.Plan{expired}, nil,
+			doctor.Check{Code: "OH-PLAN-002", Level: "warning", Check: holds + "users holds nothing back", Cause: "it holds 7", Fix: "--force"}},
+		{"one for phonebooks, which may have been applied", nil, pbx.SyncState{}, []api.Plan{old}, nil, doctor.Check{}},
 		{"a newer plan that it does not hold", nil, pbx.SyncState{}, []api.Plan{newest, held}, nil, doctor.Check{}},
 		{"one that somebody has forced", nil, pbx.SyncState{}, []api.Plan{forced}, nil, doctor.Check{}},
 		{"one of a tenant that is not in this configuration", nil, pbx.SyncState{}, []api.Plan{others}, nil, doctor.Check{}},

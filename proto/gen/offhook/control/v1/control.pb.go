@@ -3212,7 +3212,7 @@ type Plan struct {
 	Tenant string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	// "users" or "contacts".
 	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
-	// "planned", "expired", "applying"; and at the end "done" or "braked".
+	// "planned" or "expired"; of users also "applying", and at the end "done" or "braked".
 	State   string                 `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
 	Made    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=made,proto3" json:"made,omitempty"`
 	Expires *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires,proto3" json:"expires,omitempty"`
@@ -3220,9 +3220,13 @@ type Plan struct {
 	Basis map[string]uint64 `protobuf:"bytes,7,rep,name=basis,proto3" json:"basis,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	Brake *Brake            `protobuf:"bytes,8,opt,name=brake,proto3" json:"brake,omitempty"`
 	// Changes that do something and are not held back; done has those that failed too.
-	Total         uint32 `protobuf:"varint,9,opt,name=total,proto3" json:"total,omitempty"`
-	Done          uint32 `protobuf:"varint,10,opt,name=done,proto3" json:"done,omitempty"`
-	Failed        uint32 `protobuf:"varint,11,opt,name=failed,proto3" json:"failed,omitempty"`
+	Total  uint32 `protobuf:"varint,9,opt,name=total,proto3" json:"total,omitempty"`
+	Done   uint32 `protobuf:"varint,10,opt,name=done,proto3" json:"done,omitempty"`
+	Failed uint32 `protobuf:"varint,11,opt,name=failed,proto3" json:"failed,omitempty"`
+	// Changes that are counted only: plans for phonebooks list so many.
+	Unlisted uint32 `protobuf:"varint,12,opt,name=unlisted,proto3" json:"unlisted,omitempty"`
+	// Why it may not show everything.
+	Incomplete    string `protobuf:"bytes,13,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3332,6 +3336,20 @@ func (x *Plan) GetFailed() uint32 {
 		return x.Failed
 	}
 	return 0
+}
+
+func (x *Plan) GetUnlisted() uint32 {
+	if x != nil {
+		return x.Unlisted
+	}
+	return 0
+}
+
+func (x *Plan) GetIncomplete() string {
+	if x != nil {
+		return x.Incomplete
+	}
+	return ""
 }
 
 // FieldChange is the change of one field; one without a value is empty.
@@ -4084,7 +4102,7 @@ const file_offhook_control_v1_control_proto_rawDesc = "" +
 	"\aremoved\x18\x02 \x01(\rR\aremoved\x12\x16\n" +
 	"\x06linked\x18\x03 \x01(\rR\x06linked\x12\x12\n" +
 	"\x04held\x18\x04 \x01(\rR\x04held\x12\x16\n" +
-	"\x06forced\x18\x05 \x01(\bR\x06forced\"\xa6\x03\n" +
+	"\x06forced\x18\x05 \x01(\bR\x06forced\"\xe2\x03\n" +
 	"\x04Plan\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
@@ -4097,7 +4115,11 @@ const file_offhook_control_v1_control_proto_rawDesc = "" +
 	"\x05total\x18\t \x01(\rR\x05total\x12\x12\n" +
 	"\x04done\x18\n" +
 	" \x01(\rR\x04done\x12\x16\n" +
-	"\x06failed\x18\v \x01(\rR\x06failed\x1a8\n" +
+	"\x06failed\x18\v \x01(\rR\x06failed\x12\x1a\n" +
+	"\bunlisted\x18\f \x01(\rR\bunlisted\x12\x1e\n" +
+	"\n" +
+	"incomplete\x18\r \x01(\tR\n" +
+	"incomplete\x1a8\n" +
 	"\n" +
 	"BasisEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
