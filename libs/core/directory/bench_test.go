@@ -3,7 +3,6 @@ package directory_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -107,70 +106,6 @@ func BenchmarkPlanExtensions(b *testing.B) {
 				}
 				perSecond(b, n, processor(b)-began)
 			})
-		}
-	}
-}
-
-// contacts are n contacts of one folder, in pages of 100.
-func contacts(n int) (pages []directory.Page) {
-	for i := range n {
-		if i%100 == 0 {
-			pages = append(pages, directory.Page{Feed: "in", Index: i / 100, Last: i+100 >= n})
-		}
-		p := &pages[len(pages)-1]
-		p.Contacts = append(p.Contacts, directory.Contact{Source: directory.SourceKey(fmt.Sprint(i)), FirstName: "Anna", LastName: fmt.Sprintf("Berg %d", i),
-			Company: "Contoso", Mail: fmt.Sprintf("user%d@contoso.com", i), Numbers: directory.NumbersOf("+49 171 1", []string{"+49 30 1", "+49 30 2"}, nil)})
-	}
-	return pages
-}
-
-// readAll plans for a reading of the whole, so many pages at once, and settles each.
-func readAll(b *testing.B, record directory.BookRecord, round uint32, pages []directory.Page, atOnce int) (_ directory.BookRecord, steps int) {
-	b.Helper()
-	for i := range pages {
-		pages[i].Round = round
-	}
-	for some := range slices.Chunk(pages, atOnce) {
-		r, err := directory.PlanBook(directory.BookView{Book: directory.Book{System: "hq"}, Now: noon, Record: record, Pages: some})
-		if err != nil {
-			b.Fatal(err)
-		}
-		var outcomes []directory.ContactOutcome
-		for _, s := range r.Steps {
-			outcomes = append(outcomes, directory.ContactOutcome{Op: s.Op, Source: s.Source, ID: s.Source, Print: s.Print})
-		}
-		record, steps = r.Record.Settle(outcomes, noon), steps+len(r.Steps)
-	}
-	return record, steps
-}
-
-// BenchmarkPlanBook plans for folders of 100 to 100,000 contacts, read for the first time
-// and with nothing to do: page by page, which a personal book is small enough for, and a
-// hundred pages at once.
-func BenchmarkPlanBook(b *testing.B) {
-	for _, n := range []int{100, 1_000, 10_000, 100_000} {
-		pages := contacts(n)
-		whole, _ := readAll(b, directory.BookRecord{}, 1, pages, len(pages))
-		for _, atOnce := range []int{1, 100} {
-			if atOnce == 1 && n > 10_000 {
-				continue
-			}
-			for _, c := range []struct {
-				name   string
-				record directory.BookRecord
-				steps  int
-			}{{"first run", directory.BookRecord{}, n}, {"nothing to do", whole, 0}} {
-				b.Run(fmt.Sprintf("%s, %d pages at once/%d", c.name, atOnce, n), func(b *testing.B) {
-					b.ReportAllocs()
-					began := processor(b)
-					for b.Loop() {
-						if _, steps := readAll(b, c.record, 2, pages, atOnce); steps != c.steps {
-							b.Fatalf("%d steps", steps)
-						}
-					}
-					perSecond(b, n, processor(b)-began)
-				})
-			}
 		}
 	}
 }

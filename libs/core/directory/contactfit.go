@@ -14,8 +14,6 @@ type BookLimits struct {
 	// Text is how many characters it takes of a field, of Phone for a number; 0 is as
 	// many as there are.
 	Text map[Field]int
-	// Entries is how many of Offhook's a book may have; 0 is as many as there are.
-	Entries int
 }
 
 // Fields of contacts, beside those that extensions have as well.
@@ -45,14 +43,15 @@ func NumbersOf(mobile string, business, home []string) []Number {
 	return numbers
 }
 
-// fit returns the contact as the phone system takes it. note is told of all that is left
-// out or cut. normalise returns the E.164 form of a number, or "".
+// Fit returns the contact as the phone system takes it, without an ID; ok is false where
+// nothing of it can be shown. note is told of all that is left out or cut. normalise
+// returns the E.164 form of a number, or "".
 //
 // Numbers are kept as they are written. Where there are fewer places than numbers, those
 // whose kind comes first in NumberKinds have them; a number that is listed twice, in
 // whatever form, keeps its first place.
-func (l *BookLimits) fit(c *Contact, normalise func(string) string, note func(Field, Reason, string)) Contact {
-	fitted := Contact{Source: c.Source}
+func (l *BookLimits) Fit(c Contact, normalise func(string) string, note func(Field, Reason, string)) (fitted Contact, ok bool) {
+	fitted = Contact{Source: c.Source}
 	for _, f := range []struct {
 		field    Field
 		from, to *string
@@ -71,7 +70,7 @@ func (l *BookLimits) fit(c *Contact, normalise func(string) string, note func(Fi
 		*f.to = text
 	}
 	fitted.Numbers = l.numbers(c.Numbers, normalise, note)
-	return fitted
+	return fitted, !fitted.blank()
 }
 
 func (l *BookLimits) numbers(all []Number, normalise func(string) string, note func(Field, Reason, string)) (chosen []Number) {
@@ -119,15 +118,4 @@ func sameNumber(a, b string, normalise func(string) string) bool {
 // blank says whether there is nothing to show of a contact.
 func (c *Contact) blank() bool {
 	return c.FirstName == "" && c.LastName == "" && c.Company == "" && c.Mail == "" && len(c.Numbers) == 0
-}
-
-// label is what people call it.
-func (c *Contact) label() string {
-	name := tidy(c.FirstName + " " + c.LastName)
-	for _, s := range []string{c.Company, c.Mail} {
-		if name == "" {
-			name = s
-		}
-	}
-	return name
 }

@@ -22,20 +22,31 @@ func normalise(text string) string {
 	return p.Number
 }
 
-// fitted plans for one contact and returns what is written, and what is told.
+// fitted returns what is written of a contact, and what is told.
 func fitted(t *testing.T, c directory.Contact, limits directory.BookLimits) (directory.Contact, string) {
 	t.Helper()
 	c.Source = "a"
-	r, err := directory.PlanBook(directory.BookView{Book: directory.Book{System: "hq"}, Now: noon, Limits: limits, Normalise: normalise,
-		Pages: []directory.Page{{Feed: "in", Round: 1, Last: true, Contacts: []directory.Contact{c}}}})
-	if err != nil || len(r.Steps) != 1 {
-		t.Fatalf("%+v, %v", r.Steps, err)
-	}
 	var told []string
-	for _, p := range r.Problems {
-		told = append(told, fmt.Sprintf("%s %s", p.Field, p.Reason))
+	got, ok := limits.Fit(c, normalise, func(f directory.Field, why directory.Reason, _ string) {
+		told = append(told, fmt.Sprintf("%s %s", f, why))
+	})
+	if !ok || got.Source != "a" {
+		t.Fatalf("%+v, shown: %v", got, ok)
 	}
-	return r.Steps[0].Contact, strings.Join(told, ", ")
+	return got, strings.Join(told, ", ")
+}
+
+func TestAContactWithNothingToShowIsNone(t *testing.T) {
+	var limits directory.BookLimits
+	for name, c := range map[string]directory.Contact{
+		"nothing at all":        {},
+		"a number that is none": {Numbers: []directory.Number{{Kind: directory.MobileNumber, Text: "call me"}}},
+		"a title alone":         {Title: "Director"},
+	} {
+		if got, ok := limits.Fit(c, normalise, nil); ok {
+			t.Errorf("%s is shown as %+v", name, got)
+		}
+	}
 }
 
 func TestNumbersOfContacts(t *testing.T) {
@@ -87,15 +98,6 @@ func TestTextsOfContacts(t *testing.T) {
 	}
 	if told != "first_name shortened, company shortened, mail too-long" {
 		t.Errorf("told %s", told)
-	}
-}
-
-func TestANumberThatContactsShareIsReported(t *testing.T) {
-	s := newShelf(t)
-	s.view.Normalise = normalise
-	r := s.plan("in 1.0 a=Anna:030-1 b=Ben:+49301/030-2", "in 1.1! c=Cid:030-2")
-	if len(r.Steps) != 3 || len(r.Problems) != 2 || r.Problems[0] != (directory.Problem{Object: "hq/204 b", Field: "business", Reason: directory.Shared, Detail: "with a"}) || r.Problems[1].Detail != "with b" {
-		t.Errorf("%+v", r.Problems)
 	}
 }
 

@@ -4,7 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/binary"
-	"strings"
+	"strconv"
 )
 
 // sourceKeys writes hashes in what Contact.Source allows.
@@ -16,11 +16,6 @@ var sourceKeys = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadd
 func SourceKey(immutableID string) string {
 	sum := sha256.Sum256([]byte(immutableID))
 	return sourceKeys.EncodeToString(sum[:16])
-}
-
-// validSource says whether a phone system can keep the key as a marker.
-func validSource(key string) bool {
-	return key != "" && len(key) <= 32 && strings.Trim(key, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
 // Fingerprint stands for the content of an entry: the same content has the same, whenever
@@ -49,4 +44,12 @@ func (c *Contact) Fingerprint() Fingerprint {
 	}
 	sum := sha256.Sum256(text)
 	return max(1, Fingerprint(binary.BigEndian.Uint64(sum[:8])))
+}
+
+// String is "" for the zero value.
+func (f Fingerprint) String() string {
+	if f == 0 {
+		return ""
+	}
+	return strconv.FormatUint(uint64(f), 36)
 }

@@ -57,18 +57,13 @@ const (
 	ExtensionCut    Reason = "extension-cut"     // "...;ext=12" as a caller id is the number before it
 )
 
-// What happens to entries of phonebooks, beside New and Differs.
+// What is wrong with a contact, or a number of one.
 const (
-	Removed    Reason = "removed"     // the contact was
-	NotSeen    Reason = "not-seen"    // in a whole reading of its folder
-	FeedOver   Reason = "feed-over"   // the folder or mailbox is no longer asked for
-	Doubled    Reason = "doubled"     // it is there twice
-	NoPlace    Reason = "no-place"    // the phone system has none for it
-	Shared     Reason = "shared"      // another contact has the number as well
-	Blank      Reason = "blank"       // neither a name nor a number
-	NoSource   Reason = "no-source"   // without a key it could not be found again
-	BookFull   Reason = "book-full"   // the phone system takes no more entries
-	OlderRound Reason = "older-round" // a newer reading has begun
+	Shared   Reason = "shared"    // another contact has the number as well
+	Blank    Reason = "blank"     // neither a name nor a number
+	NoSource Reason = "no-source" // without a key it could not be found again
+	Doubled  Reason = "doubled"   // it is there twice
+	NoPlace  Reason = "no-place"  // the phone system has none for it
 )
 
 // Problem is something about an object that a person should know; everything else goes on.

@@ -22,30 +22,16 @@ const (
 //	first and second business       business, business2
 //	first and second home           home, home2
 //	mobile                          mobile
-//	a third business or home one    other; what is more is left out
+//	a third business or home one    other, as each after it: there is one place
 //
 // One that has neither names nor a company, or a display name that says something else,
 // is called by its display name.
 func contactOf(c graph.Contact) directory.Contact {
 	to := directory.Contact{Source: directory.SourceKey(c.ID), FirstName: c.GivenName, LastName: c.Surname, Company: c.Company,
-		Title: c.Title, Department: c.Department, Mail: c.Mail}
+		Title: c.Title, Department: c.Department, Mail: c.Mail,
+		Numbers: directory.NumbersOf(c.Mobile, c.Business, c.Home)}
 	if c.GivenName == "" && c.Surname == "" && c.DisplayName != c.Company {
 		to.LastName = c.DisplayName
-	}
-	add := func(text string, kinds ...directory.NumberKind) {
-		for _, kind := range kinds {
-			if text != "" && !slices.ContainsFunc(to.Numbers, func(n directory.Number) bool { return n.Kind == kind }) {
-				to.Numbers = append(to.Numbers, directory.Number{Kind: kind, Text: text})
-				return
-			}
-		}
-	}
-	add(c.Mobile, directory.MobileNumber)
-	for _, text := range c.Business {
-		add(text, directory.BusinessNumber, directory.Business2Number, directory.OtherNumber)
-	}
-	for _, text := range c.Home {
-		add(text, directory.HomeNumber, directory.Home2Number, directory.OtherNumber)
 	}
 	return to
 }
