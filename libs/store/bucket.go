@@ -120,6 +120,8 @@ func (b *Bucket) watch(ctx context.Context, filter string, do func(Entry) error,
 			return fault.New(fault.Cancelled, "store: watch "+b.name, context.Cause(ctx))
 		case e, open := <-w.Updates():
 			switch {
+			case !open && ctx.Err() != nil: // both at once: it ended because it was asked to
+				return fault.New(fault.Cancelled, "store: watch "+b.name, context.Cause(ctx))
 			case !open:
 				return fault.Errorf(fault.Unavailable, "store: watch "+b.name, "the broker ended the watch")
 			case e == nil:

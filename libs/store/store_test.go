@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"testing"
@@ -86,6 +87,34 @@ func TestWatchGivesWhatIsThereThenWhatChanges(t *testing.T) {
 
 func holder(b *store.Bucket, name string) store.Leases {
 	return store.Leases{Bucket: b, Holder: name, TTL: 2 * time.Second, Log: slog.New(slog.DiscardHandler)}
+}
+
+// The client closes a watch when its context ends, which may be seen first.
+func TestAWatchThatIsCancelledSaysSoWhateverIsSeenFirst(t *testing.T) {
+	conn := bustest.Connect(t, bustest.Broker(t), "test")
+	if err := conn.Apply(t.Context(), bus.Layout{}); err != nil {
+		t.Fatal(err)
+	}
+	b, err := store.Open(t.Context(), conn.JetStream(), topology.Links)
+	if err != nil {
+		t.Fatal(err)
+	}
+	idle := conn.Conn().NumSubscriptions()
+	for range 20 { // of two things that are both the case, either is seen
+		ctx, cancel := context.WithCancel(t.Context())
+		err := b.Watch(ctx, ">", func(store.Entry) error { return nil }, func() {
+			cancel()
+			bustest.Eventually(t, 5*time.Second, func() string {
+				if n := conn.Conn().NumSubscriptions(); n > idle {
+					return fmt.Sprintf("%d subscriptions of %d", n, idle)
+				}
+				return ""
+			})
+		})
+		if fault.KindOf(err) != fault.Cancelled {
+			t.Fatalf("%v, want cancelled", err)
+		}
+	}
 }
 
 func TestALeaseHasOneHolderAndPassesOnAtOnceWhenGivenBack(t *testing.T) {

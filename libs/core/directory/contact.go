@@ -47,7 +47,8 @@ type Number struct {
 	Text string     `json:"text"`
 }
 
-// NumberKind says what a number is for. A contact has at most one of a kind.
+// NumberKind says what a number is for. An entry has at most one of a kind; only what was
+// read of Outlook and not fitted yet can have several others.
 type NumberKind string
 
 // The kinds, in the order of precedence in which a phone system with fewer places

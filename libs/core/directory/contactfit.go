@@ -25,21 +25,20 @@ const (
 
 // NumbersOf gives the numbers of a Microsoft contact their kinds: of business and home
 // phones the first is the main one and the second the second, further ones are other
-// numbers, of which one has a place.
-func NumbersOf(mobile string, business, home []string) []Number {
-	var numbers []Number
-	add := func(kind NumberKind, text string) {
-		if tidy(text) != "" {
-			numbers = append(numbers, Number{kind, text})
+// numbers, of which Fit keeps one and tells of the rest. What is empty takes no place.
+func NumbersOf(mobile string, business, home []string) (numbers []Number) {
+	add := func(texts []string, kinds ...NumberKind) {
+		for _, text := range texts {
+			if tidy(text) == "" {
+				continue
+			}
+			numbers = append(numbers, Number{kinds[0], text})
+			kinds = kinds[min(1, len(kinds)-1):]
 		}
 	}
-	add(MobileNumber, mobile)
-	for i, text := range business {
-		add([]NumberKind{BusinessNumber, Business2Number, OtherNumber}[min(i, 2)], text)
-	}
-	for i, text := range home {
-		add([]NumberKind{HomeNumber, Home2Number, OtherNumber}[min(i, 2)], text)
-	}
+	add([]string{mobile}, MobileNumber)
+	add(business, BusinessNumber, Business2Number, OtherNumber)
+	add(home, HomeNumber, Home2Number, OtherNumber)
 	return numbers
 }
 

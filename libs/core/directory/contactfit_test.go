@@ -69,6 +69,7 @@ func TestNumbersOfContacts(t *testing.T) {
 		{"an extension behind a number stays", "030 1 ext. 12", []string{"tel:+49302;ext=5"}, nil, directory.BookLimits{}, "mobile 030 1 ext. 12, business tel:+49302;ext=5", ""},
 		{"digits of other scripts stay", "\u0660\u0661", nil, nil, directory.BookLimits{}, "mobile \u0660\u0661", ""},
 		{"empty ones are none", " ", []string{""}, nil, directory.BookLimits{}, "", ""},
+		{"and take no place", "", []string{"", "3"}, []string{" ", "4"}, directory.BookLimits{}, "business 3, home 4", ""},
 		{"half a number is left out", "0301234", nil, nil, directory.BookLimits{Text: map[directory.Field]int{directory.PhoneText: 6}}, "", "mobile too-long"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,8 +1,6 @@
 package poller
 
 import (
-	"slices"
-
 	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/graph"
 )
@@ -22,7 +20,7 @@ const (
 //	first and second business       business, business2
 //	first and second home           home, home2
 //	mobile                          mobile
-//	a third business or home one    other, as each after it: there is one place
+//	a third business or home one    other; who fits them into a phonebook keeps one
 //
 // One that has neither names nor a company, or a display name that says something else,
 // is called by its display name.

@@ -208,7 +208,7 @@ func TestWhatOfAContactGoesWhere(t *testing.T) {
 		{"where there is nothing else the display name is the name", graph.Contact{DisplayName: "Hotline"}, "|Hotline|", nil},
 		{"numbers are taken by their kinds", graph.Contact{Mobile: "1", Business: []string{"2", "3"}, Home: []string{"4", "5"}}, "||", []string{"mobile=1", "business=2", "business2=3", "home=4", "home2=5"}},
 		{"a third one is another", graph.Contact{Business: []string{"2", "3", "4"}}, "||", []string{"business=2", "business2=3", "other=4"}},
-		{"of several others the first counts", graph.Contact{Business: []string{"2", "3", "4", "5"}, Home: []string{"6", "7", "8"}}, "||", []string{"business=2", "business2=3", "other=4", "home=6", "home2=7"}},
+		{"several others all go on: who fits them into a phonebook keeps one and counts the rest", graph.Contact{Business: []string{"2", "3", "4", "5"}, Home: []string{"6", "7", "8"}}, "||", []string{"business=2", "business2=3", "other=4", "other=5", "home=6", "home2=7", "other=8"}},
 		{"empty ones take no place", graph.Contact{Business: []string{"", "3"}}, "||", []string{"business=3"}},
 	} {
 		c.from.ID = "AAkALg"

@@ -99,7 +99,7 @@ func (s *Sync) told(ctx context.Context, one *applying) error {
 		out.State, out.Total, out.Done, out.Failed = one.head.State, one.head.Total, done, failed
 		switch {
 		case out.State == wire.SyncBraked:
-			out.Detail = fmt.Sprintf("%d changes are held back by the brake: look at them, and apply the plan with --force", one.head.Brake.Held)
+			out.Detail = fmt.Sprintf("%d changes are held back by the brake: look at them in a new plan, and apply that with --force", one.head.Brake.Held)
 		case underway == 0 && failed > 0:
 			out.Detail = fmt.Sprintf("%d changes failed: offhook plan users says which and why", failed)
 		}
