@@ -27,11 +27,12 @@ func newActive() *active {
 const fill = time.Minute
 
 // ready says whether plans can be made: nothing new was heard for a moment, as when a
-// directory has been read, or it has taken too long.
-func (a *active) ready(quiet, enough time.Duration) bool {
+// directory has been read, or it has taken too long. Of nobody there is nothing to plan.
+func (a *active) ready(f *facts, enough time.Duration) bool {
+	quiet, known := f.quiet()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.filled = a.filled || quiet >= enough || time.Since(a.began) > fill
+	a.filled = a.filled || known && (quiet >= enough || time.Since(a.began) > fill)
 	return a.filled
 }
 

@@ -75,11 +75,11 @@ func poke(c chan struct{}) {
 	}
 }
 
-// quiet is for how long no fact has come.
-func (f *facts) quiet() time.Duration {
+// quiet is for how long no fact has come; known is false as long as nobody is known.
+func (f *facts) quiet() (since time.Duration, known bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return time.Since(f.heard)
+	return time.Since(f.heard), len(f.users) > 0
 }
 
 func (f *facts) system(id identity.System) (wire.System, bool) {

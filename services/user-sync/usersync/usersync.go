@@ -233,7 +233,7 @@ func (s *Sync) clock() <-chan time.Time {
 // pass makes every phone system and every pair what it should be.
 func (s *Sync) pass(ctx context.Context, d demand) error {
 	var errs []error
-	if !s.active.ready(s.facts.quiet(), s.opts.Quiet) {
+	if !s.active.ready(s.facts, s.opts.Quiet) {
 		time.AfterFunc(s.opts.Quiet, func() { poke(s.facts.changed) })
 		return s.pair(ctx)
 	}
