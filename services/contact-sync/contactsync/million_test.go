@@ -59,7 +59,7 @@ func serveBroker(dir string) int {
 // load is how many mailboxes of how many contacts each.
 func load(t *testing.T) (mailboxes, contacts int) {
 	t.Helper()
-	mailboxes, contacts = 60, 100
+	mailboxes, contacts = 20, 100
 	if s := os.Getenv("OFFHOOK_MAILBOXES"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil {

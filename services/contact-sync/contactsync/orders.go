@@ -31,6 +31,7 @@ type job struct {
 	revision uint64
 	done     int       // at the last look
 	moved    time.Time // when done last changed
+	told     bool      // its end was told, or is about to be; of tenant.mu
 }
 
 func (t *tenant) jobKey() string { return topology.Join(string(t.conf.ID), "order") }
@@ -152,7 +153,11 @@ func (t *tenant) tell(ctx context.Context, out wire.SyncOutcome, o wire.SyncOrde
 func (t *tenant) begin(ctx context.Context, o wire.SyncOrder) error {
 	t.mu.Lock()
 	other := t.job
+	over := other != nil && other.told
 	t.mu.Unlock()
+	if over { // whoever heard of its end may order the next before it is put away
+		return fault.Errorf(fault.Unavailable, "contacts order", "the order %s is being put away", other.Order.ID)
+	}
 	if other != nil {
 		return t.tell(ctx, wire.SyncOutcome{State: wire.SyncRefused, Detail: "the order " + other.Order.ID + " is under way"}, o)
 	}
@@ -260,6 +265,9 @@ func (t *tenant) look(ctx context.Context) error {
 	default:
 		out.State = wire.SyncDone
 	}
+	t.mu.Lock()
+	j.told = true
+	t.mu.Unlock()
 	if err := t.tell(ctx, out, j.Order); err != nil {
 		return err
 	}

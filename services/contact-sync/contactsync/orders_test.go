@@ -8,6 +8,7 @@ import (
 
 	"offhook.dev/libs/books"
 	"offhook.dev/libs/bus"
+	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/plan"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
@@ -308,3 +309,12 @@ func (s *stage) messages(name topology.Stream) uint64 {
 
 // waiting counts the series that wait for a phone system.
 func (s *stage) waiting() int { return int(s.messages(topology.Changes)) }
+
+// Whoever hears of an order's end may ask for the next thing at once, before the first is
+// put away: that is no reason to refuse it.
+func TestTheNextOrderWaitsForOneWhoseEndWasTold(t *testing.T) {
+	over := &tenant{job: &job{Order: wire.SyncOrder{ID: "first"}, told: true}}
+	if err := over.begin(t.Context(), wire.SyncOrder{ID: "next"}); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("%v, want one that is tried again", err)
+	}
+}
