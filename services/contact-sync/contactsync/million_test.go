@@ -81,7 +81,7 @@ func TestManyMailboxes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer b.Close()
+	t.Cleanup(b.Close) // after what works with it, which is cleaned up first
 	if err := b.Apply(t.Context(), bus.Layout{}); err != nil {
 		t.Fatal(err)
 	}
