@@ -131,6 +131,9 @@ func TestASubscriptionWithMarginIsLeftAlone(t *testing.T) {
 	s := newStage(t, 2, nil)
 	s.keep(2, nil)
 	s.only("")
+	s.eventually("what Graph answered was believed without reading it back", func() bool {
+		return s.graph.Requests().Of("GET", "/v1.0/subscriptions/{subscription}", 200) >= 1
+	})
 	before := s.graph.Requests()
 	s.certify("certificate-2") // not a reason by itself: the old one stays readable
 	began := time.Now()
