@@ -179,13 +179,29 @@ type Users struct {
 	Guests         bool          `yaml:"guests"`
 	Photos         bool          `yaml:"photos"`                      // have users' photos on their extensions
 	StartExtension string        `yaml:"start_extension" is:"number"` // empty: the first free one
+	Ranges         []NumberRange `yaml:"ranges"`                      // the first that fits a user counts; start_extension for whom none does
 	Hold           time.Duration `yaml:"hold"`                        // from disabling to deletion
+	// What else than names, addresses and the mobile number is kept as Microsoft 365 has
+	// it, where the phone system has a place for it.
+	CallerID   bool `yaml:"caller_id"`  // the office phone is the number that is shown to whom they call
+	Department bool `yaml:"department"` // the department is the phone system's group or department
+	Language   bool `yaml:"language"`   // of prompts and mails
+	SignIn     bool `yaml:"sign_in"`    // the phone system's own Microsoft sign-in works for them
 	// Policy is what is done without being asked. The default is off, because who installs
 	// Offhook for presence has extensions already and has not asked for more: nothing is made,
 	// changed or disabled until the policy says so, or until somebody has looked at a plan
 	// and applies it, which works under every policy.
 	Policy string `yaml:"policy" oneof:"off sync upsert-only create-only"`
 	Brake  Brake  `yaml:"brake"`
+}
+
+// NumberRange is where some users have their numbers from: the members of groups and the
+// people of departments; everybody, where it names neither.
+type NumberRange struct {
+	Groups      []string `yaml:"groups" is:"guid"`
+	Departments []string `yaml:"departments"`      // as Microsoft 365 writes them; capitals do not matter
+	From        string   `yaml:"from" is:"number"` // the first number
+	To          string   `yaml:"to" is:"number"`   // the last one, of as many digits
 }
 
 // Brake stops a plan that disables or deletes more than both allow.
@@ -270,6 +286,7 @@ func DefaultTenant() Tenant {
 		},
 		Users: Users{
 			At: "0 2 * * *", Zone: "UTC", Include: []string{everyone}, Photos: true, Hold: 30 * 24 * time.Hour, Policy: "off",
+			CallerID: true, Department: true, Language: true, SignIn: true,
 			Brake: Brake{Count: 3, Percent: 5},
 		},
 		Contacts: Contacts{Personal: true, Policy: "sync", Brake: Brake{Count: 3, Percent: 5}},

@@ -17,6 +17,7 @@ func (d *decoder) validateUsers(path string, u Users) {
 	}
 	d.distinctNames(join(path, "exclude"), u.Exclude)
 	d.distinctNames(join(path, "groups"), u.Groups)
+	d.validateRanges(join(path, "ranges"), u.Ranges)
 	if slices.Contains(u.Include, everyone) && len(u.Include) > 1 {
 		d.report(join(path, "include"), "there are users beside the word "+everyone, "write "+everyone+" alone, or users only")
 	}
@@ -24,6 +25,33 @@ func (d *decoder) validateUsers(path string, u Users) {
 		d.report(join(path, "hold"), "a hold is not negative", "write 0s to delete at once, 720h for 30 days")
 	}
 	d.validateBrake(join(path, "brake"), u.Brake, "users")
+}
+
+func (d *decoder) validateRanges(path string, ranges []NumberRange) {
+	for i, r := range ranges {
+		here := at(path, i)
+		d.distinctNames(join(here, "groups"), r.Groups)
+		d.distinctNames(join(here, "departments"), r.Departments)
+		d.required(join(here, "from"), r.From, "write the first number, as in \"300\"")
+		d.required(join(here, "to"), r.To, "write the last number, as in \"399\"")
+		switch {
+		case r.From == "" || r.To == "":
+		case len(r.From) != len(r.To):
+			d.report(join(here, "to"), show(r.To)+" has not as many digits as "+show(r.From), "write both with the same number of digits, as in \"300\" and \"399\"")
+		case r.From > r.To:
+			d.report(join(here, "to"), show(r.To)+" is before "+show(r.From), "write the lower number as from")
+		}
+	}
+}
+
+// GroupsNamed are the groups whose members decide who gets an extension, or which number.
+func (u Users) GroupsNamed() []string {
+	all := slices.Clone(u.Groups)
+	for _, r := range u.Ranges {
+		all = append(all, r.Groups...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 func (d *decoder) validateBrake(path string, b Brake, of string) {

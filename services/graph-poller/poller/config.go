@@ -80,7 +80,7 @@ func tenantConfig(c config.Config, t config.Tenant, state hot.Store, requests me
 		SubscribeUsers: true,
 		PublicURL:      strings.TrimRight(c.Webhook.PublicURL, "/"),
 	}
-	for _, id := range t.Users.Groups {
+	for _, id := range t.Users.GroupsNamed() {
 		conf.Groups = append(conf.Groups, identity.Group(id))
 	}
 	if cloud.Lacks(graph.FeatureNotifications) != "" {

@@ -26,10 +26,12 @@ func (p permission) in(granted []string) bool {
 func permissions(t config.Tenant) []permission {
 	m, users := presence.Mode(t.Presence.Mode), provides(t)
 	needed := []permission{{name: "User.Read.All", without: "users cannot be read, so nobody is linked"}}
-	if m != presence.Disabled || len(t.Users.Groups) > 0 {
+	if m != presence.Disabled || len(t.Users.GroupsNamed()) > 0 {
 		without := "options and priorities of groups reach nobody who joins one"
 		if len(t.Users.Groups) > 0 {
 			without += ", and nobody who joins one of users.groups gets an extension"
+		} else if len(t.Users.GroupsNamed()) > 0 {
+			without += ", and users.ranges with groups give no numbers"
 		}
 		needed = append(needed, permission{name: "GroupMember.Read.All", without: without, optional: true})
 	}

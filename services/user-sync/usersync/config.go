@@ -1,8 +1,6 @@
 package usersync
 
 import (
-	"strings"
-
 	"offhook.dev/libs/config"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/run"
@@ -21,11 +19,7 @@ func FromConfig(c config.Config) (Options, error) {
 		}
 	}
 	for _, t := range c.Tenants {
-		rules := Rules{Users: t.Users}
-		for _, g := range t.Users.Groups {
-			rules.Groups = append(rules.Groups, identity.Group(strings.ToLower(g)))
-		}
-		o.Rules[identity.Tenant(t.ID)] = rules
+		o.Rules[identity.Tenant(t.ID)] = Rules{Users: t.Users}
 		for _, l := range t.Links {
 			o.Explicit = append(o.Explicit, Explicit{
 				Tenant: identity.Tenant(t.ID), User: l.User,

@@ -1,6 +1,9 @@
 package usersync
 
 import (
+	"cmp"
+	"strings"
+
 	"offhook.dev/libs/config"
 	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/identity"
@@ -8,11 +11,7 @@ import (
 )
 
 // Rules is what a tenant's configuration says of its users.
-type Rules struct {
-	config.Users
-	// Groups are those whose members are chosen.
-	Groups []identity.Group
-}
+type Rules struct{ config.Users }
 
 // group is the department of those who have none, so that synchronised users are told
 // from the phone system's own.
@@ -25,7 +24,7 @@ func (r Rules) on() bool { return r.Policy != string(plan.Off) }
 // demanded: a person asked for it.
 func (r Rules) of(tenant identity.Tenant, f *facts, demanded bool) *directory.Rules {
 	rules := &directory.Rules{Start: identity.Extension(r.StartExtension), Hold: r.Hold, Policy: plan.Policy(r.Policy),
-		CallerID: true, Department: true, Language: true, Photo: r.Photos, SignIn: true, Group: group}
+		CallerID: r.CallerID, Department: r.Department, Language: r.Language, Photo: r.Photos, SignIn: r.SignIn, Group: group}
 	if demanded && !r.on() {
 		rules.Policy = plan.Sync
 	}
@@ -33,9 +32,33 @@ func (r Rules) of(tenant identity.Tenant, f *facts, demanded bool) *directory.Ru
 	switch {
 	case len(r.Groups) > 0:
 		rules.Scope.Include = directory.Groups
-		rules.Scope.People, rules.Unsure = f.members(tenant, r.Groups)
+		rules.Scope.People, rules.Unsure = f.members(tenant, groupIDs(r.Groups))
 	case len(r.Include) > 0 && r.Include[0] != "all":
 		rules.Scope.Include, rules.Scope.People = directory.Only, f.byName(tenant, r.Include)
 	}
+	r.addRanges(rules, tenant, f)
 	return rules
+}
+
+// addRanges says whose numbers come from where. While it is not certain who is in a group
+// of a range nobody new comes: they would have a number of another range for good.
+func (r Rules) addRanges(rules *directory.Rules, tenant identity.Tenant, f *facts) {
+	for _, is := range r.Ranges {
+		one := directory.Range{Departments: is.Departments, From: identity.Extension(is.From), To: identity.Extension(is.To)}
+		if len(is.Groups) > 0 {
+			var unsure string
+			one.Members, unsure = f.members(tenant, groupIDs(is.Groups))
+			rules.Unsure = cmp.Or(rules.Unsure, unsure)
+		}
+		rules.Ranges = append(rules.Ranges, one)
+	}
+}
+
+// groupIDs are object ids as facts have them.
+func groupIDs(names []string) []identity.Group {
+	ids := make([]identity.Group, len(names))
+	for i, name := range names {
+		ids[i] = identity.Group(strings.ToLower(name))
+	}
+	return ids
 }
