@@ -65,6 +65,49 @@ func TestNothingOfAMeetingIsKept(t *testing.T) {
 	}
 }
 
+// Contacts go by: what is on the bus while they do is gone once they are in a phonebook,
+// and what nobody asked for (the notes of a contact) is nowhere at any time.
+func TestNothingOfAContactIsKeptOnceItIsInAPhonebook(t *testing.T) {
+	places := &everywhere{t: t, log: &journal{}, spans: collectSpans(t, "127.0.0.1:0"), redis: startRedis(t)}
+	o := world.Options{Users: 2, LogTo: places.log, SpansTo: places.spans.url, Mailboxes: 200 * time.Millisecond}
+	if places.redis != nil {
+		o.Redis = "redis://" + places.redis.address
+	}
+	places.w = world.New(t, o)
+	w := places.w
+	add := func(name string) {
+		t.Helper()
+		if _, err := w.Tenant.AddContact("anna", graphsim.Contact{GivenName: name, BusinessPhones: []string{"030 901820"}}); err != nil {
+			t.Fatal(err)
+		}
+		w.Eventually(30*time.Second, func() string {
+			for _, c := range w.PBX.Book(world.Extension(0)) {
+				if c.FirstName == name {
+					return ""
+				}
+			}
+			return name + " is not in the phonebook"
+		})
+	}
+	w.Start()
+	const secret = "Zaphod"
+	add(secret)
+	add("Trillian") // what came of the first is known by now
+	for _, part := range world.Parts() {
+		w.Stop(string(part.Name))
+	}
+	for _, text := range []string{secret, graphsim.Marker} {
+		for place, n := range places.search(text) {
+			if n != 0 && (place != "disk" || text == graphsim.Marker) { // blocks of streams are cleared later
+				t.Errorf("%s: found %d times in %s", text, n, place)
+			}
+		}
+	}
+	if n := places.search("outcome.contact.")["streams"]; n == 0 {
+		t.Error("control: nothing of contacts was on the bus")
+	}
+}
+
 // everywhere is where something of a meeting could be.
 type everywhere struct {
 	t     *testing.T

@@ -48,6 +48,16 @@ func TestASharedMailboxFillsTheCompanysBookOfEveryPhoneSystem(t *testing.T) {
 	s.synced()
 }
 
+// Deletions once waited for the next look at everything, which is up to a minute away.
+func TestADeletionIsSentAsSoonAsItHasBeenQuiet(t *testing.T) {
+	s, o, p := one(t, 30)
+	s.restart(func(o *Options) { o.Tick, o.Linger = time.Hour, 300*time.Millisecond })
+	o.remove("contacts", 3)
+	o.delta()
+	s.synced()
+	p.quiet(t, "a deletion", 30, 0, 1)
+}
+
 func TestEachExtensionOfAPersonHasTheirContacts(t *testing.T) {
 	s, _, _ := one(t, 30)
 	s.system(branch, nil)

@@ -215,16 +215,20 @@ func (s *stepping) nextPage() (waiting, bool) {
 // reap sends deletions, when no page waits that could show what seems to be gone, and
 // none has come for a while.
 func (s *stepping) reap(ctx context.Context, now time.Time) error {
-	s.t.mu.Lock()
-	early := now.Sub(s.m.last) < s.t.s.opts.Linger
-	s.t.mu.Unlock()
-	if early {
+	changes := s.book.deletions(s.rules, now)
+	if len(changes) == 0 {
 		return nil
 	}
-	if changes := s.book.deletions(s.rules, now); len(changes) > 0 {
-		return s.launch(ctx, changes)
+	s.t.mu.Lock()
+	early := s.t.s.opts.Linger - now.Sub(s.m.last)
+	if early > 0 {
+		s.t.lookAgain(s.who.User, s.m, early)
 	}
-	return nil
+	s.t.mu.Unlock()
+	if early > 0 {
+		return nil
+	}
+	return s.launch(ctx, changes)
 }
 
 // rest is for a book that the mailbox does not fill at the moment: pages go by, and what

@@ -48,6 +48,7 @@ type mailbox struct {
 	queued bool // in the queue
 	busy   bool // with a worker
 	again  bool // to be worked on again when the worker is done
+	alarm  bool // it is looked at again before long, whatever comes
 	// asked is since when a full reading is wanted of whoever reads mailboxes; zero: none
 	// is. lacking is since when something has been missing.
 	asked, lacking time.Time
@@ -227,6 +228,20 @@ func (t *tenant) wake(user identity.User) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.push(user)
+}
+
+// lookAgain has a mailbox looked at after a while; t.mu is held.
+func (t *tenant) lookAgain(user identity.User, m *mailbox, after time.Duration) {
+	if m.alarm {
+		return
+	}
+	m.alarm = true
+	time.AfterFunc(after, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		m.alarm = false
+		t.push(user)
+	})
 }
 
 // wakeAll has every mailbox looked at: those that something is known of, and those of

@@ -68,6 +68,11 @@ type Options struct {
 	SpansTo   string        // URL of a collector of spans; "": they go nowhere
 	// Sync is the tenant's section `users`, in YAML's flow style with braces; "": none.
 	Sync string
+	// Contacts is the tenant's section `contacts`, in YAML's flow style with braces; "": what
+	// it is by default.
+	Contacts string
+	// Mailboxes is how often contacts are read; 0: once an hour.
+	Mailboxes time.Duration
 	// Extensions are how many of the users have one; 0: all.
 	Extensions int
 	// Systems are phone systems beside hq, which serve the tenant too.
@@ -225,8 +230,9 @@ func (w *World) configure(o Options, app secret.KeyPair) {
       endpoints: {login: "%[4]s", graph: "%[4]s", ca_file: %[1]s/ca.pem}%[5]s
     presence: {mode: %[6]s, damping: %[7]s, stale_after: %[8]s, sweep: %[9]s}
     users: %[12]s
+    contacts: %[13]s
     systems: [hq%[10]s]
-    links: [%[11]s]`, w.Dir, id, directory(i), w.Graph.GraphURL(), accounts, cmp.Or(o.Mode, presence.TeamsToPBX), o.Damping, max(15*time.Minute, 4*o.Sweep), o.sweeps(), names, links, cmp.Or(o.Sync, "{policy: off}"))
+    links: [%[11]s]`, w.Dir, id, directory(i), w.Graph.GraphURL(), accounts, cmp.Or(o.Mode, presence.TeamsToPBX), o.Damping, max(15*time.Minute, 4*o.Sweep), o.sweeps(), names, links, cmp.Or(o.Sync, "{policy: off}"), cmp.Or(o.Contacts, "{}"))
 	}
 	w.write("offhook.yaml", []byte(fmt.Sprintf(strings.TrimLeft(`
 data_dir: %[1]s
@@ -249,9 +255,9 @@ systems:
 	must(w.t, err)
 }
 
-// sweeps says how often presences and the directory are read.
+// sweeps says how often presences, the directory and contacts are read.
 func (o Options) sweeps() string {
-	return fmt.Sprintf("{presence: %s, users: %s}", o.Sweep, cmp.Or(o.Directory, 15*time.Minute))
+	return fmt.Sprintf("{presence: %s, users: %s, contacts: %s}", o.Sweep, cmp.Or(o.Directory, 15*time.Minute), cmp.Or(o.Mailboxes, time.Hour))
 }
 
 // furtherSystems writes the parts of the configuration that name further systems.
@@ -268,7 +274,17 @@ func furtherSystems(all []System) (names, links, systems string) {
 
 // Parts are all services of the flow.
 func Parts() []run.Part {
-	return []run.Part{receiver.Part(), poller.Part(), usersync.Part(), contactsync.Part(), mapper.Part(), writer.Part(), graphwriter.Part()}
+	return []run.Part{receiver.Part(), poller.Part(), usersync.Part(), Contacts(), mapper.Part(), writer.Part(), graphwriter.Part()}
+}
+
+// Contacts is contact-sync, which waits for a second of quiet before it deletes instead of
+// half a minute.
+func Contacts() run.Part {
+	return run.NewPart(topology.ContactSync, func(c config.Config) (contactsync.Options, error) {
+		o, err := contactsync.FromConfig(c)
+		o.Linger = time.Second
+		return o, err
+	}, contactsync.Run)
 }
 
 // Start runs all services, each as a process of its own would.
