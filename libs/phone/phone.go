@@ -68,9 +68,16 @@ func parse(text, region string) *phonenumbers.PhoneNumber {
 }
 
 // letters counts those of the number itself.
-func letters(text string) (count int) {
+func letters(text string) int {
 	text, _, _ = strings.Cut(strings.TrimPrefix(strings.ToLower(strings.TrimSpace(text)), "tel:"), ";")
+	if count := lettersIn(text); count < vanity {
+		return count // few numbers have any, and to find their extension is dear
+	}
 	text, _ = phonenumbers.MaybeSeparateExtensionFromPhone(text)
+	return lettersIn(text)
+}
+
+func lettersIn(text string) (count int) {
 	for _, r := range text {
 		if unicode.IsLetter(r) {
 			count++

@@ -29,6 +29,7 @@ type job struct {
 	Began   time.Time `json:"began"`
 
 	revision uint64
+	counted  bool      // what is left was counted by the rules of an order
 	done     int       // at the last look
 	moved    time.Time // when done last changed
 	told     bool      // its end was told, or is about to be; of tenant.mu
@@ -41,8 +42,11 @@ func (t *tenant) jobKey() string { return topology.Join(string(t.conf.ID), "orde
 func (t *tenant) rules() rules {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.rulesFor(t.job != nil)
+	return t.rulesNow()
 }
+
+// rulesNow is rules; t.mu is held.
+func (t *tenant) rulesNow() rules { return t.rulesFor(t.job != nil) }
 
 func (t *tenant) rulesFor(ordered bool) rules {
 	r := rules{policy: t.conf.Policy, brake: t.conf.Brake}
@@ -175,11 +179,7 @@ func (t *tenant) begin(ctx context.Context, o wire.SyncOrder) error {
 		shown.Total, shown.HeldBack = shown.Total+shown.HeldBack, 0
 	}
 	now := t.s.bus.Now()
-	j := &job{Order: o, Plan: shown.ID, Total: shown.Total, Held: shown.HeldBack, Began: now, moved: now}
-	if err := t.recount(ctx, t.rulesFor(true)); err != nil {
-		return err
-	}
-	j.Trouble = t.sum().Trouble
+	j := &job{Order: o, Plan: shown.ID, Total: shown.Total, Held: shown.HeldBack, Trouble: t.sum().Trouble, Began: now, moved: now}
 	value, err := json.Marshal(j)
 	if err != nil {
 		return fault.New(fault.Invalid, "contacts order", err)
@@ -190,7 +190,6 @@ func (t *tenant) begin(ctx context.Context, o wire.SyncOrder) error {
 	t.mu.Lock()
 	t.job = j
 	t.mu.Unlock()
-	t.wakeAll()
 	return t.tell(ctx, wire.SyncOutcome{State: wire.SyncApplying, Plan: j.Plan, Total: j.Total}, o)
 }
 
@@ -244,6 +243,13 @@ func (t *tenant) look(ctx context.Context) error {
 	if j == nil {
 		return nil
 	}
+	if !j.counted {
+		if err := t.recount(ctx); err != nil {
+			return err
+		}
+		j.counted = true
+		t.wakeAll() // those that have something to do now
+	}
 	now, sum := t.s.bus.Now(), t.sum()
 	left := sum.Creates + sum.Updates + sum.Deletes - sum.Held
 	failed := max(0, sum.Trouble-j.Trouble)
@@ -277,7 +283,7 @@ func (t *tenant) look(ctx context.Context) error {
 	t.mu.Lock()
 	t.job = nil
 	t.mu.Unlock()
-	return t.recount(ctx, t.rules())
+	return t.recount(ctx)
 }
 
 // sum adds up how all books stand.
@@ -294,13 +300,12 @@ func (t *tenant) sum() books.Counts {
 }
 
 // recount counts anew what is to be done, after the rules changed.
-func (t *tenant) recount(ctx context.Context, r rules) error {
+func (t *tenant) recount(ctx context.Context) error {
 	return t.everyBook(ctx, func(v stored) error {
-		b := v.book.brief(v.revision, r, t.s.bus.Now())
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		if m := t.mailboxes[v.who.User]; m != nil && m.books[v.where].revision == v.revision {
-			t.put(m, v.where, b)
+			t.put(m, v.where, v.book.brief(v.revision, t.rulesNow(), t.s.bus.Now()))
 		}
 		return nil
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -22,6 +23,8 @@ type outlook struct {
 	who    identity.Person
 	shared bool
 	size   int // contacts of a page
+
+	reading sync.Mutex // held by who reads: one reading of a mailbox comes after the other
 
 	mu      sync.Mutex // guards what follows
 	folders map[string]map[string]directory.Contact
@@ -123,6 +126,8 @@ func (o *outlook) all() map[string]directory.Contact {
 
 // delta publishes what changed since the last reading.
 func (o *outlook) delta() {
+	o.reading.Lock()
+	defer o.reading.Unlock()
 	o.mu.Lock()
 	var pages []wire.ContactsPage
 	o.round++
@@ -144,7 +149,11 @@ func (o *outlook) delta() {
 }
 
 // full publishes all folders whole.
-func (o *outlook) full() { o.send(o.whole()...) }
+func (o *outlook) full() {
+	o.reading.Lock()
+	defer o.reading.Unlock()
+	o.send(o.whole()...)
+}
 
 // whole returns the pages of a reading of everything.
 func (o *outlook) whole() (pages []wire.ContactsPage) {
@@ -165,11 +174,13 @@ func (o *outlook) whole() (pages []wire.ContactsPage) {
 
 // readAfter reads everything, unless a reading that began later was made.
 func (o *outlook) readAfter(after time.Time) {
+	o.reading.Lock()
+	defer o.reading.Unlock()
 	o.mu.Lock()
 	read := !o.mute && o.lastAt.Before(after)
 	o.mu.Unlock()
 	if read {
-		o.full()
+		o.send(o.whole()...)
 	}
 }
 
@@ -248,10 +259,10 @@ func (s *stage) differences() (found []string) {
 // every phone system here takes.
 func unlike(got, want directory.Contact) string {
 	got.ID = ""
-	if fmt.Sprint(got) != fmt.Sprint(want) {
-		return fmt.Sprintf("%v instead of %v", got, want)
+	if reflect.DeepEqual(got, want) {
+		return ""
 	}
-	return ""
+	return fmt.Sprintf("%v instead of %v", got, want)
 }
 
 // fills says which phonebooks a mailbox fills.

@@ -29,8 +29,13 @@ type remarks map[directory.Reason]int
 func project(contacts []directory.Contact, kinds []directory.NumberKind, region string) (items []item, blank []string, said remarks) {
 	limits := directory.BookLimits{Kinds: append([]directory.NumberKind{}, kinds...)} // none is none, and nil would be all
 	said = remarks{}
+	keys := map[string]string{} // to tell the key of a number is the dearest of all that is done here
 	normalise := func(text string) string {
-		key, _ := phone.Key(text, region)
+		key, known := keys[text]
+		if !known {
+			key, _ = phone.Key(text, region)
+			keys[text] = key
+		}
 		return key
 	}
 	owners := map[string]string{}

@@ -90,7 +90,8 @@ func (s *stage) must(err error) {
 func (s *stage) publish(m wire.Message) {
 	s.t.Helper()
 	subject, data := m.Encode()
-	_, err := s.bus.Publish(s.t.Context(), bus.Message{Subject: subject, Data: data})
+	// Readers publish until they have ended, which is after the test's context has.
+	_, err := s.bus.Publish(context.WithoutCancel(s.t.Context()), bus.Message{Subject: subject, Data: data})
 	s.must(err)
 }
 
@@ -115,7 +116,10 @@ func (s *stage) system(id identity.System, change func(*wire.System)) *phones {
 func (s *stage) background(name string, do func(context.Context) error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))
 	ended := make(chan error, 1)
-	go func() { ended <- do(ctx) }()
+	go func() {
+		defer close(ended) // also where it failed the test and went no further
+		ended <- do(ctx)
+	}()
 	s.t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil && fault.KindOf(err) != fault.Cancelled {

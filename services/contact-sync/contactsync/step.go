@@ -140,15 +140,15 @@ func (s *stepping) forgetBook(ctx context.Context) error {
 	return nil
 }
 
-// note keeps in memory how the book stands at rest.
+// note keeps in memory how the book stands at rest, by the rules of this moment: an order
+// that has come since must find what it is to do.
 func (s *stepping) note() {
 	if s.revision == 0 {
 		return // it is not there
 	}
-	b := s.book.brief(s.revision, s.rules, s.t.s.bus.Now())
 	s.t.mu.Lock()
 	defer s.t.mu.Unlock()
-	s.t.put(s.m, s.where, b)
+	s.t.put(s.m, s.where, s.book.brief(s.revision, s.t.rulesNow(), s.t.s.bus.Now()))
 }
 
 // fill folds the pages that wait and does what they lead to.
