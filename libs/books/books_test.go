@@ -1,9 +1,6 @@
 package books_test
 
 import (
-	"fmt"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -11,7 +8,6 @@ import (
 	"offhook.dev/libs/bus/bustest"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
-	"offhook.dev/libs/core/plan"
 	"offhook.dev/libs/store"
 	"offhook.dev/libs/topology"
 )
@@ -79,44 +75,7 @@ func TestWhatIsNoLackIsInvalid(t *testing.T) {
 	}
 }
 
-func TestAPlanIsKeptInParts(t *testing.T) {
-	bucket := open(t, topology.BookPlans)
-	p := books.Plan{Plan: plan.Plan{ID: "p1", Expires: noon, Digest: "d"}, Tenant: "contoso", Made: noon, Policy: plan.Sync, Counts: map[plan.Op]int{}}
-	const all = books.MostChanges + 5
-	for i := range all {
-		p.Note(plan.Change{Op: plan.Delete, Object: fmt.Sprintf("contoso/%s/%d", anna.User, i), Line: "hq/204", Reason: strings.Repeat("x", 100), Held: i%2 == 0, Fields: []plan.FieldChange{{Name: "content"}}})
-	}
-	if p.Counts[plan.Delete] != all || p.Unlisted != 5 || p.Total+p.HeldBack != all || !p.Brake.Tripped || p.Changes[1].Fields != nil {
-		t.Errorf("%d counted, %d unlisted, %d to do, %d held", p.Counts[plan.Delete], p.Unlisted, p.Total, p.HeldBack)
-	}
-	if err := books.WritePlan(t.Context(), bucket, p); err != nil {
-		t.Fatal(err)
-	}
-	values := 0
-	if err := bucket.Each(t.Context(), ">", func(e store.Entry) error {
-		if values++; len(e.Value) > 1<<20 {
-			t.Errorf("%s has %d bytes", e.Key, len(e.Value))
-		}
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-	got, err := books.ReadPlan(t.Context(), bucket, "contoso", "p1")
-	if err != nil || values != got.Parts+1 || got.Parts < 2 || !slices.EqualFunc(got.Changes, p.Changes, func(a, b plan.Change) bool { return a.String() == b.String() }) {
-		t.Fatalf("%d values, %d parts, %d changes, %v", values, got.Parts, len(got.Changes), err)
-	}
-	if err := books.DeletePlan(t.Context(), bucket, got); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := books.ReadPlan(t.Context(), bucket, "contoso", "p1"); fault.KindOf(err) != fault.NotFound {
-		t.Errorf("after it was deleted: %v", err)
-	}
-}
-
-func TestWhatIsNoPlanOrStateIsInvalid(t *testing.T) {
-	if _, err := books.DecodeHead([]byte("{")); fault.KindOf(err) != fault.Invalid {
-		t.Error(err)
-	}
+func TestWhatIsNoStateIsInvalid(t *testing.T) {
 	if _, err := books.DecodeState([]byte("{")); fault.KindOf(err) != fault.Invalid {
 		t.Error(err)
 	}

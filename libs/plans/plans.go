@@ -22,8 +22,12 @@ import (
 	"offhook.dev/libs/wire"
 )
 
-// chunk is how many changes are in one value: each is some hundred bytes.
-const chunk = 500
+// A value has so many changes, which are some hundred bytes each, or fewer if they are long:
+// the broker takes a megabyte.
+const (
+	mostChanges = 500
+	mostBytes   = 500_000
+)
 
 // Life is how long a plan can be applied after it was made.
 const Life = time.Hour
@@ -39,7 +43,23 @@ type Head struct {
 	Total  int            `json:"total"` // changes that do something and are not held
 	Done   int            `json:"done"`  // those that failed too
 	Failed int            `json:"failed"`
-	Chunks int            `json:"chunks"`
+	Parts  []int          `json:"parts"` // how many changes are in each value that has some
+	// Unlisted is how many changes are counted only.
+	Unlisted int `json:"unlisted,omitempty"`
+	// Incomplete is why the plan may not show everything, for people.
+	Incomplete string `json:"incomplete,omitempty"`
+}
+
+// Add counts a change, and lists it if fewer than most are listed; 0: all are.
+func (h *Head) Add(c plan.Change, most int) {
+	if c.Op.Acts() && !c.Held {
+		h.Total++
+	}
+	if most > 0 && len(h.Changes) >= most {
+		h.Unlisted++
+		return
+	}
+	h.Changes = append(h.Changes, c)
 }
 
 // NewID makes the name of a plan. It begins with the tenant and the kind, by which who
@@ -57,12 +77,15 @@ func IDOf(tenant identity.Tenant, kind wire.SyncKind, order string) string {
 	return fmt.Sprintf("%s-%s-%s", tenant, kind, hex.EncodeToString(sum[:5]))
 }
 
-// Owner is the tenant and the kind of a plan by its id.
+// Owner is the tenant and the kind of a plan by its id, or a fault of kind Invalid.
 func Owner(id string) (identity.Tenant, wire.SyncKind, error) {
-	for _, kind := range []wire.SyncKind{wire.SyncUsers, wire.SyncContacts} {
-		if i := strings.LastIndex(id, "-"+string(kind)+"-"); i > 0 {
-			tenant, err := identity.ParseTenant(id[:i])
-			return tenant, kind, err
+	if whose := strings.LastIndex(id, "-"); whose > 0 { // what is behind it has none
+		for _, kind := range []wire.SyncKind{wire.SyncUsers, wire.SyncContacts} {
+			if tenant, is := strings.CutSuffix(id[:whose], "-"+string(kind)); is {
+				if tenant, err := identity.ParseTenant(tenant); err == nil {
+					return tenant, kind, nil
+				}
+			}
 		}
 	}
 	return "", "", fault.Errorf(fault.Invalid, "plan", "%q is no plan: they are called like contoso-users-1a2b3c4d5e", id)
@@ -71,17 +94,34 @@ func Owner(id string) (identity.Tenant, wire.SyncKind, error) {
 // Save stores a plan with its changes, which the head need not hold.
 func Save(ctx context.Context, b *store.Bucket, h Head) error {
 	changes := h.Changes
-	h.Changes, h.Chunks = nil, (len(changes)+chunk-1)/chunk
-	for i := range h.Chunks {
-		value, err := json.Marshal(changes[i*chunk : min((i+1)*chunk, len(changes))])
+	h.Changes, h.Parts = nil, nil
+	for len(changes) > 0 {
+		value, n, err := part(changes)
 		if err != nil {
 			return err
 		}
-		if _, err := b.Put(ctx, topology.Join(h.ID, strconv.Itoa(i)), value); err != nil {
+		if _, err := b.Put(ctx, topology.Join(h.ID, strconv.Itoa(len(h.Parts))), value); err != nil {
 			return err
 		}
+		h.Parts, changes = append(h.Parts, n), changes[n:]
 	}
 	return put(ctx, b, h)
+}
+
+// part encodes the first changes, as many as one value has.
+func part(changes []plan.Change) (value []byte, n int, err error) {
+	value = []byte{'['}
+	for ; n < min(len(changes), mostChanges) && len(value) < mostBytes; n++ {
+		one, err := json.Marshal(changes[n])
+		if err != nil {
+			return nil, 0, fault.New(fault.Invalid, "plan", err)
+		}
+		if n > 0 {
+			value = append(value, ',')
+		}
+		value = append(value, one...)
+	}
+	return append(value, ']'), n, nil
 }
 
 // Note stores how far a plan has got.
@@ -131,7 +171,11 @@ func Load(ctx context.Context, b *store.Bucket, id string) (Head, error) {
 // in memory whole, from the one on that has so many before it. NotFound: the plan was
 // forgotten meanwhile.
 func Each(ctx context.Context, b *store.Bucket, h Head, from int, do func([]plan.Change) error) error {
-	for i := from / chunk; i < h.Chunks; i++ {
+	for i, n := range h.Parts {
+		if from >= n {
+			from -= n
+			continue
+		}
 		e, err := b.Get(ctx, topology.Join(h.ID, strconv.Itoa(i)))
 		if err != nil {
 			return err
@@ -140,9 +184,10 @@ func Each(ctx context.Context, b *store.Bucket, h Head, from int, do func([]plan
 		if err := json.Unmarshal(e.Value, &some); err != nil {
 			return fault.New(fault.Invalid, "plan "+h.ID, err)
 		}
-		if err := do(some[min(max(0, from-i*chunk), len(some)):]); err != nil {
+		if err := do(some[min(from, len(some)):]); err != nil {
 			return err
 		}
+		from = 0
 	}
 	return nil
 }
@@ -169,7 +214,7 @@ func Forget(ctx context.Context, b *store.Bucket, now time.Time) error {
 		if now.Sub(h.Made) < 24*time.Hour || h.State == wire.SyncApplying {
 			continue
 		}
-		for i := range h.Chunks {
+		for i := range h.Parts {
 			if err := remove(ctx, b, topology.Join(h.ID, strconv.Itoa(i))); err != nil {
 				return err
 			}
@@ -186,8 +231,8 @@ func remove(ctx context.Context, b *store.Bucket, key string) error {
 	if err == nil {
 		err = b.Delete(ctx, key, e.Revision)
 	}
-	if fault.KindOf(err) == fault.NotFound {
-		return nil
+	if kind := fault.KindOf(err); err != nil && (kind == fault.NotFound || kind == fault.Conflict) {
+		return nil // another replica was faster
 	}
 	return err
 }

@@ -214,6 +214,7 @@ func TestWhatTheConfigurationDoesNotAskForStaysUntilItIsOrderedAway(t *testing.T
 }
 
 func TestAPhoneSystemThatIsAwayHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	p := s.system(hq, nil)
 	s.system(branch, nil)

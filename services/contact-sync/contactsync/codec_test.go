@@ -102,6 +102,7 @@ func TestAnEntryCostsLittle(t *testing.T) {
 // The room that is left is never told as more than there is, and as little less as is
 // known of the ids.
 func TestABookThatIsFullStillFits(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		id    func(int) string

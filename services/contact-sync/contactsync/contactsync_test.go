@@ -31,6 +31,7 @@ func bookOf(system identity.System, owner identity.Extension) directory.Book {
 }
 
 func TestTheContactsOfAMailboxAreInThePhonebookOfItsExtension(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	phones := s.system(hq, nil)
 	phones.foreign(bookOf(hq, "204"), "Grandma")

@@ -35,6 +35,7 @@ func scenario(o *outlook, step func()) {
 
 // The service dies before and after each thing that others can see, and goes on.
 func TestItDiesAtEveryStepAndNothingIsDoneTwice(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	p := s.system(hq, nil)
 	deaths := map[string]bool{}
@@ -159,6 +160,7 @@ func seed(t *testing.T) uint64 {
 // Mailboxes live, phone systems go away, outcomes are lost, links move and the service
 // dies, in any order. In the end every phonebook has what the oracle says.
 func TestRandomHistoriesEndAsTheOracleSays(t *testing.T) {
+	t.Parallel()
 	r := rand.New(rand.NewPCG(seed(t), 0))
 	s := newStage(t)
 	s.opts.Tenants[0].Hold = 1

@@ -317,6 +317,7 @@ func live(seed uint64, mu mutant) []string {
 const lives = 400
 
 func TestABookEndsAsItsMailboxWhateverHappens(t *testing.T) {
+	t.Parallel()
 	first := seed(t)
 	for i := range uint64(lives) {
 		if problems := live(first+i, mutant{}); len(problems) > 0 {

@@ -12,6 +12,7 @@ import (
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/plan"
+	"offhook.dev/libs/plans"
 	"offhook.dev/libs/store"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
@@ -176,10 +177,10 @@ func (t *tenant) begin(ctx context.Context, o wire.SyncOrder) error {
 		if err := t.lift(ctx); err != nil {
 			return err
 		}
-		shown.Total, shown.HeldBack = shown.Total+shown.HeldBack, 0
+		shown.Total, shown.Brake.Held = shown.Total+shown.Brake.Held, 0
 	}
 	now := t.s.bus.Now()
-	j := &job{Order: o, Plan: shown.ID, Total: shown.Total, Held: shown.HeldBack, Trouble: t.sum().Trouble, Began: now, moved: now}
+	j := &job{Order: o, Plan: shown.ID, Total: shown.Total, Held: shown.Brake.Held, Trouble: t.sum().Trouble, Began: now, moved: now}
 	value, err := json.Marshal(j)
 	if err != nil {
 		return fault.New(fault.Invalid, "contacts order", err)
@@ -195,14 +196,14 @@ func (t *tenant) begin(ctx context.Context, o wire.SyncOrder) error {
 
 // shown returns the plan that an order is about; one that must not be applied any more is
 // refused. To synchronise is to make a plan and apply it at once.
-func (t *tenant) shown(ctx context.Context, o wire.SyncOrder) (books.Plan, wire.SyncOutcome, error) {
+func (t *tenant) shown(ctx context.Context, o wire.SyncOrder) (plans.Head, wire.SyncOutcome, error) {
 	if o.Op == wire.SyncNow {
 		p, err := t.makePlan(ctx, o)
 		return p, wire.SyncOutcome{}, err
 	}
-	p, err := books.ReadPlan(ctx, t.s.plans, o.Tenant, o.Plan)
+	p, err := plans.Read(ctx, t.s.plans, o.Plan)
 	switch {
-	case err != nil && fault.KindOf(err) == fault.NotFound:
+	case err != nil && fault.KindOf(err) == fault.NotFound, err == nil && (p.Tenant != o.Tenant || p.Kind != o.Kind):
 		return p, wire.SyncOutcome{State: wire.SyncRefused, Plan: o.Plan, Detail: "there is no such plan"}, nil
 	case err != nil:
 		return p, wire.SyncOutcome{}, err

@@ -5,23 +5,21 @@ import (
 	"strconv"
 	"time"
 
-	"offhook.dev/libs/books"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/plan"
 	"offhook.dev/libs/plans"
-	"offhook.dev/libs/store"
 	"offhook.dev/libs/wire"
 )
 
 // makePlan answers an order with a plan. Pages that are on their way are folded first,
 // for as long as Options.Settle.
-func (t *tenant) makePlan(ctx context.Context, o wire.SyncOrder) (books.Plan, error) {
+func (t *tenant) makePlan(ctx context.Context, o wire.SyncOrder) (plans.Head, error) {
 	if err := t.tell(ctx, wire.SyncOutcome{State: wire.SyncReading}, o); err != nil {
-		return books.Plan{}, err
+		return plans.Head{}, err
 	}
 	left := t.settled(ctx)
 	if ctx.Err() != nil {
-		return books.Plan{}, fault.New(fault.Cancelled, "contacts plan", context.Cause(ctx))
+		return plans.Head{}, fault.New(fault.Cancelled, "contacts plan", context.Cause(ctx))
 	}
 	p, err := t.plan(ctx)
 	if err != nil {
@@ -34,10 +32,10 @@ func (t *tenant) makePlan(ctx context.Context, o wire.SyncOrder) (books.Plan, er
 	case t.unread() > 0:
 		p.Incomplete = strconv.Itoa(t.unread()) + " mailboxes wait for a full reading"
 	}
-	if err := t.prune(ctx); err != nil {
+	if err := plans.Forget(ctx, t.s.plans, t.s.bus.Now()); err != nil {
 		return p, err
 	}
-	if err := t.s.around("plan", func() error { return books.WritePlan(ctx, t.s.plans, p) }); err != nil {
+	if err := t.s.around("plan", func() error { return plans.Save(ctx, t.s.plans, p) }); err != nil {
 		return p, err
 	}
 	return p, t.tell(ctx, wire.SyncOutcome{State: wire.SyncPlanned, Plan: p.ID, Total: p.Total, Detail: p.Incomplete}, o)
@@ -86,23 +84,31 @@ func (t *tenant) unread() int {
 	return n
 }
 
+// mostListed bounds how many changes a plan lists, so that it can be made in little
+// memory of a million contacts. It counts them all.
+const mostListed = 10_000
+
 // plan compares both sides of every book that is at rest.
-func (t *tenant) plan(ctx context.Context) (books.Plan, error) {
+func (t *tenant) plan(ctx context.Context) (plans.Head, error) {
 	now := t.s.bus.Now().UTC()
 	r := t.rulesFor(true)
-	p := books.Plan{Tenant: t.conf.ID, Made: now, Policy: r.policy, Counts: map[plan.Op]int{}, Plan: plan.Plan{Basis: map[string]uint64{}, Changes: []plan.Change{}}}
+	p := plans.Head{Tenant: t.conf.ID, Kind: wire.SyncContacts, Made: now, State: wire.SyncPlanned, Plan: plan.Plan{Basis: map[string]uint64{}}}
 	var failed error
 	p.Digest = plan.Digest(func(yield func(plan.Change) bool) {
 		failed = t.everyBook(ctx, func(v stored) error {
 			p.Basis["books"] = max(p.Basis["books"], v.revision)
-			p.Mailboxes++
 			more := true
 			s := v.book.brake(r, now)
 			p.Brake.Linked += s.linked
 			p.Brake.Removed += s.recent + s.due
 			v.book.each(v, r, now, func(c plan.Change) {
 				more = more && yield(c)
-				p.Note(c)
+				if c.Held {
+					p.Brake.Held++
+					p.Brake.Tripped = true
+				}
+				c.Fields = nil // fingerprints: for the digest, not for people
+				p.Add(c, mostListed)
 			})
 			return nil
 		})
@@ -142,28 +148,3 @@ func (b *book) each(v stored, r rules, now time.Time, do func(plan.Change)) {
 		do(c)
 	}
 }
-
-// prune removes plans that can not be applied any more.
-func (t *tenant) prune(ctx context.Context) error {
-	now := t.s.bus.Now()
-	var old []books.Plan
-	err := t.s.plans.Each(ctx, books.Heads(t.conf.ID), func(e store.Entry) error {
-		p, err := books.DecodeHead(e.Value)
-		if err == nil && now.Sub(p.Expires) > keepPlans {
-			old = append(old, p)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for _, p := range old {
-		if err := books.DeletePlan(ctx, t.s.plans, p); err != nil && fault.KindOf(err) != fault.Conflict {
-			return err
-		}
-	}
-	return nil
-}
-
-// keepPlans is how long a plan can still be looked at after it expired.
-const keepPlans = 24 * time.Hour

@@ -20,6 +20,7 @@ func (s *stage) settledAfter() {
 }
 
 func TestAReadingNeverDeletesMuchByItself(t *testing.T) {
+	t.Parallel()
 	const n = 60
 	for _, c := range []struct {
 		name string
@@ -224,6 +225,7 @@ func TestAPageThatCannotBeReadCostsNothingElse(t *testing.T) {
 }
 
 func TestWhatThePhoneSystemRefusesHoldsUpNothing(t *testing.T) {
+	t.Parallel()
 	for _, result := range []wire.ChangeResult{wire.ChangeRefused, wire.ChangeFull, wire.ChangeFailed, "something new"} {
 		s := newStage(t)
 		p := s.system(hq, nil)
@@ -288,6 +290,7 @@ func TestAnEntryThatIsSomebodyElsesNowIsMadeAnew(t *testing.T) {
 
 // What is known of the phonebooks can be lost, or unreadable: nothing is there twice then.
 func TestWhatIsKnownCanBeLost(t *testing.T) {
+	t.Parallel()
 	for name, spoil := range map[string]func(*stage){
 		"lost": func(s *stage) {
 			e, err := s.stores[topology.Books].Get(s.t.Context(), bookKey(person(1), bookOf(hq, "204")))

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"offhook.dev/libs/books"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/plan"
@@ -50,8 +49,8 @@ type Plan struct {
 // shelf reads plans from the buckets of those who make them.
 type shelf struct {
 	model *model
-	users *store.Bucket // topology.Plans, kept by libs/plans
-	books *store.Bucket // topology.BookPlans, kept by libs/books
+	users *store.Bucket // topology.Plans
+	books *store.Bucket // topology.BookPlans
 }
 
 // everything is the limit of who wants all changes.
@@ -68,7 +67,7 @@ func (s shelf) get(ctx context.Context, id string) (Plan, error) {
 	if err := (keeper{model: s.model}).configured(tenant); err != nil {
 		return Plan{}, err
 	}
-	p, err := s.read(ctx, tenant, kind, id)
+	p, err := s.read(ctx, kind, id)
 	switch {
 	case err == nil && (p.ID != id || p.Tenant != string(tenant) || p.Kind != string(kind)), fault.KindOf(err) == fault.NotFound && err != nil:
 		return Plan{}, unknown
@@ -78,49 +77,37 @@ func (s shelf) get(ctx context.Context, id string) (Plan, error) {
 	return p, err
 }
 
-func (s shelf) read(ctx context.Context, tenant identity.Tenant, kind wire.SyncKind, id string) (Plan, error) {
+func (s shelf) read(ctx context.Context, kind wire.SyncKind, id string) (Plan, error) {
+	bucket := s.of(kind)
+	h, err := plans.Read(ctx, bucket, id)
+	return s.describe(h, bucket), err
+}
+
+// of is the bucket that plans of a kind are in.
+func (s shelf) of(kind wire.SyncKind) *store.Bucket {
 	if kind == wire.SyncContacts {
-		p, err := books.ReadHead(ctx, s.books, tenant, id)
-		return s.ofBooks(p), err
+		return s.books
 	}
-	h, err := plans.Read(ctx, s.users, id)
-	return s.ofUsers(h), err
+	return s.users
 }
 
 func unreadable(id string) error {
 	return problem(fault.Conflict, CodePlanUnknown, "the plan is of a newer version of Offhook", "plan "+id, "make a new one with offhook plan")
 }
 
-// ofUsers describes a plan for extensions.
-func (s shelf) ofUsers(h plans.Head) Plan {
-	p := s.describe(h.Plan, h.Tenant, h.Kind, h.State, h.Made)
-	p.Total, p.Done, p.Failed = h.Total, h.Done, h.Failed
-	p.each = func(ctx context.Context, from int, do func([]plan.Change) error) error {
-		return plans.Each(ctx, s.users, h, from, do)
+// describe is a plan that is kept in a bucket.
+func (s shelf) describe(h plans.Head, kept *store.Bucket) Plan {
+	if h.State == wire.SyncPlanned && !s.model.now().Before(h.Expires) {
+		h.State = wire.SyncExpired
 	}
-	return p
-}
-
-// ofBooks describes a plan for phonebooks.
-func (s shelf) ofBooks(b books.Plan) Plan {
-	p := s.describe(b.Plan, b.Tenant, wire.SyncContacts, wire.SyncPlanned, b.Made)
-	p.Total, p.Unlisted, p.Incomplete = b.Total, b.Unlisted, b.Incomplete
-	p.each = func(ctx context.Context, from int, do func([]plan.Change) error) error {
-		return books.Each(ctx, s.books, b, from, do)
+	if h.Basis == nil {
+		h.Basis = map[string]uint64{}
 	}
-	return p
-}
-
-// describe is what both have.
-func (s shelf) describe(p plan.Plan, tenant identity.Tenant, kind wire.SyncKind, state wire.SyncState, made time.Time) Plan {
-	if state == wire.SyncPlanned && !s.model.now().Before(p.Expires) {
-		state = wire.SyncExpired
-	}
-	basis := p.Basis
-	if basis == nil {
-		basis = map[string]uint64{}
-	}
-	return Plan{ID: p.ID, Tenant: string(tenant), Kind: string(kind), State: string(state), Made: made.UTC(), Expires: p.Expires.UTC(), Basis: basis, Brake: p.Brake}
+	return Plan{ID: h.ID, Tenant: string(h.Tenant), Kind: string(h.Kind), State: string(h.State), Made: h.Made.UTC(), Expires: h.Expires.UTC(), Basis: h.Basis, Brake: h.Brake,
+		Total: h.Total, Done: h.Done, Failed: h.Failed, Unlisted: h.Unlisted, Incomplete: h.Incomplete,
+		each: func(ctx context.Context, from int, do func([]plan.Change) error) error {
+			return plans.Each(ctx, kept, h, from, do)
+		}}
 }
 
 // list returns the plans of the configured tenants, or of one, without their changes,
@@ -137,21 +124,17 @@ func (s shelf) list(ctx context.Context, tenant string) ([]Plan, error) {
 			list = append(list, p)
 		}
 	}
-	heads, err := plans.Heads(ctx, s.users)
-	if err != nil {
-		return nil, err
-	}
-	for _, h := range heads {
-		add(s.ofUsers(h))
-	}
-	err = s.books.Each(ctx, books.AllHeads, func(e store.Entry) error {
-		if p, err := books.DecodeHead(e.Value); err == nil { // else a later version's
-			add(s.ofBooks(p))
+	for _, bucket := range []*store.Bucket{s.users, s.books} {
+		heads, err := plans.Heads(ctx, bucket)
+		if err != nil {
+			return nil, err
 		}
-		return nil
-	})
+		for _, h := range heads {
+			add(s.describe(h, bucket))
+		}
+	}
 	slices.SortFunc(list, func(a, b Plan) int { return b.Made.Compare(a.Made) })
-	return list, err
+	return list, nil
 }
 
 // changes calls do for the changes of a plan from the offset-th on and at most limit of

@@ -4,7 +4,6 @@ import (
 	"context"
 	"testing"
 
-	"offhook.dev/libs/books"
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
@@ -72,14 +71,18 @@ func (s *Stage) Planned(t testing.TB, h plans.Head) plans.Head {
 }
 
 // PlannedBooks stores a plan for phonebooks as contact-sync does. It was made now.
-func (s *Stage) PlannedBooks(t testing.TB, tenant identity.Tenant, id string, changes ...plan.Change) books.Plan {
+func (s *Stage) PlannedBooks(t testing.TB, tenant identity.Tenant, id string, changes ...plan.Change) plans.Head {
 	t.Helper()
 	now := s.Bus.Now()
-	p := books.Plan{Plan: plan.Plan{ID: id, Expires: now.Add(plans.Life), Basis: map[string]uint64{"books": 7}}, Tenant: tenant, Made: now, Counts: map[plan.Op]int{}}
+	p := plans.Head{Plan: plan.Plan{ID: id, Expires: now.Add(plans.Life), Basis: map[string]uint64{"books": 7}}, Tenant: tenant, Kind: wire.SyncContacts, Made: now, State: wire.SyncPlanned}
 	for _, c := range changes {
-		p.Note(c)
+		if c.Held {
+			p.Brake.Held++
+			p.Brake.Tripped = true
+		}
+		p.Add(c, 10_000)
 	}
-	s.keep(t, topology.BookPlans, func(b *store.Bucket) error { return books.WritePlan(t.Context(), b, p) })
+	s.keep(t, topology.BookPlans, func(b *store.Bucket) error { return plans.Save(t.Context(), b, p) })
 	return p
 }
 

@@ -99,12 +99,7 @@ func (s *Sync) make(ctx context.Context, tenant identity.Tenant) (plans.Head, er
 	for _, p := range all {
 		head.Brake = worse(head.Brake, p.result.Brake)
 		for i := range p.result.Steps {
-			step := &p.result.Steps[i]
-			change := step.Change()
-			head.Changes = append(head.Changes, change)
-			if step.Op.Acts() && !step.Held {
-				head.Total++
-			}
+			head.Add(p.result.Steps[i].Change(), 0)
 		}
 	}
 	head.Digest = plan.Digest(slices.Values(head.Changes))
