@@ -157,11 +157,14 @@ func (l *Life) boundary(r *rand.Rand, at int) {
 }
 
 // Refuse lets Graph refuse to write for a while, up to n times. What was shown in Teams
-// before does not run out meanwhile.
+// before does not run out meanwhile: there is time between two refusals to write it again.
 func (l *Life) Refuse(r *rand.Rand, n int) {
 	for range r.IntN(n + 1) {
 		s := Span{From: r.IntN(l.Ticks)}
 		s.To = min(s.From+12+r.IntN(48), l.Ticks)
+		if slices.ContainsFunc(l.Refused, func(o Span) bool { return s.From < o.To+settled && o.From < s.To+settled }) {
+			continue
+		}
 		l.Refused = append(l.Refused, s)
 		l.Events = append(l.Events, Event{At: s.To, Kind: Boundary, Says: "Graph"})
 	}

@@ -62,7 +62,9 @@ func live(all []uint64, events int, without guards, stop bool, log func(string))
 		g.Go(func() {
 			for i := int(next.Add(1)) - 1; i < n && (!stop || found.Load() == 0); i = int(next.Add(1)) - 1 {
 				h := newHistory(rand.New(rand.NewPCG(all[i], 0)), events, without)
-				h.log = log
+				if h.log = log; log != nil {
+					log(fmt.Sprintf("rules %+v; meetings %v; Graph refuses %v; lines %v", h.life.Rules, h.life.Meetings, h.life.Refused, h.life.Lines))
+				}
 				seen := h.run()
 				v := presencetest.Judge(h.life, seen)
 				c.add(all[i], seen, v)
