@@ -1,0 +1,151 @@
+package freeswitchsim
+
+import (
+	"strings"
+	"sync"
+	"time"
+)
+
+// FaultKind is a way to misbehave.
+type FaultKind string
+
+// The kinds.
+const (
+	Deny        FaultKind = "deny"        // -ERR permission denied: esl-allowed-api does not have it
+	Usage       FaultKind = "usage"       // -USAGE
+	Drop        FaultKind = "drop"        // the connection is cut, nothing is done
+	Notice      FaultKind = "notice"      // FreeSWITCH says good-bye, nothing is done
+	Hang        FaultKind = "hang"        // no answer, nothing is done, until it is cleared; then a cut
+	LostAnswer  FaultKind = "lost-answer" // done, then the connection is cut
+	Garbage     FaultKind = "garbage"     // something that is no frame
+	Huge        FaultKind = "huge"        // a length of a terabyte
+	Truncated   FaultKind = "truncated"   // half an answer, then a cut
+	Unasked     FaultKind = "unasked"     // the answer, and one more
+	Interleaved FaultKind = "interleaved" // events before, between and after
+	Slow        FaultKind = "slow"        // as it should be, Delay later
+	Forget      FaultKind = "forget"      // accepted, and nothing is done
+)
+
+// Fault is one kind of misbehaviour, for some commands.
+type Fault struct {
+	Kind  FaultKind
+	Delay time.Duration // of Slow
+	Times int           // how many commands it meets; 0: all, until ClearFaults
+	Only  string        // "read", "write"; "": both
+}
+
+// writes are the commands that change something.
+func (r request) writes() bool {
+	return strings.HasPrefix(r.line, "sendevent ") || strings.HasPrefix(r.line, "api hash insert") || strings.HasPrefix(r.line, "api lua") ||
+		strings.HasPrefix(r.line, "api memcache")
+}
+
+func (f Fault) meets(r request) bool {
+	return f.Only == "" || f.Only == "write" && r.writes() || f.Only == "read" && !r.writes()
+}
+
+type faults struct {
+	mu      sync.Mutex
+	active  []*Fault
+	cleared chan struct{} // closed by clear, which lets go of what hangs
+}
+
+func newFaults() *faults { return &faults{cleared: make(chan struct{})} }
+
+// Inject adds a fault.
+func (s *Sim) Inject(f Fault) {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	s.faults.active = append(s.faults.active, &f)
+}
+
+// ClearFaults ends all faults and lets go of commands that hang.
+func (s *Sim) ClearFaults() {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	s.faults.active = nil
+	close(s.faults.cleared)
+	s.faults.cleared = make(chan struct{})
+}
+
+// pick takes what happens to r: at most one fault, the oldest that applies.
+func (f *faults) pick(r request) (Fault, <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, candidate := range f.active {
+		if !candidate.meets(r) {
+			continue
+		}
+		picked := *candidate
+		switch candidate.Times {
+		case 0:
+		case 1:
+			f.active = append(f.active[:i:i], f.active[i+1:]...)
+		default:
+			candidate.Times--
+		}
+		return picked, f.cleared
+	}
+	return Fault{}, f.cleared
+}
+
+// apply does a command, or what is wrong today. false ends the connection. do takes
+// whether to answer.
+func (f *faults) apply(p *peer, r request, do func(say bool)) bool {
+	fault, cleared := f.pick(r)
+	switch fault.Kind {
+	case Deny:
+		p.reply("-ERR permission denied")
+	case Usage:
+		p.response("-USAGE: [group <group>]\n")
+	case Drop:
+		return false
+	case Notice:
+		p.leave()
+		return false
+	case Hang:
+		select {
+		case <-cleared:
+		case <-p.down:
+		}
+		return false
+	case LostAnswer:
+		do(false)
+		return false
+	case Garbage:
+		p.write("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+	case Huge:
+		p.write("Content-Type: api/response\nContent-Length: 1099511627776\n\n+OK")
+	case Truncated:
+		p.write("Content-Type: api/response\nContent-Length: 100\n\n+OK")
+		return false
+	case Unasked:
+		do(true)
+		p.response("+OK nobody asked\n")
+	case Interleaved:
+		for range 3 {
+			p.event("HEARTBEAT", map[string]string{"Event-Info": "System Ready"})
+		}
+		do(true)
+		p.event("HEARTBEAT", map[string]string{"Event-Info": "System Ready"})
+	case Slow:
+		timer := time.NewTimer(fault.Delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-cleared:
+		case <-p.down:
+			return false
+		}
+		do(true)
+	case Forget:
+		if strings.HasPrefix(r.line, "api ") {
+			p.response("+OK\n")
+		} else {
+			p.reply("+OK")
+		}
+	default:
+		do(true)
+	}
+	return true
+}
