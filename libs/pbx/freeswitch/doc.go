@@ -13,8 +13,9 @@
 //	fusionpbx  the same; the cache of the directory is flushed, and lamps of dnd+EXT follow
 //
 // mod_hash and lamps are forgotten together, and what is forgotten is presence.Unset, so
-// that a restart is noticed and repaired. A phone that begins to watch later is not told
-// what was shown before.
+// that a restart is noticed and repaired. When a phone begins to watch, or does so again,
+// FreeSWITCH asks what is to be shown (PRESENCE_PROBE); while there is a Watch, it is the
+// one that answers, with a lamp, if the status that is kept is one that lights it.
 //
 // A write is one round trip, but several commands: what keeps the status, and a PRESENCE_IN
 // for each lamp. That an extension exists is asked once for a connection (user_exists), and

@@ -38,6 +38,8 @@ const (
 	listTimeout = 60 * time.Second
 	// batch is how many statuses are read in one round trip.
 	batch = 100
+	// few statuses are read one by one although all can be told at once.
+	few = 10
 )
 
 // Open connects to a FreeSWITCH: it signs in, asks for the version and finds out whether
@@ -119,12 +121,8 @@ func (d *Driver) Close() error {
 	return nil
 }
 
-// do sends commands on the connection for commands.
-func (d *Driver) do(ctx context.Context, op string, write bool, commands ...esl.Command) ([]esl.Reply, error) {
-	conn, err := d.link.get(ctx, op)
-	if err != nil {
-		return nil, err
-	}
+// do sends commands.
+func do(ctx context.Context, op string, conn *esl.Conn, write bool, commands ...esl.Command) ([]esl.Reply, error) {
 	replies, err := conn.Do(ctx, commands...)
 	if err != nil {
 		return nil, failed(ctx, op, write, err)
@@ -155,12 +153,16 @@ func (d *Driver) found(op string, ext identity.Extension, reply esl.Reply) error
 // Status reads what is kept.
 func (d *Driver) Status(ctx context.Context, ext identity.Extension) (presence.Status, error) {
 	const op = "freeswitch: status"
+	conn, err := d.link.get(ctx, op)
+	if err != nil {
+		return presence.Unset, err
+	}
 	commands := []esl.Command{d.store.read(ext)}
 	unknown := !d.link.knows(ext)
 	if unknown {
 		commands = append(commands, d.exists(ext))
 	}
-	replies, err := d.do(ctx, op, false, commands...)
+	replies, err := do(ctx, op, conn, false, commands...)
 	if err != nil {
 		return presence.Unset, err
 	}
@@ -178,8 +180,12 @@ func (d *Driver) SetStatus(ctx context.Context, ext identity.Extension, s presen
 	if !d.store.powers().Has(s) {
 		return fault.Errorf(fault.Unsupported, op, "status %q cannot be written (profile: %s)", s, d.config.Profile)
 	}
+	conn, err := d.link.get(ctx, op)
+	if err != nil {
+		return err
+	}
 	if !d.link.knows(ext) {
-		replies, err := d.do(ctx, op, false, d.exists(ext))
+		replies, err := do(ctx, op, conn, false, d.exists(ext))
 		if err != nil {
 			return err
 		}
@@ -187,7 +193,7 @@ func (d *Driver) SetStatus(ctx context.Context, ext identity.Extension, s presen
 			return err
 		}
 	}
-	replies, err := d.do(ctx, op, true, d.store.write(ext, s)...)
+	replies, err := do(ctx, op, conn, true, d.store.write(ext, s)...)
 	if err != nil {
 		return err
 	}
@@ -202,7 +208,13 @@ func (d *Driver) Statuses(ctx context.Context, yield func(identity.Extension, pr
 	if err != nil {
 		return err
 	}
-	ask := func(commands ...esl.Command) ([]esl.Reply, error) { return d.do(ctx, op, false, commands...) }
+	ask := func(commands ...esl.Command) ([]esl.Reply, error) {
+		conn, err := d.link.get(ctx, op)
+		if err != nil {
+			return nil, err
+		}
+		return do(ctx, op, conn, false, commands...)
+	}
 	return d.statuses(op, ask, all, func(ext identity.Extension, s presence.Status) error {
 		if ctx.Err() != nil {
 			return fault.New(fault.KindOf(ctx.Err()), op, context.Cause(ctx))
@@ -213,7 +225,7 @@ func (d *Driver) Statuses(ctx context.Context, yield func(identity.Extension, pr
 
 // statuses reads the statuses of some users.
 func (d *Driver) statuses(op string, ask func(...esl.Command) ([]esl.Reply, error), all []identity.Extension, yield func(identity.Extension, presence.Status) error) error {
-	if d.dumps && len(all) > batch/10 {
+	if d.dumps && len(all) > few {
 		h := d.store.(hash)
 		replies, err := ask(h.dump())
 		if err != nil {

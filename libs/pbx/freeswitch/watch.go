@@ -1,6 +1,7 @@
 package freeswitch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -29,6 +30,7 @@ type watch struct {
 	users    []identity.Extension
 	told     map[identity.Extension]presence.Status
 	suspect  map[identity.Extension]bool // whose status may have changed
+	asked    map[identity.Extension]bool // whose lamp FreeSWITCH asks for
 	beats    int
 }
 
@@ -61,13 +63,17 @@ func (d *Driver) Watch(ctx context.Context, sink pbx.Sink) error {
 }
 
 func (d *Driver) watch(ctx context.Context, op string, sink pbx.Sink) error {
-	conn, err := esl.Dial(ctx, d.config.socket(append(slices.Clone(channelEvents), "PRESENCE_IN")...))
+	events := append(slices.Clone(channelEvents), "PRESENCE_IN")
+	if !d.config.NoLamps {
+		events = append(events, "PRESENCE_PROBE")
+	}
+	conn, err := esl.Dial(ctx, d.config.socket(events...))
 	if err != nil {
 		return unreachable(ctx, op, err)
 	}
 	defer conn.Close()
 	w := &watch{Driver: d, op: op, ctx: ctx, conn: conn, sink: sink, channels: newChannels(d.config),
-		told: make(map[identity.Extension]presence.Status), suspect: make(map[identity.Extension]bool)}
+		told: make(map[identity.Extension]presence.Status), suspect: make(map[identity.Extension]bool), asked: make(map[identity.Extension]bool)}
 	if err := w.sync(); err != nil {
 		return err
 	}
@@ -110,17 +116,25 @@ func (w *watch) follow() error {
 func (w *watch) hear() {
 	now := time.Now()
 	for _, e := range w.conn.Take() {
-		if e.Name != "PRESENCE_IN" {
+		switch e.Name {
+		case "PRESENCE_IN":
+			w.note(w.suspect, e.From)
+		case "PRESENCE_PROBE":
+			w.note(w.suspect, cmp.Or(e.To, e.From))
+			w.note(w.asked, cmp.Or(e.To, e.From))
+		default:
 			w.channels.hear(e, now)
-			continue
-		}
-		if ext, ok := w.config.extension(e.From); ok {
-			if _, ours := w.told[ext]; ours {
-				w.suspect[ext] = true
-			}
 		}
 	}
 	w.tellCalls()
+}
+
+// note puts whose address it is into a set. Parking places and the like are nobody's.
+func (w *watch) note(set map[identity.Extension]bool, address string) {
+	ext, ok := w.config.extension(address)
+	if _, ours := w.told[ext]; ok && ours {
+		set[ext] = true
+	}
 }
 
 func (w *watch) tellCalls() {
@@ -138,11 +152,26 @@ func (w *watch) ask(commands ...esl.Command) ([]esl.Reply, error) {
 	return replies, nil
 }
 
-// look reads the statuses that may have changed.
+// look reads the statuses that may have changed, and lights the lamps that FreeSWITCH asks
+// for. One that is not to be lit is left to FreeSWITCH, which knows of calls.
 func (w *watch) look() error {
 	some := slices.Sorted(maps.Keys(w.suspect))
 	clear(w.suspect)
-	return w.statuses(w.op, w.ask, some, w.tell)
+	if err := w.statuses(w.op, w.ask, some, w.tell); err != nil {
+		return err
+	}
+	var lit []esl.Command
+	for ext := range w.asked {
+		if s := w.told[ext]; looks[s].lit {
+			lit = append(lit, lamps(w.config, ext, s)...)
+		}
+	}
+	clear(w.asked)
+	if len(lit) == 0 {
+		return nil
+	}
+	_, err := w.ask(lit...)
+	return err
 }
 
 // tell tells a status that is news.

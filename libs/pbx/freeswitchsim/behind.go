@@ -76,6 +76,16 @@ func (s *Sim) presence(proto, address string) {
 	}
 }
 
+// Watched is a phone that begins to watch an extension: its lamp is off, and mod_sofia asks
+// what is to be shown.
+func (s *Sim) Watched(proto string, ext identity.Extension) {
+	s.state.Lock()
+	defer s.state.Unlock()
+	address := string(ext) + "@" + s.config.Domain
+	delete(s.world.lamps, proto+":"+address)
+	s.fire("PRESENCE_PROBE", map[string]string{"proto": proto, "from": "1001@" + s.config.Domain, "to": address, "login": "internal", "expires": "3600"})
+}
+
 // Remove deletes a user, and Add makes one.
 func (s *Sim) Remove(ext identity.Extension) {
 	s.state.Lock()
@@ -169,4 +179,17 @@ func (s *Sim) EndCall(ext identity.Extension) {
 	}
 	s.state.Unlock()
 	s.Hangup(id)
+}
+
+// Commands counts the commands that began with something.
+func (s *Sim) Commands(prefix string) int {
+	s.state.Lock()
+	defer s.state.Unlock()
+	n := 0
+	for _, line := range s.world.lines {
+		if strings.HasPrefix(line, prefix) {
+			n++
+		}
+	}
+	return n
 }

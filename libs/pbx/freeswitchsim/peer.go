@@ -165,10 +165,10 @@ func (p *peer) obey(r request) bool {
 		p.reply("+OK event listener enabled " + names[0])
 		return true
 	case "api", "bgapi", "sendevent":
-		p.sim.count(func(s *Stats) { s.Commands++ })
+		p.sim.arrived(r.line)
 		return p.sim.faults.apply(p, r, func(say bool) { p.do(r, verb, rest, say) })
 	}
-	p.sim.count(func(s *Stats) { s.Commands++ })
+	p.sim.arrived(r.line)
 	p.reply("-ERR command not found")
 	return true
 }

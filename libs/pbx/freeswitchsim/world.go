@@ -19,7 +19,11 @@ type world struct {
 	channels []*channel        // oldest first
 	nextID   int
 	stats    Stats
+	lines    []string // the last commands, at most linesKept
 }
+
+// linesKept is how many commands are remembered.
+const linesKept = 1000
 
 // user is one user of the directory.
 type user struct {
@@ -277,6 +281,17 @@ func (s *Sim) sent(name string, headers map[string]string) {
 		w.flush(key)
 	}
 	s.fire(name, headers)
+}
+
+// arrived counts a command and remembers its line.
+func (s *Sim) arrived(line string) {
+	s.state.Lock()
+	defer s.state.Unlock()
+	s.world.stats.Commands++
+	if len(s.world.lines) == linesKept {
+		s.world.lines = append(s.world.lines[:0], s.world.lines[linesKept/2:]...)
+	}
+	s.world.lines = append(s.world.lines, line)
 }
 
 func (s *Sim) count(one func(*Stats)) {

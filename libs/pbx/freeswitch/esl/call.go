@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -100,7 +101,7 @@ func (c *Conn) send(mine *call, bytes []byte) error {
 		_ = c.conn.SetWriteDeadline(time.Now().Add(c.config.Timeout))
 		_, err := c.conn.Write(now)
 		if err != nil {
-			c.end(err)
+			c.end(ended(err))
 		}
 		c.mu.Lock()
 		c.spare = now
@@ -183,6 +184,8 @@ func ended(err error) error {
 		return ErrLeft
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%w: within a message", ErrLeft)
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return fmt.Errorf("%w: %w", ErrLeft, err)
 	}
 	return err
 }

@@ -15,7 +15,8 @@ type Event struct {
 	CallState   string // Channel-Call-State: RINGING, ACTIVE, ...
 	PresenceID  string // Channel-Presence-ID: 1000@pbx.example.com
 	From        string // from, of a PRESENCE_IN: 1000@pbx.example.com
-	Proto       string // proto, of a PRESENCE_IN: sip, dnd, ...
+	To          string // to, of a PRESENCE_PROBE
+	Proto       string // proto, of both: sip, dnd, ...
 	Body        string // _body
 }
 
@@ -47,6 +48,7 @@ func ParseEvent(data []byte) (Event, error) {
 		CallState   text `json:"Channel-Call-State"`
 		PresenceID  text `json:"Channel-Presence-ID"`
 		From        text `json:"from"`
+		To          text `json:"to"`
 		Proto       text `json:"proto"`
 		Body        text `json:"_body"`
 	}
@@ -54,5 +56,5 @@ func ParseEvent(data []byte) (Event, error) {
 		return Event{}, fmt.Errorf("%w: an event without a name", ErrSenseless)
 	}
 	return Event{Name: string(e.Name), Job: string(e.Job), Channel: string(e.Channel), ChannelName: string(e.ChannelName), CallState: string(e.CallState),
-		PresenceID: string(e.PresenceID), From: string(e.From), Proto: string(e.Proto), Body: string(e.Body)}, nil
+		PresenceID: string(e.PresenceID), From: string(e.From), To: string(e.To), Proto: string(e.Proto), Body: string(e.Body)}, nil
 }
