@@ -122,22 +122,24 @@ func TestADirectoryThatCannotBeListedHasWhatIsConfigured(t *testing.T) {
 }
 
 func TestLamps(t *testing.T) {
-	type lamp = freeswitchsim.Lamp
+	lamp := func(status, rpid, state string) freeswitchsim.Lamp {
+		return freeswitchsim.Lamp{Status: status, RPID: rpid, State: state}
+	}
 	for name, c := range map[string]struct {
 		config Config
 		set    presence.Status
-		sip    lamp
-		dnd    lamp
+		sip    freeswitchsim.Lamp
+		dnd    freeswitchsim.Lamp
 	}{
-		"available is off":         {Config{}, presence.Available, lamp{"Available", "unknown", "terminated"}, lamp{}},
-		"away":                     {Config{}, presence.Away, lamp{"Away", "away", "confirmed"}, lamp{}},
-		"do not disturb":           {Config{}, presence.DND, lamp{"Do Not Disturb", "dnd", "confirmed"}, lamp{}},
-		"lunch":                    {Config{}, presence.Lunch, lamp{"Lunch", "meal", "confirmed"}, lamp{}},
-		"a business trip":          {Config{}, presence.BusinessTrip, lamp{"Business trip", "travel", "confirmed"}, lamp{}},
-		"nothing if nobody wants":  {Config{NoLamps: true}, presence.DND, lamp{}, lamp{}},
-		"FusionPBX has two":        {Config{Profile: FusionPBX, Command: script}, presence.DND, lamp{"Do Not Disturb", "dnd", "confirmed"}, lamp{"Do Not Disturb", "dnd", "confirmed"}},
-		"FusionPBX, both are off":  {Config{Profile: FusionPBX, Command: script}, presence.Available, lamp{"Available", "unknown", "terminated"}, lamp{"Available", "unknown", "terminated"}},
-		"a directory has just one": {Config{Profile: Directory, Command: script}, presence.DND, lamp{"Do Not Disturb", "dnd", "confirmed"}, lamp{}},
+		"available is off":         {Config{}, presence.Available, lamp("Available", "unknown", "terminated"), freeswitchsim.Lamp{}},
+		"away":                     {Config{}, presence.Away, lamp("Away", "away", "confirmed"), freeswitchsim.Lamp{}},
+		"do not disturb":           {Config{}, presence.DND, lamp("Do Not Disturb", "dnd", "confirmed"), freeswitchsim.Lamp{}},
+		"lunch":                    {Config{}, presence.Lunch, lamp("Lunch", "meal", "confirmed"), freeswitchsim.Lamp{}},
+		"a business trip":          {Config{}, presence.BusinessTrip, lamp("Business trip", "travel", "confirmed"), freeswitchsim.Lamp{}},
+		"nothing if nobody wants":  {Config{NoLamps: true}, presence.DND, freeswitchsim.Lamp{}, freeswitchsim.Lamp{}},
+		"FusionPBX has two":        {Config{Profile: FusionPBX, Command: script}, presence.DND, lamp("Do Not Disturb", "dnd", "confirmed"), lamp("Do Not Disturb", "dnd", "confirmed")},
+		"FusionPBX, both are off":  {Config{Profile: FusionPBX, Command: script}, presence.Available, lamp("Available", "unknown", "terminated"), lamp("Available", "unknown", "terminated")},
+		"a directory has just one": {Config{Profile: Directory, Command: script}, presence.DND, lamp("Do Not Disturb", "dnd", "confirmed"), freeswitchsim.Lamp{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			sim := start(t, freeswitchsim.Config{})

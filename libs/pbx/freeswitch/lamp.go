@@ -58,6 +58,13 @@ func lamp(proto, address string, shown look) esl.Command {
 // is the end of the call that began. It has the form of a UUID and belongs to no channel.
 func dialogID(proto, address string) string {
 	sum := sha256.Sum256([]byte("offhook lamp " + proto + ":" + address))
-	x := hex.EncodeToString(sum[:16])
-	return x[:8] + "-" + x[8:12] + "-8" + x[13:16] + "-8" + x[17:20] + "-" + x[20:]
+	var id [36]byte
+	hex.Encode(id[:8], sum[:4])
+	hex.Encode(id[9:13], sum[4:6])
+	hex.Encode(id[14:18], sum[6:8])
+	hex.Encode(id[19:23], sum[8:10])
+	hex.Encode(id[24:], sum[10:16])
+	id[8], id[13], id[18], id[23] = '-', '-', '-', '-'
+	id[14], id[19] = '8', '8' // a UUID of one's own making (RFC 9562)
+	return string(id[:])
 }

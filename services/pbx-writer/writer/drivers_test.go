@@ -157,7 +157,7 @@ func TestTheConfigurationIsJudgedBeforeAnythingStarts(t *testing.T) {
 		{"a number that is a word", lab(map[string]any{"extensions": "ten"}), "options.extensions"},
 		{"a PortSIP that says no more than it must", branch(), ""},
 		{"Asterisk, which is not built yet", config.System{Driver: "asterisk"}, "driver"},
-		{"FreeSWITCH, which is not built yet", config.System{Driver: "freeswitch"}, "driver"},
+		{"a FreeSWITCH that says no more than it must", switchboard(), ""},
 		{"a driver with which the configuration has a problem already", config.System{}, ""},
 	}
 	for _, c := range cases {

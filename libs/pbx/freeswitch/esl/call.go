@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"syscall"
 	"time"
 )
@@ -37,21 +36,32 @@ type call struct {
 	api     []bool // by command: whether an api/response may answer it
 	replies []Reply
 	done    chan struct{} // gets one when there are as many replies as commands
+
+	roomForAPI     [4]bool // most calls are that short
+	roomForReplies [4]Reply
+}
+
+func newCall(commands []Command) *call {
+	c := &call{done: make(chan struct{}, 1)}
+	c.api, c.replies = c.roomForAPI[:0], c.roomForReplies[:0]
+	for _, command := range commands {
+		c.api = append(c.api, command.api)
+	}
+	return c
 }
 
 // Do sends commands together and returns their replies, in order. Errors are LostError,
 // and ErrUnspeakable, of which nothing was sent. A caller that leaves (ctx) does not
 // disturb others: its answers are dropped when they come.
 func (c *Conn) Do(ctx context.Context, commands ...Command) ([]Reply, error) {
-	var bytes []byte
-	mine := &call{api: make([]bool, len(commands)), replies: make([]Reply, 0, len(commands)), done: make(chan struct{}, 1)}
-	for i, command := range commands {
+	bytes := make([]byte, 0, 512)
+	for _, command := range commands {
 		var err error
 		if bytes, err = command.appendTo(bytes); err != nil {
 			return nil, err
 		}
-		mine.api[i] = command.api
 	}
+	mine := newCall(commands)
 	select {
 	case c.slots <- struct{}{}:
 	case <-ctx.Done():
@@ -86,7 +96,11 @@ func (c *Conn) send(mine *call, bytes []byte) error {
 		return c.err
 	}
 	if len(c.queue) == 0 {
-		_ = c.conn.SetReadDeadline(time.Now().Add(c.config.Timeout))
+		c.moved = time.Now()
+	}
+	if !c.watching {
+		c.watching = true
+		c.watchdog.Reset(c.config.Timeout)
 	}
 	c.queue = append(c.queue, mine)
 	c.out = append(c.out, bytes...)
@@ -98,7 +112,6 @@ func (c *Conn) send(mine *call, bytes []byte) error {
 		now := c.out
 		c.out = c.spare[:0]
 		c.mu.Unlock()
-		_ = c.conn.SetWriteDeadline(time.Now().Add(c.config.Timeout))
 		_, err := c.conn.Write(now)
 		if err != nil {
 			c.end(ended(err))
@@ -178,8 +191,6 @@ func (c *Conn) receive() {
 // ended is why a connection is over, in words.
 func ended(err error) error {
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return ErrOverdue
 	case errors.Is(err, io.EOF):
 		return ErrLeft
 	case errors.Is(err, io.ErrUnexpectedEOF):
@@ -230,11 +241,9 @@ func (c *Conn) answer(reply Reply, api bool) error {
 		first.done <- struct{}{}
 		<-c.slots
 	}
-	next := time.Time{} // nothing is due
 	if len(c.queue) > 0 {
-		next = time.Now().Add(c.config.Timeout)
+		c.moved = time.Now()
 	}
-	_ = c.conn.SetReadDeadline(next)
 	return nil
 }
 

@@ -70,6 +70,9 @@ type Conn struct {
 	out      []byte     // bytes that nobody writes yet
 	spare    []byte     // a buffer for the next of them
 	flushing bool       // somebody writes, and will write what is in out
+	moved    time.Time  // when the queue was begun or an answer came, if there is a queue
+	watchdog *time.Timer
+	watching bool // the watchdog will look
 	jobs     map[string]chan Reply
 	inbox    []Event
 	wake     chan struct{} // has one in it while inbox is not empty
@@ -100,6 +103,8 @@ func Dial(ctx context.Context, config Config) (*Conn, error) {
 		_ = raw.Close()
 		return nil, beginning(bounded, err)
 	}
+	c.watchdog = time.AfterFunc(time.Hour, c.look)
+	c.watchdog.Stop() // until there is something to look for
 	go c.receive()
 	return c, nil
 }
@@ -205,8 +210,25 @@ func (c *Conn) end(why error) {
 	c.mu.Lock()
 	if c.err == nil {
 		c.err = why
+		c.watchdog.Stop()
 		close(c.done)
 	}
 	c.mu.Unlock()
 	_ = c.conn.Close()
+}
+
+// look ends a connection on which an answer is due and nothing has moved for too long. One
+// timer for a connection is far cheaper than a deadline for each call.
+func (c *Conn) look() {
+	c.mu.Lock()
+	c.watching = len(c.queue) > 0 && c.err == nil
+	left := c.config.Timeout - time.Since(c.moved)
+	if c.watching && left > 0 {
+		c.watchdog.Reset(left)
+	}
+	overdue := c.watching && left <= 0
+	c.mu.Unlock()
+	if overdue {
+		c.end(ErrOverdue)
+	}
 }

@@ -36,7 +36,7 @@ type frame struct {
 	kind  string // the content type
 	reply string // Reply-Text
 	job   string // Job-UUID
-	body  []byte
+	body  []byte // valid until the next frame is read
 }
 
 // readFrame reads one frame. r must have a buffer of lineLimit.
@@ -119,6 +119,13 @@ func contentType(value []byte) string {
 
 func readBody(r *bufio.Reader, length int) ([]byte, error) {
 	var err error
+	if length <= lineLimit { // it stays where it is
+		body, err := r.Peek(length)
+		if err == nil {
+			_, err = r.Discard(length)
+		}
+		return body, truncated(err)
+	}
 	if length <= bodyStep {
 		body := make([]byte, length)
 		_, err = io.ReadFull(r, body)

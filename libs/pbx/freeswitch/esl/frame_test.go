@@ -2,6 +2,7 @@ package esl
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"strings"
@@ -15,6 +16,7 @@ func frames(text string) (all []frame, err error) {
 		if err != nil {
 			return all, err
 		}
+		f.body = bytes.Clone(f.body)
 		all = append(all, f)
 	}
 }
