@@ -144,14 +144,15 @@ func (v variable) write(ext identity.Extension, s presence.Status) []esl.Command
 	return append(commands, lamps(v.Config, ext, s)...)
 }
 
-// flush takes a user out of FusionPBX's cache of the directory. It may not be in there.
+// flush takes a user out of FusionPBX's cache of the directory, where it may not be. Files
+// are deleted by who listens for this event, as other machines of a cluster do; on a
+// machine of its own the command has to do it.
 func (v variable) flush(ext identity.Extension) esl.Command {
-	key := "directory:" + v.address(ext)
 	if v.Cache == Memcache {
-		return esl.API("memcache delete " + key)
+		return esl.API("memcache delete directory:" + v.address(ext))
 	}
 	return esl.SendEvent("CUSTOM", esl.Header{Name: "Event-Subclass", Value: "fusion::file"}, esl.Header{Name: "API-Command", Value: "cache"},
-		esl.Header{Name: "API-Command-Argument", Value: "delete " + key})
+		esl.Header{Name: "API-Command-Argument", Value: "delete directory." + v.address(ext)})
 }
 
 // written says what became of a write.

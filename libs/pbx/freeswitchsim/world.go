@@ -277,8 +277,8 @@ func (s *Sim) sent(name string, headers map[string]string) {
 	case name == "PRESENCE_IN":
 		w.lamps[headers["proto"]+":"+headers["from"]] = Lamp{headers["status"], headers["rpid"], headers["answer-state"]}
 	case name == "CUSTOM" && headers["Event-Subclass"] == "fusion::file" && headers["API-Command"] == "cache" && !w.config.Memcache:
-		key, _ := strings.CutPrefix(headers["API-Command-Argument"], "delete ")
-		w.flush(key)
+		name, _ := strings.CutPrefix(headers["API-Command-Argument"], "delete directory.") // as the files are called
+		w.flush("directory:" + name)
 	}
 	s.fire(name, headers)
 }

@@ -54,11 +54,9 @@ func newCall(commands []Command) *call {
 // and ErrUnspeakable, of which nothing was sent. A caller that leaves (ctx) does not
 // disturb others: its answers are dropped when they come.
 func (c *Conn) Do(ctx context.Context, commands ...Command) ([]Reply, error) {
-	bytes := make([]byte, 0, 512)
 	for _, command := range commands {
-		var err error
-		if bytes, err = command.appendTo(bytes); err != nil {
-			return nil, err
+		if command.err != nil {
+			return nil, command.err
 		}
 	}
 	mine := newCall(commands)
@@ -69,7 +67,7 @@ func (c *Conn) Do(ctx context.Context, commands ...Command) ([]Reply, error) {
 	case <-c.done:
 		return nil, &LostError{Err: c.Err()}
 	}
-	if err := c.send(mine, bytes); err != nil {
+	if err := c.send(mine, commands); err != nil {
 		return nil, &LostError{Err: err}
 	}
 	select {
@@ -87,8 +85,8 @@ func (c *Conn) Do(ctx context.Context, commands ...Command) ([]Reply, error) {
 	}
 }
 
-// send queues a call and writes its bytes, or leaves that to who writes already.
-func (c *Conn) send(mine *call, bytes []byte) error {
+// send queues a call and writes its commands, or leaves that to who writes already.
+func (c *Conn) send(mine *call, commands []Command) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
@@ -103,7 +101,9 @@ func (c *Conn) send(mine *call, bytes []byte) error {
 		c.watchdog.Reset(c.config.Timeout)
 	}
 	c.queue = append(c.queue, mine)
-	c.out = append(c.out, bytes...)
+	for _, command := range commands {
+		c.out = append(c.out, command.text...)
+	}
 	if c.flushing {
 		return nil
 	}
@@ -135,7 +135,7 @@ func (c *Conn) Job(ctx context.Context, line string) (Reply, error) {
 		defer c.mu.Unlock()
 		delete(c.jobs, id)
 	}()
-	replies, err := c.Do(ctx, Command{line: "bgapi " + line, headers: []Header{{"Job-UUID", id}}})
+	replies, err := c.Do(ctx, newCommand(false, "bgapi "+line, Header{"Job-UUID", id}))
 	switch {
 	case err != nil:
 		return "", err

@@ -18,41 +18,44 @@ type Header struct{ Name, Value string }
 
 // Command is one command: a line, and header lines that belong to it.
 type Command struct {
-	line    string
-	headers []Header
-	api     bool // an api/response may answer it
+	text string // as it is sent
+	api  bool   // an api/response may answer it
+	err  error  // why it cannot be sent
 }
 
 // API is a command of FreeSWITCH's own ("show channels as json"), which is done before
 // the next command is looked at.
-func API(line string) Command { return Command{line: "api " + line, api: true} }
+func API(line string) Command { return newCommand(true, "api "+line) }
 
 // SendEvent fires an event.
 func SendEvent(name string, headers ...Header) Command {
-	return Command{line: "sendevent " + name, headers: headers}
+	return newCommand(false, "sendevent "+name, headers...)
 }
 
-// appendTo appends the bytes of the command, or says why it cannot be sent.
-func (c Command) appendTo(out []byte) ([]byte, error) {
-	start := len(out)
-	out = append(out, c.line...)
-	if !speakable(c.line) {
-		return nil, fmt.Errorf("%w: a control character in a command", ErrUnspeakable)
+func newCommand(api bool, line string, headers ...Header) Command {
+	size := len(line) + 2
+	ok := speakable(line)
+	for _, h := range headers {
+		size += len(h.Name) + len(h.Value) + 3
+		ok = ok && speakable(h.Value) && speakable(h.Name) && h.Name != "" && !strings.ContainsAny(h.Name, ": ")
 	}
-	for _, h := range c.headers {
-		if !speakable(h.Value) || !speakable(h.Name) || h.Name == "" || strings.ContainsAny(h.Name, ": ") {
-			return nil, fmt.Errorf("%w: a control character in a header", ErrUnspeakable)
-		}
-		out = append(out, '\n')
-		out = append(out, h.Name...)
-		out = append(out, ": "...)
-		out = append(out, h.Value...)
+	switch {
+	case !ok:
+		return Command{err: fmt.Errorf("%w: a control character in a command, or a header without a proper name", ErrUnspeakable)}
+	case size > commandLimit:
+		return Command{err: fmt.Errorf("%w: a command of more than %d bytes", ErrUnspeakable, commandLimit)}
 	}
-	out = append(out, "\n\n"...)
-	if len(out)-start > commandLimit {
-		return nil, fmt.Errorf("%w: a command of more than %d bytes", ErrUnspeakable, commandLimit)
+	var b strings.Builder
+	b.Grow(size)
+	b.WriteString(line)
+	for _, h := range headers {
+		b.WriteByte('\n')
+		b.WriteString(h.Name)
+		b.WriteString(": ")
+		b.WriteString(h.Value)
 	}
-	return out, nil
+	b.WriteString("\n\n")
+	return Command{text: b.String(), api: api}
 }
 
 // speakable says whether a text has no control character.

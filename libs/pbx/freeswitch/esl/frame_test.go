@@ -95,13 +95,16 @@ func TestWhatCannotBeSaidIsNeverSent(t *testing.T) {
 		"an event of two lines":         SendEvent("PRESENCE_IN\nfrom: 1000@x"),
 		"more than is read":             API(strings.Repeat("a", commandLimit)),
 	} {
-		if out, err := c.appendTo(nil); !errors.Is(err, ErrUnspeakable) || out != nil {
-			t.Errorf("%s: %q, %v", name, out, err)
+		if !errors.Is(c.err, ErrUnspeakable) || c.text != "" {
+			t.Errorf("%s: %q, %v", name, c.text, c.err)
+		}
+		if _, err := new(Conn).Do(t.Context(), API("status"), c); !errors.Is(err, ErrUnspeakable) {
+			t.Errorf("%s, beside another: %v", name, err)
 		}
 	}
-	out, err := SendEvent("PRESENCE_IN", Header{"from", "*é@x"}).appendTo([]byte("before"))
-	if want := "beforesendevent PRESENCE_IN\nfrom: *é@x\n\n"; err != nil || string(out) != want {
-		t.Errorf("%q, %v", out, err)
+	c := SendEvent("PRESENCE_IN", Header{"from", "*é@x"})
+	if want := "sendevent PRESENCE_IN\nfrom: *é@x\n\n"; c.err != nil || c.text != want {
+		t.Errorf("%q, %v", c.text, c.err)
 	}
 }
 
@@ -135,13 +138,13 @@ func FuzzEvent(f *testing.F) {
 func FuzzCommand(f *testing.F) {
 	f.Add("1000@x", "from")
 	f.Fuzz(func(t *testing.T, value, name string) {
-		out, err := SendEvent("PRESENCE_IN", Header{name, value}).appendTo(nil)
-		if err != nil {
+		c := SendEvent("PRESENCE_IN", Header{name, value})
+		if c.err != nil {
 			return
 		}
-		lines := strings.Split(string(out), "\n")
-		if len(lines) != 4 || lines[1] != name+": "+value || strings.Contains(string(out), "\r") {
-			t.Errorf("%q", out)
+		lines := strings.Split(c.text, "\n")
+		if len(lines) != 4 || lines[1] != name+": "+value || strings.Contains(c.text, "\r") || len(c.text) > commandLimit {
+			t.Errorf("%q", c.text)
 		}
 	})
 }
