@@ -267,7 +267,7 @@ func TestMisbehaviour(t *testing.T) {
 			sim := start(t, freeswitchsim.Config{})
 			c := Config{}
 			if kind == freeswitchsim.Hang {
-				c.Timeout = 300 * time.Millisecond
+				c.Timeout = 2 * time.Second
 			}
 			d := open(t, sim, c)
 			for _, ext := range sim.Numbers() { // they are known

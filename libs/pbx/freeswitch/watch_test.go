@@ -266,7 +266,7 @@ func TestWhatEndsAWatch(t *testing.T) {
 		t.Run(string(kind), func(t *testing.T) {
 			sim := start(t, freeswitchsim.Config{})
 			c := quick
-			c.Timeout = time.Second
+			c.Timeout = 3 * time.Second
 			w := follow(t, open(t, sim, c))
 			sim.Inject(freeswitchsim.Fault{Kind: kind, Only: "read"})
 			w.ends(t, want)

@@ -193,7 +193,7 @@ func TestWhatEndsAConnection(t *testing.T) {
 			sim := start(t, freeswitchsim.Config{})
 			config := configFor(sim)
 			if kind == freeswitchsim.Hang {
-				config.Timeout = 200 * time.Millisecond
+				config.Timeout = 2 * time.Second
 			}
 			c := dial(t, config)
 			sim.Inject(freeswitchsim.Fault{Kind: kind})
