@@ -32,6 +32,7 @@ func TestServicesApart(t *testing.T) {
 		{"the compose file comes up and a Teams change reaches the phone", theComposeFileWorks},
 		{"metrics and traces of every service arrive where the compose file sends them", everythingIsObserved},
 		{"killing each service and the broker in turn loses no change", killedInTurn},
+		{"killing each service at random moments of a first run doubles, loses and mixes up nothing", killedInAFirstRun},
 		{"every notification is accounted for while the broker dies", everyNotificationIsAccountedFor},
 		{"a writer that slept through its lease writes nothing old", sleptThroughTheLease},
 		{"Redis forgetting everything, and dying, changes nothing", redisForgets},

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"offhook.dev/libs/core/directory"
+	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/graph"
 	"offhook.dev/libs/graph/graphsim"
 	"offhook.dev/libs/pbx/pbxsim"
@@ -51,7 +53,7 @@ func (s Simulator) Subscriptions(ctx context.Context) (presences, calendars int,
 	for _, is := range all {
 		if _, events := graph.EventUser(is.Resource); events {
 			calendars++
-		} else {
+		} else if strings.HasPrefix(is.Resource, "communications/presences") {
 			presences++
 		}
 	}
@@ -76,6 +78,31 @@ func (s Simulator) Extensions(ctx context.Context) (all []pbxsim.Shown, err erro
 // Writes is the phone system's ledger, in the order in which it carried them out.
 func (s Simulator) Writes(ctx context.Context) (all []pbxsim.Write, err error) {
 	return all, get(ctx, s.url+systemPath+"/writes", &all)
+}
+
+// Changes is the phone system's ledger of extensions.
+func (s Simulator) Changes(ctx context.Context) (all []pbxsim.Change, err error) {
+	return all, get(ctx, s.url+systemPath+"/changes", &all)
+}
+
+// RemoveExtension deletes an extension as an administrator does.
+func (s Simulator) RemoveExtension(ctx context.Context, ext identity.Extension) error {
+	return send(ctx, http.MethodDelete, s.url+systemPath+"/extensions/"+string(ext), nil)
+}
+
+// FillContacts makes up contacts in a user's mailbox.
+func (s Simulator) FillContacts(ctx context.Context, user string, count int) error {
+	return send(ctx, http.MethodPost, s.url+tenantPath+"/users/"+user+"/fill", map[string]int{"count": count})
+}
+
+// Contacts returns those of a user's mailbox.
+func (s Simulator) Contacts(ctx context.Context, user string) (all []graphsim.Contact, err error) {
+	return all, get(ctx, s.url+tenantPath+"/users/"+user+"/contacts", &all)
+}
+
+// Book returns the phonebook of an extension.
+func (s Simulator) Book(ctx context.Context, owner identity.Extension) (all []directory.Contact, err error) {
+	return all, get(ctx, s.url+systemPath+"/books/"+string(owner), &all)
 }
 
 // PBXFault makes the phone system misbehave until ClearPBXFaults.
