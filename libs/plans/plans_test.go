@@ -101,7 +101,7 @@ func TestWhoseAPlanIs(t *testing.T) {
 		tenant, kind, err := plans.Owner(id)
 		got := fmt.Sprintf("%s %s", tenant, kind)
 		if err != nil {
-			got = string(fault.KindOf(err).String())
+			got = fault.KindOf(err).String()
 		}
 		if got != want {
 			t.Errorf("%q: %s, want %s", id, got, want)
