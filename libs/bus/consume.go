@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,8 +31,11 @@ type Consumer struct {
 	// Workers handle messages in parallel; 0: 8. Messages of one subject always go
 	// to the same worker, one after the other.
 	Workers int
-	// AckWait after which an unanswered message is delivered again; 0: 60 s. A
-	// handler must be done by then.
+	// Patience is how long a handler may take; 0: 54 s. Its context ends then.
+	Patience time.Duration
+	// AckWait is after how long a message is delivered again that nobody has in hand any
+	// more, because the process died: the broker is told of those in hand three times in
+	// it. 0: 15 s. Until then they take places of InFlight.
 	AckWait time.Duration
 	// NewestOnly acks a message unhandled when a newer one of its subject has
 	// arrived: for wants, where a prefetched older one must not be carried out.
@@ -41,7 +46,7 @@ type Consumer struct {
 }
 
 // Handler deals with one message. The context carries its trace and ends when the
-// consumer stops or AckWait is over.
+// consumer stops or Patience is over.
 type Handler func(ctx context.Context, m Message) error
 
 // Consume hands messages to the handler until ctx ends (then it returns nil) or
@@ -92,8 +97,11 @@ func (c Consumer) withDefaults() Consumer {
 	if c.Workers == 0 {
 		c.Workers = 8
 	}
+	if c.Patience == 0 {
+		c.Patience = 54 * time.Second
+	}
 	if c.AckWait == 0 {
-		c.AckWait = 60 * time.Second
+		c.AckWait = 15 * time.Second
 	}
 	return c
 }
@@ -109,6 +117,36 @@ type workers struct {
 	turn   int // next lane, where order does not matter
 	done   sync.WaitGroup
 	newest newest
+	inHand inHand
+
+	stopped chan struct{} // closed when no message is in hand any more
+	telling sync.WaitGroup
+}
+
+// inHand are the messages that wait for a worker or are with one.
+type inHand struct {
+	mu  sync.Mutex // guards all
+	all map[jetstream.Msg]bool
+}
+
+func (h *inHand) put(msg jetstream.Msg, in bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if in {
+		h.all[msg] = true
+	} else {
+		delete(h.all, msg)
+	}
+}
+
+// tell lets the broker know that the messages are in hand still.
+func (h *inHand) tell() {
+	h.mu.Lock()
+	all := slices.Collect(maps.Keys(h.all))
+	h.mu.Unlock()
+	for _, msg := range all {
+		_ = msg.InProgress() // answered meanwhile, or told again before long
+	}
 }
 
 // newest remembers the newest sequence of each subject that is with the workers.
@@ -143,7 +181,7 @@ func (n *newest) overtaken(subject string, sequence uint64) bool {
 }
 
 func newWorkers(ctx context.Context, b *Bus, c Consumer, handle Handler) *workers {
-	w := &workers{bus: b, c: c, handle: handle, ctx: ctx, seed: maphash.MakeSeed(), lanes: make([]chan jetstream.Msg, c.Workers), newest: newest{seen: map[string]uint64{}}}
+	w := &workers{bus: b, c: c, handle: handle, ctx: ctx, seed: maphash.MakeSeed(), lanes: make([]chan jetstream.Msg, c.Workers), newest: newest{seen: map[string]uint64{}}, inHand: inHand{all: map[jetstream.Msg]bool{}}, stopped: make(chan struct{})}
 	for i := range w.lanes {
 		lane := make(chan jetstream.Msg, c.InFlight) // never blocks: MaxAckPending bounds what is out
 		w.lanes[i] = lane
@@ -153,10 +191,26 @@ func newWorkers(ctx context.Context, b *Bus, c Consumer, handle Handler) *worker
 			}
 		})
 	}
+	w.telling.Go(w.tell)
 	return w
 }
 
+// tell tells the broker of the messages in hand until there are none any more.
+func (w *workers) tell() {
+	every := time.NewTicker(w.c.AckWait / 3)
+	defer every.Stop()
+	for {
+		select {
+		case <-w.stopped:
+			return
+		case <-every.C:
+			w.inHand.tell()
+		}
+	}
+}
+
 func (w *workers) dispatch(msg jetstream.Msg) {
+	w.inHand.put(msg, true)
 	if w.c.NewestOnly {
 		if meta, err := msg.Metadata(); err == nil {
 			w.newest.arrived(msg.Subject(), meta.Sequence.Stream)
@@ -176,10 +230,13 @@ func (w *workers) wait() {
 		close(lane)
 	}
 	w.done.Wait()
+	close(w.stopped)
+	w.telling.Wait()
 }
 
 // one handles one message and carries out the verdict.
 func (w *workers) one(msg jetstream.Msg) {
+	defer w.inHand.put(msg, false)
 	if w.ctx.Err() != nil {
 		_ = msg.Nak() // stopping: somebody else may have it at once; if this is lost, AckWait returns it
 		return
@@ -196,7 +253,7 @@ func (w *workers) one(msg jetstream.Msg) {
 	if w.c.NewestOnly {
 		m.overtaken = func() bool { return w.newest.overtaken(m.Subject, m.Sequence) }
 	}
-	ctx, cancel := context.WithTimeoutCause(w.ctx, w.c.AckWait-w.c.AckWait/10, fmt.Errorf("handler of %s took too long", w.c.Durable))
+	ctx, cancel := context.WithTimeoutCause(w.ctx, w.c.Patience, fmt.Errorf("handler of %s took too long", w.c.Durable))
 	defer cancel()
 	ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(m.Header))
 	ctx = withHops(ctx, m.Hops+1)

@@ -91,7 +91,7 @@ func (t *tenant) consumeOrders(ctx context.Context) error {
 	return t.s.bus.Consume(ctx, bus.Consumer{
 		Stream: topology.Orders, Durable: topology.Token(string(topology.ContactSync) + "-" + string(t.conf.ID) + "-orders"),
 		Filters: []string{topology.Wildcard("order.contacts." + topology.Token(string(t.conf.ID)) + ".<id>")}, InFlight: 1, Workers: 1,
-		AckWait: 2*t.s.opts.Settle + 5*time.Minute,
+		Patience: 2*t.s.opts.Settle + 5*time.Minute,
 	}, t.order)
 }
 

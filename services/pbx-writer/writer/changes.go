@@ -31,7 +31,7 @@ func (s *system) changes(ctx context.Context) error {
 	}
 	return s.w.bus.Consume(ctx, bus.Consumer{
 		Stream: topology.Changes, Durable: "pbx-writer-" + string(s.id) + "-bulk", NewestOnly: true, Filters: filters,
-		InFlight: 4 * changesAtOnce, Workers: changesAtOnce, AckWait: 10 * time.Minute,
+		InFlight: 4 * changesAtOnce, Workers: changesAtOnce, Patience: 10 * time.Minute,
 	}, func(ctx context.Context, m bus.Message) error {
 		ctx, cancel := s.held(ctx)
 		defer cancel()

@@ -21,7 +21,7 @@ import (
 // runs, and one that is cut off comes again.
 func (s *Sync) orders(ctx context.Context) error {
 	return s.deps.Bus.Consume(ctx, bus.Consumer{
-		Stream: topology.Orders, Durable: "user-sync-orders", Workers: 1, InFlight: 1, AckWait: 10 * time.Minute,
+		Stream: topology.Orders, Durable: "user-sync-orders", Workers: 1, InFlight: 1, Patience: 10 * time.Minute,
 		Filters: []string{topology.Wildcard("order.users.<tenant>.<id>")},
 	}, func(ctx context.Context, m bus.Message) error {
 		order, err := wire.DecodeSyncOrder(m.Data)

@@ -15,7 +15,7 @@ import (
 // with extensions only, and again when somebody gets one.
 func (s *Sync) photos(ctx context.Context) error {
 	return s.deps.Bus.Consume(ctx, bus.Consumer{
-		Stream: topology.Pages, Durable: "user-sync-photos", Workers: 1, InFlight: 4, AckWait: 5 * time.Minute,
+		Stream: topology.Pages, Durable: "user-sync-photos", Workers: 1, InFlight: 4, Patience: 5 * time.Minute,
 		Filters: []string{topology.Wildcard("m365.fact.photo.<tenant>.<user>")},
 	}, func(ctx context.Context, m bus.Message) error {
 		photo, err := wire.DecodePhoto(m.Data)
