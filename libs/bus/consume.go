@@ -69,7 +69,8 @@ func (b *Bus) Consume(ctx context.Context, c Consumer, handle Handler) error {
 	if err != nil {
 		return classify("bus: consumer "+c.Durable, err)
 	}
-	stop := context.AfterFunc(ctx, messages.Stop)
+	// Drained, not stopped: what has come already is given back at once, for somebody else.
+	stop := context.AfterFunc(ctx, messages.Drain)
 	defer stop()
 	defer messages.Stop()
 
@@ -80,7 +81,7 @@ func (b *Bus) Consume(ctx context.Context, c Consumer, handle Handler) error {
 		switch {
 		case err == nil:
 			w.dispatch(msg)
-		case ctx.Err() != nil, errors.Is(err, jetstream.ErrMsgIteratorClosed):
+		case errors.Is(err, jetstream.ErrMsgIteratorClosed), ctx.Err() != nil:
 			return nil
 		case errors.Is(err, jetstream.ErrNoHeartbeat):
 			b.log.Warn("no heartbeat from the broker", "consumer", c.Durable)

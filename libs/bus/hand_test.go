@@ -27,7 +27,7 @@ func TestWhatADeadProcessHadInHandComesAgainLongBeforePatienceIsOver(t *testing.
 		_ = dying.Consume(context.WithoutCancel(t.Context()), c, func(context.Context, bus.Message) error { held.Add(1); select {} })
 	}()
 	bustest.Eventually(t, 10*time.Second, func() string {
-		if held.Load() < 2 {
+		if held.Load() == 0 {
 			return "it has nothing in hand"
 		}
 		return ""
@@ -99,4 +99,30 @@ func consume(t *testing.T, b *bus.Bus, c bus.Consumer, handle bus.Handler) {
 			t.Error(err)
 		}
 	})
+}
+
+// What had come to a process and not to a handler yet once waited for AckWait.
+func TestWhoIsAskedToEndGivesBackWhatHasCome(t *testing.T) {
+	b := bustest.Connect(t, bustest.Broker(t), "test")
+	c := bus.Consumer{Stream: topology.Wants, Durable: "test", InFlight: 64, Workers: 1, AckWait: time.Hour}
+	for i := range 50 {
+		publish(t, b, fmt.Sprintf("pbx.want.status.hq.%d", 100+i), "x")
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- b.Consume(ctx, c, func(context.Context, bus.Message) error { stop(); return nil })
+	}()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	seen := make(chan string, 100)
+	consume(t, b, c, func(_ context.Context, m bus.Message) error { seen <- m.Subject; return nil })
+	for n := range 49 {
+		select {
+		case <-seen:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%d of 49 came back", n)
+		}
+	}
 }
