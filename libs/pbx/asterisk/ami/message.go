@@ -34,6 +34,21 @@ func (m Message) Get(key string) string {
 	return ""
 }
 
+// Last returns the last value of a key. Of a response that is "" unless there are two:
+// the first is what the response says of itself.
+func (m Message) Last(key string) string {
+	value, n := "", 0
+	for _, f := range m.fields {
+		if strings.EqualFold(f.key, key) {
+			value, n = f.value, n+1
+		}
+	}
+	if n < 2 && m.Event() == "" {
+		return ""
+	}
+	return value
+}
+
 // Keys returns the keys in their order.
 func (m Message) Keys() []string {
 	keys := make([]string, len(m.fields))
