@@ -205,11 +205,11 @@ func (h *harness) Choose(ext identity.Extension, s presence.Status) {
 func (h *harness) Inject(f pbxtest.Fault) {
 	h.ClearFaults()
 	kinds := map[pbxtest.Fault]asterisksim.Fault{
-		pbxtest.Throttle:   {Kind: asterisksim.ShuttingDown}, // as near as it gets
-		pbxtest.Deny:       {Kind: asterisksim.Deny},
-		pbxtest.Down:       {Kind: asterisksim.ShuttingDown},
-		pbxtest.Garbage:    {Kind: asterisksim.Garbage, Only: "read"},
-		pbxtest.Hang:       {Kind: asterisksim.Hang},
+		pbxtest.Throttle: {Kind: asterisksim.ShuttingDown}, // as near as it gets
+		pbxtest.Deny:     {Kind: asterisksim.Deny},
+		pbxtest.Down:     {Kind: asterisksim.ShuttingDown},
+		pbxtest.Garbage:  {Kind: asterisksim.Garbage, Only: "read"},
+		pbxtest.Hang:     {Kind: asterisksim.Hang},
 		// Of the last action of a write: what becomes of half a write is another test's.
 		pbxtest.LostAnswer: {Kind: asterisksim.LostAnswer, Only: "write", Skip: len(h.driver.places.writes("200", []string{"200"}, presence.DND)) - 1},
 	}

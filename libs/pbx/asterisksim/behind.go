@@ -3,6 +3,7 @@ package asterisksim
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"offhook.dev/libs/core/identity"
@@ -159,4 +160,24 @@ func (s *Sim) Presence(ext identity.Extension) (state, subtype, message string) 
 	defer s.state.Unlock()
 	p, _ := s.world.presence(string(ext))
 	return p.state, p.subtype, p.message
+}
+
+// Dismiss removes an extension, as an administrator does.
+func (s *Sim) Dismiss(ext identity.Extension) {
+	s.state.Lock()
+	defer s.state.Unlock()
+	s.world.numbers = slices.DeleteFunc(s.world.numbers, func(e identity.Extension) bool { return e == ext })
+	delete(s.world.db, "AMPUSER/"+string(ext)+"/device")
+	delete(s.world.db, "AMPUSER/"+string(ext)+"/cidname")
+}
+
+// Hire makes an extension, as an administrator does; its number must be digits.
+func (s *Sim) Hire(ext identity.Extension) {
+	number, err := strconv.Atoi(string(ext))
+	if err != nil {
+		panic(err)
+	}
+	s.state.Lock()
+	defer s.state.Unlock()
+	s.world.invent(number, s.config.Plain)
 }
