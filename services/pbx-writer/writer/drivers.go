@@ -35,6 +35,7 @@ var drivers = map[string]driver{
 	"3cx":          {openThreeCX, checkThreeCX},
 	"sip-presence": {openSIPPresence, checkSIPPresence},
 	"portsip":      {openPortSIP, checkPortSIP},
+	"asterisk":     {openAsterisk, checkAsterisk},
 	"freeswitch":   {openFreeSWITCH, checkFreeSWITCH},
 	"memory":       {openMemory, checkMemory},
 }

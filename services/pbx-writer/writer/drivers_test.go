@@ -156,8 +156,8 @@ func TestTheConfigurationIsJudgedBeforeAnythingStarts(t *testing.T) {
 		{"fewer extensions than none", lab(map[string]any{"extensions": -1}), "options.extensions"},
 		{"a number that is a word", lab(map[string]any{"extensions": "ten"}), "options.extensions"},
 		{"a PortSIP that says no more than it must", branch(), ""},
-		{"Asterisk, which is not built yet", config.System{Driver: "asterisk"}, "driver"},
 		{"a FreeSWITCH that says no more than it must", switchboard(), ""},
+		{"an Asterisk that says no more than it must", plant(), ""},
 		{"a driver with which the configuration has a problem already", config.System{}, ""},
 	}
 	for _, c := range cases {
