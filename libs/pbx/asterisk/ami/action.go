@@ -61,3 +61,10 @@ func (a Action) frame(to []byte, id string) ([]byte, error) {
 	}
 	return append(to, "\r\n"...), nil
 }
+
+// Frame is the action as it is sent, with an ActionID; nil if it cannot be. It is for who
+// compares with what a Conn does.
+func (a Action) Frame(id string) []byte {
+	frame, _ := a.frame(nil, id)
+	return frame
+}
