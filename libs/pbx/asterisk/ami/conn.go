@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +20,8 @@ const (
 	// stall is how long a write may take: what is in flight fits into any buffer, so
 	// one that takes longer is one to a dead machine.
 	stall = 2 * time.Second
+	// silence is how long nothing may come while somebody waits, in the end in vain.
+	silence = 2 * time.Second
 	// greetingLimit is how long the first line may be, in bytes.
 	greetingLimit = 256
 	// listLimit is how many items a list may have.
@@ -48,23 +51,31 @@ type Conn struct {
 	version string
 	prefix  string // of ActionIDs: nobody else can guess one
 	hear    func(Message)
-	slots   chan struct{} // holds a value for each action that has no answer
-	done    chan struct{} // closed when the connection has ended
-	reading sync.WaitGroup
+	quiet   time.Duration  // how long nothing may come while somebody waits
+	slots   chan struct{}  // holds a value for each action that has no answer
+	done    chan struct{}  // closed when the connection has ended
+	parts   sync.WaitGroup // those that read and write
 
-	writing sync.Mutex // guards writes, and buffer
-	buffer  []byte
+	buffer []byte // of whoever writes
 
-	mu     sync.Mutex // guards what follows
-	calls  map[string]*call
-	nextID uint64
-	heard  uint64 // how many messages came
-	err    error  // why the connection ended, nil before
+	mu      sync.Mutex // guards what follows
+	queue   []*call    // those to be written
+	spare   []*call    // what the queue was before, for its memory
+	writing bool       // somebody writes what is in the queue
+	calls   map[string]*call
+	nextID  uint64
+	heard   uint64 // how many messages came
+	err     error  // why the connection ended, nil before
 }
 
 // call is an action without an answer.
 type call struct {
+	ctx      context.Context // of whoever asked: it is not written once that has ended
+	action   Action
+	id       string
 	list     bool
+	sent     time.Time // zero: not yet
+	heard    uint64    // how many messages had come by then
 	response Message
 	items    []Message
 	err      error
@@ -85,7 +96,7 @@ func Dial(ctx context.Context, config Config) (*Conn, error) {
 		}
 		raw = secured
 	}
-	c := &Conn{conn: raw, in: newReader(raw), prefix: rand.Text() + "-", hear: config.Hear, done: make(chan struct{}), calls: make(map[string]*call)}
+	c := &Conn{conn: raw, in: newReader(raw), prefix: rand.Text() + "-", hear: config.Hear, quiet: silence, done: make(chan struct{}), calls: make(map[string]*call)}
 	if config.InFlight == 0 {
 		config.InFlight = defaultInFlight
 	}
@@ -102,7 +113,7 @@ func Dial(ctx context.Context, config Config) (*Conn, error) {
 		}
 		return nil, err
 	}
-	c.reading.Go(c.read)
+	c.parts.Go(c.read)
 	return c, nil
 }
 
@@ -124,7 +135,7 @@ func (c *Conn) Err() error {
 // any more. It must not be called by Hear. Twice is once.
 func (c *Conn) Close() {
 	c.fail(ErrClosed)
-	c.reading.Wait()
+	c.parts.Wait()
 }
 
 // Do sends an action and returns its response.
@@ -148,30 +159,40 @@ func (c *Conn) List(ctx context.Context, a Action) ([]Message, error) {
 
 // ask sends an action and waits for all of its answer.
 func (c *Conn) ask(ctx context.Context, a Action, list bool) (*call, error) {
+	if err := late(ctx, time.Now()); err != nil {
+		return nil, err
+	}
 	select {
 	case c.slots <- struct{}{}:
 	default:
-		heard := c.messages()
+		heard, began := c.messages(), time.Now()
 		select {
 		case c.slots <- struct{}{}:
 		case <-ctx.Done():
-			return nil, c.late(ctx, heard)
+			return nil, c.giveUp(ctx, heard, began)
 		case <-c.done:
 			return nil, &LostError{Err: c.Err()}
 		}
 	}
-	waiting := &call{list: list, done: make(chan struct{})}
-	id, heard, err := c.register(waiting)
+	waiting := &call{ctx: ctx, action: a, list: list, done: make(chan struct{})}
+	write, err := c.register(waiting)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.send(ctx, a, id); err != nil {
-		return nil, err
+	if write {
+		c.write()
 	}
 	select {
 	case <-waiting.done:
 	case <-ctx.Done():
-		return nil, c.late(ctx, heard)
+		select {
+		case <-waiting.done: // at the same time
+		default:
+			c.mu.Lock()
+			heard, sent := waiting.heard, waiting.sent
+			c.mu.Unlock()
+			return nil, c.giveUp(ctx, heard, sent)
+		}
 	}
 	if waiting.err != nil {
 		return nil, waiting.err
@@ -182,10 +203,10 @@ func (c *Conn) ask(ctx context.Context, a Action, list bool) (*call, error) {
 	return waiting, nil
 }
 
-// late gives up an action. Its place among those in flight stays taken until the answer
-// comes. If nothing at all has come while there was time, nobody is there.
-func (c *Conn) late(ctx context.Context, heard uint64) error {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) && c.messages() == heard {
+// giveUp gives up an action. Its place among those in flight stays taken until the answer
+// comes. If nothing at all has come for long, nobody is there.
+func (c *Conn) giveUp(ctx context.Context, heard uint64, since time.Time) error {
+	if !since.IsZero() && time.Since(since) >= c.quiet && c.messages() == heard {
 		c.fail(ErrSilent)
 	}
 	return ctx.Err()
@@ -197,56 +218,107 @@ func (c *Conn) messages() uint64 {
 	return c.heard
 }
 
-// register gives an action its id.
-func (c *Conn) register(waiting *call) (id string, heard uint64, err error) {
+// register gives an action its id and its place in the queue. write says that whoever
+// asked has to write the queue, because nobody does.
+func (c *Conn) register(waiting *call) (write bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
 		<-c.slots
-		return "", 0, &LostError{Err: c.err}
+		return false, &LostError{Err: c.err}
 	}
 	c.nextID++
-	id = c.prefix + strconv.FormatUint(c.nextID, 36)
-	c.calls[id] = waiting
-	return id, c.heard, nil
+	waiting.id = c.prefix + strconv.FormatUint(c.nextID, 36)
+	c.calls[waiting.id] = waiting
+	c.queue = append(c.queue, waiting)
+	write, c.writing = !c.writing, true
+	return write, nil
 }
 
-// withdraw takes back an action that was not sent. Another may have been faster: the end
-// of the connection.
-func (c *Conn) withdraw(id string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.calls[id] != nil {
-		delete(c.calls, id)
-		<-c.slots
+// rounds is how often one who writes for others does so before it looks after itself.
+const rounds = 4
+
+// write writes what is in the queue: with one call of the system what several have asked
+// for at the same time, which those who are about to ask are given the chance to.
+func (c *Conn) write() {
+	for round := 0; ; round++ {
+		if len(c.slots) > 1 {
+			runtime.Gosched()
+		}
+		c.mu.Lock()
+		some := c.queue
+		c.writing = len(some) > 0
+		if len(some) == 0 {
+			c.mu.Unlock()
+			return
+		}
+		c.queue, c.spare = c.spare[:0], nil
+		c.mu.Unlock()
+		c.writeAll(some)
+		clear(some)
+		c.mu.Lock()
+		c.spare = some
+		if round == rounds && c.err == nil { // the reader has not ended, so nobody has waited for all parts yet
+			c.parts.Go(c.write)
+			c.mu.Unlock()
+			return
+		}
+		c.mu.Unlock()
 	}
 }
 
-// send writes an action. Its deadline is looked at when it is its turn to be written: a
-// process that was stopped and runs on must not do what is late.
-func (c *Conn) send(ctx context.Context, a Action, id string) error {
-	c.writing.Lock()
-	defer c.writing.Unlock()
-	frame, err := a.frame(c.buffer[:0], id)
-	if err != nil {
-		c.withdraw(id)
-		return err
-	}
-	c.buffer = frame
+// writeAll writes some actions. The deadline of each is looked at now: a process that was
+// stopped and runs on must not do what is late.
+func (c *Conn) writeAll(some []*call) {
+	c.buffer = c.buffer[:0]
 	now := time.Now()
-	if deadline, bounded := ctx.Deadline(); bounded && !now.Before(deadline) {
-		c.withdraw(id)
-		return ErrLate
+	for _, waiting := range some {
+		if err := late(waiting.ctx, now); err != nil {
+			c.settle(waiting, err)
+			continue
+		}
+		frame, err := waiting.action.frame(c.buffer, waiting.id)
+		if err != nil {
+			c.settle(waiting, err)
+			continue
+		}
+		c.buffer = frame
+		c.mu.Lock()
+		waiting.sent, waiting.heard = now, c.heard
+		c.mu.Unlock()
 	}
-	if err := ctx.Err(); err != nil {
-		c.withdraw(id)
-		return err
+	if len(c.buffer) == 0 {
+		return
 	}
 	_ = c.conn.SetWriteDeadline(now.Add(stall))
-	if _, err := c.conn.Write(frame); err != nil {
-		c.fail(err) // which ends this call as well: part of it may have left
+	if _, err := c.conn.Write(c.buffer); err != nil {
+		c.fail(err) // which ends these calls as well: some of them may have left
 	}
-	return nil
+}
+
+// late is why nothing may be sent any more for a caller, nil if it may.
+func late(ctx context.Context, now time.Time) error {
+	if deadline, bounded := ctx.Deadline(); bounded && !now.Before(deadline) {
+		return ErrLate
+	}
+	return ctx.Err()
+}
+
+// settle ends an action that was not sent.
+func (c *Conn) settle(waiting *call, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.calls[waiting.id] != nil { // the connection has not ended meanwhile
+		waiting.err = err
+		c.answered(waiting)
+	}
+}
+
+// answered hands out an answer. mu is held.
+func (c *Conn) answered(waiting *call) {
+	delete(c.calls, waiting.id)
+	<-c.slots
+	close(waiting.done)
 }
 
 // read takes what comes until the connection ends.
@@ -290,9 +362,7 @@ func (c *Conn) take(m Message) bool {
 		waiting.items = append(waiting.items, m)
 		return true
 	}
-	delete(c.calls, id)
-	<-c.slots
-	close(waiting.done)
+	c.answered(waiting)
 	return true
 }
 
@@ -305,11 +375,9 @@ func (c *Conn) fail(err error) {
 	}
 	c.err = err
 	_ = c.conn.Close()
-	for id, waiting := range c.calls {
+	for _, waiting := range c.calls {
 		waiting.err = &LostError{Sent: true, Err: err}
-		delete(c.calls, id)
-		<-c.slots
-		close(waiting.done)
+		c.answered(waiting)
 	}
 	close(c.done)
 }

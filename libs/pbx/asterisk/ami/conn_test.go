@@ -258,10 +258,17 @@ func TestASilentConnectionIsGivenUpAtADeadline(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := dialed(t, nil, func(p *peer) {
 				p.next()
+				p.next()
 				p.say("%s", says)
 				p.next()
 			})
-			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			c.quiet = 50 * time.Millisecond
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+			defer cancel()
+			if _, err := c.Do(ctx, NewAction("Ping")); !errors.Is(err, context.DeadlineExceeded) || c.Err() != nil {
+				t.Errorf("within what is usual: %v, %v", err, c.Err())
+			}
+			ctx, cancel = context.WithTimeout(t.Context(), 200*time.Millisecond)
 			defer cancel()
 			if _, err := c.Do(ctx, NewAction("Ping")); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("got %v", err)
