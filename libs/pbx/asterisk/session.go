@@ -229,15 +229,17 @@ func each(n int, do func(i int) error) error {
 		next    atomic.Int64
 		failed  atomic.Pointer[error]
 	)
-	for range min(n, together) {
-		workers.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n && failed.Load() == nil; i = int(next.Add(1)) - 1 {
-				if err := do(i); err != nil {
-					failed.CompareAndSwap(nil, &err)
-				}
+	work := func() {
+		for i := int(next.Add(1)) - 1; i < n && failed.Load() == nil; i = int(next.Add(1)) - 1 {
+			if err := do(i); err != nil {
+				failed.CompareAndSwap(nil, &err)
 			}
-		})
+		}
 	}
+	for range min(n, together) - 1 {
+		workers.Go(work)
+	}
+	work()
 	workers.Wait()
 	if err := failed.Load(); err != nil {
 		return *err

@@ -139,6 +139,11 @@ func (s *session) handle(m request) error {
 		return s.answer(failed(m, "Permission denied"))
 	}
 	s.sim.count(func(c *Stats) { c.Actions++ })
+	if work := s.sim.config.Work; work > 0 {
+		for began := time.Now(); time.Since(began) < work; {
+			continue // which is what being busy is
+		}
+	}
 	a, ok := actions[strings.ToLower(name)]
 	if !ok || a.name == "VoicemailUsersList" && s.sim.config.NoMail {
 		return s.answer(failed(m, "Invalid/unknown command: "+name+". Use Action: ListCommands to show available commands."))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/secret"
@@ -34,6 +35,8 @@ type Config struct {
 	NoMark     bool // the end of a list has no EventList: Complete
 	Interleave bool // events of others come within lists and before answers
 	NoMail     bool // no voicemail: the action is not there
+
+	Work time.Duration // how long the processor is busy with each action
 }
 
 // Sim is a running Asterisk. All methods may be called at any time.
