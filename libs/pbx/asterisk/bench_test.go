@@ -2,11 +2,13 @@ package asterisk
 
 import (
 	"bufio"
+	"context"
 	"crypto/md5"
 	"crypto/tls"
 	"encoding/hex"
 	"fmt"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -236,4 +238,62 @@ func (f *bare) write(b *testing.B, n, inFlight int) {
 		}
 	}
 	reading.Wait()
+}
+
+// BenchmarkWatchMemory connects to ten Asterisks of 2,000 extensions and watches them. It
+// reports what a connected system takes before it watches, and each extension that is
+// watched, with the buffers of the sessions at both ends, for the simulators are in the
+// same process.
+func BenchmarkWatchMemory(b *testing.B) {
+	const systems, extensions = 10, 2000
+	for range b.N {
+		var sims []*asterisksim.Sim
+		for range systems {
+			sim, err := asterisksim.Start(asterisksim.Config{Extensions: extensions})
+			if err != nil {
+				b.Fatal(err)
+			}
+			sims = append(sims, sim)
+		}
+		before := heap()
+		var drivers []*Driver
+		for _, sim := range sims {
+			drivers = append(drivers, open(b, sim, Config{Presence: true, Beat: pbx.WatchBeat}))
+		}
+		connected := heap()
+		ctx, cancel := context.WithCancel(b.Context())
+		synced := make(chan struct{}, systems)
+		var watches sync.WaitGroup
+		for _, d := range drivers {
+			watches.Go(func() {
+				once := sync.OnceFunc(func() { synced <- struct{}{} })
+				_ = d.Watch(ctx, func(e pbx.WatchEvent) {
+					if _, ok := e.(pbx.Synced); ok {
+						once()
+					}
+				})
+			})
+		}
+		for range systems {
+			<-synced
+		}
+		watched := heap()
+		cancel()
+		watches.Wait()
+		for i, d := range drivers {
+			d.Close()
+			sims[i].Close()
+		}
+		b.ReportMetric(float64(connected-before)/systems/1024, "KiB/system")
+		b.ReportMetric(float64(watched-connected)/systems/extensions, "B/extension")
+	}
+}
+
+// heap is what is in use after a collection.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapInuse + m.StackInuse)
 }

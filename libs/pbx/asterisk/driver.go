@@ -147,16 +147,16 @@ func (d *Driver) Status(ctx context.Context, ext identity.Extension) (presence.S
 	return d.status(ctx, op, s, ext, nil)
 }
 
-// status reads what somebody shows who is there; presences are those that are known
-// already, or nil.
+// status reads what somebody shows who is there. Of presences that are known already the
+// others are asked for.
 func (d *Driver) status(ctx context.Context, op string, s *session, ext identity.Extension, presences map[string]shown) (presence.Status, error) {
 	dnd, err := d.isOn(ctx, op, s, ext)
 	if err != nil || dnd || d.places.presence == "" {
 		return d.places.status(dnd, shown{}), err
 	}
 	name := of(d.places.presence, ext)
-	if presences != nil {
-		return d.places.status(false, presences[name]), nil
+	if known, listed := presences[name]; listed {
+		return d.places.status(false, known), nil
 	}
 	m, err := s.read(ctx, op, ami.NewAction("PresenceState", "Provider", name))
 	switch {

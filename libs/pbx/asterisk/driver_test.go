@@ -481,11 +481,22 @@ func TestListingsWorkInParts(t *testing.T) {
 	if err != nil || !slices.Equal(all, numbers(3*page+1)) {
 		t.Errorf("%d are listed, %v", len(all), err)
 	}
-	// Again it is one action for each, the list of hints and that of presences.
-	before := sim.Stats().Actions
-	warm(t, d)
-	if n := sim.Stats().Actions - before; n != 3*page+1+2 {
-		t.Errorf("%d actions", n)
+	// Again it is one action for each, the list of hints and that of presences; who is not
+	// in that is asked for alone.
+	for i, more := range []int{3*page + 1 - 2, 0} {
+		for _, ext := range numbers(3*page + 1)[:2] {
+			sim.Choose(ext, "away")
+		}
+		if i == 1 {
+			for _, ext := range all {
+				sim.Choose(ext, "away")
+			}
+		}
+		before := sim.Stats().Actions
+		warm(t, d)
+		if n := sim.Stats().Actions - before; n != 3*page+1+2+more {
+			t.Errorf("%d actions instead of %d", n, 3*page+1+2+more)
+		}
 	}
 }
 

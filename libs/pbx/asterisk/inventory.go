@@ -20,7 +20,8 @@ const few = 20
 const page = 100
 
 // Statuses is a list of hints and, with presences, one of those; then an action for the
-// switch of each extension, and another where the connection has not met it yet.
+// switch of each extension, another where the connection has not met it yet, and another
+// where its presence was not in the list.
 func (d *Driver) Statuses(ctx context.Context, yield func(identity.Extension, presence.Status) error) error {
 	const op = "asterisk: statuses"
 	s, err := d.connected(ctx, op)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/md5"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -98,7 +99,7 @@ func (s *session) read() (request, error) {
 	var m request
 	for {
 		line, err := s.in.ReadSlice('\n')
-		if err == nil && len(line) > lineBuffer || err == bufio.ErrBufferFull {
+		if err == nil && len(line) > lineBuffer || errors.Is(err, bufio.ErrBufferFull) {
 			m.tooLong = true
 			continue
 		}

@@ -87,7 +87,7 @@ func Start(config Config) (*Sim, error) {
 		}
 		var err error
 		if s.certificate, err = config.Authority.Issue(hosts...); err != nil {
-			return nil, fmt.Errorf("Asterisk simulator: %w", err)
+			return nil, fmt.Errorf("simulated Asterisk: %w", err)
 		}
 	}
 	for i := range config.Extensions {
@@ -133,7 +133,7 @@ func (s *Sim) Up() error {
 	}
 	listener, err := net.Listen("tcp", s.address)
 	if err != nil {
-		return fmt.Errorf("Asterisk simulator: %w", err)
+		return fmt.Errorf("simulated Asterisk: %w", err)
 	}
 	s.listener, s.address = listener, listener.Addr().String()
 	s.serving.Go(func() { s.accept(listener) })
