@@ -1,6 +1,8 @@
 package writer
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,8 +13,11 @@ import (
 	"offhook.dev/libs/config"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/pbx"
+	"offhook.dev/libs/pbx/asterisk"
 	"offhook.dev/libs/pbx/asterisksim"
 	"offhook.dev/libs/secret"
+	"offhook.dev/libs/wire"
 )
 
 // plant is an Asterisk that says as little as it may.
@@ -102,4 +107,69 @@ func TestAsteriskIsReachedAsConfigured(t *testing.T) {
 	if _, err := OpenDriver(t.Context(), s); fault.KindOf(err) != fault.Denied {
 		t.Errorf("without its secret: %v", err)
 	}
+}
+
+// An Asterisk acknowledges a write up to a second before it is on disk. The ledger finds
+// out what one has forgotten that died, writes it again, and makes up no person.
+func TestWhatAnAsteriskForgetsWhenItDiesIsWrittenAgain(t *testing.T) {
+	for name, flushed := range map[string]bool{"it forgot our last write": false, "it forgot nothing": true} {
+		t.Run(name, func(t *testing.T) {
+			sim, err := asterisksim.Start(asterisksim.Config{Extensions: 2})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(sim.Close)
+			s := newStage(t, 1)
+			s.opts.Systems[0].Open = func(ctx context.Context) (pbx.Driver, error) {
+				username, password := sim.Credentials()
+				return asterisk.Open(ctx, asterisk.Config{URL: sim.URL(), Username: username, Secret: password})
+			}
+			s.run("a")
+			s.ends(s.covering(0, presence.DND), wire.Applied)
+			s.tells(0, presence.DND, presence.Ours)
+			if flushed {
+				sim.Flush()
+			}
+			sim.Crash()
+			if _, dnd := sim.Entry("DND/200"); dnd != flushed {
+				t.Fatalf("after it died the switch is on: %v", dnd)
+			}
+			signIns := sim.Stats().SignIns
+			if err := sim.Up(); err != nil {
+				t.Fatal(err)
+			}
+			s.eventually(func() string {
+				_, dnd := sim.Entry("DND/200")
+				if lamp := sim.State("Custom:DND200"); !dnd || lamp != "BUSY" || sim.Stats().SignIns == signIns {
+					return fmt.Sprintf("the switch is on: %v, and the lamp %s", dnd, lamp)
+				}
+				return ""
+			})
+			s.tells(0, presence.DND, presence.Ours)
+			if fact, _ := s.fact(0); fact.LastPerson.Status != presence.Available {
+				t.Errorf("a person was made up: %+v", fact.LastPerson)
+			}
+		})
+	}
+}
+
+// What a person dials at the phone is that person's, and not written over.
+func TestAFeatureCodeIsAPersonsChoice(t *testing.T) {
+	sim, err := asterisksim.Start(asterisksim.Config{Extensions: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sim.Close)
+	s := newStage(t, 1)
+	s.opts.Systems[0].Poll = time.Hour // so that only the watch can tell
+	s.opts.Systems[0].Open = func(ctx context.Context) (pbx.Driver, error) {
+		username, password := sim.Credentials()
+		return asterisk.Open(ctx, asterisk.Config{URL: sim.URL(), Username: username, Secret: password})
+	}
+	s.run("a")
+	s.tells(0, presence.Available, presence.Person)
+	sim.Press("200", true)
+	s.tells(0, presence.DND, presence.Person)
+	sim.Press("200", false)
+	s.tells(0, presence.Available, presence.Person)
 }
