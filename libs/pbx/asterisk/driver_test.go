@@ -392,7 +392,8 @@ func TestWhoIsGoneIsForgottenWithTheNextListing(t *testing.T) {
 // says is read and written again. A control: without a crash it does not grow.
 func TestAnAcknowledgedWriteThatIsForgottenIsRepaired(t *testing.T) {
 	sim := start(t, asterisksim.Config{Extensions: 2})
-	system, err := pbx.NewSystem("hq", open(t, sim, Config{Presence: true}), pbx.Options{})
+	d := open(t, sim, Config{Presence: true})
+	system, err := pbx.NewSystem("hq", d, pbx.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -431,7 +432,7 @@ func TestAnAcknowledgedWriteThatIsForgottenIsRepaired(t *testing.T) {
 	if n := verify(); n != 0 {
 		t.Errorf("%d were repaired of which nothing was forgotten", n)
 	}
-	crash(t, sim)
+	crash(t, sim, d)
 	if _, dnd := sim.Entry("DND/200"); dnd {
 		t.Fatal("the control: it has not forgotten")
 	}
@@ -443,16 +444,18 @@ func TestAnAcknowledgedWriteThatIsForgottenIsRepaired(t *testing.T) {
 		t.Errorf("after the repair: %v, %q", dnd, subtype)
 	}
 	sim.Flush()
-	crash(t, sim)
+	crash(t, sim, d)
 	if n := verify(); n != 0 {
 		t.Errorf("%d were repaired after what was on disk", n)
 	}
 }
 
-// crash lets an Asterisk die and start again.
-func crash(t *testing.T, sim *asterisksim.Sim) {
+// crash lets an Asterisk die and start again, while nobody asks anything.
+func crash(t *testing.T, sim *asterisksim.Sim, d *Driver) {
 	t.Helper()
+	lost := d.current.Load()
 	sim.Crash()
+	<-lost.Done()
 	if err := sim.Up(); err != nil {
 		t.Fatal(err)
 	}

@@ -221,7 +221,8 @@ func TestAFloodOfNamesEndsAWatch(t *testing.T) {
 // forgotten is in it, and so is the end of the calls.
 func TestAWatchTellsWhatACrashHasUndone(t *testing.T) {
 	sim := start(t, asterisksim.Config{Extensions: 3})
-	system, err := pbx.NewSystem("hq", open(t, sim, Config{}), pbx.Options{})
+	d := open(t, sim, Config{})
+	system, err := pbx.NewSystem("hq", d, pbx.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +235,7 @@ func TestAWatchTellsWhatACrashHasUndone(t *testing.T) {
 	w.until(t, "200 is not to be disturbed", func() bool { return w.statuses["200"] == presence.DND && w.calls["201"] == 1 })
 	before := 0
 	w.until(t, "", func() bool { before = w.synced; return true })
-	crash(t, sim)
+	crash(t, sim, d)
 	w.until(t, "it was down", func() bool { return w.down > 0 })
 	w.until(t, "200 is available, and 201 in no call", func() bool {
 		return w.synced > before && w.statuses["200"] == presence.Available && w.calls["201"] == 0

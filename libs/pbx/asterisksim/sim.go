@@ -191,6 +191,19 @@ func (s *Sim) Crash() {
 	s.world.crash()
 }
 
+// Restart is Crash and Up so fast that nobody is refused: every connection is cut, and
+// what was not on disk is forgotten.
+func (s *Sim) Restart() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state.Lock()
+	defer s.state.Unlock()
+	s.world.crash()
+	for session := range s.sessions {
+		_ = session.conn.Close()
+	}
+}
+
 // Flush writes the database to disk. An Asterisk does it about once a second; a Sim when
 // it is told to.
 func (s *Sim) Flush() {
