@@ -226,7 +226,7 @@ func TestAWatchTellsWhatACrashHasUndone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer system.Close()
+	t.Cleanup(func() { system.Close() }) // after the watch
 	w := watching(t, system.Watch)
 	if err := system.SetStatus(t.Context(), "200", presence.DND); err != nil {
 		t.Fatal(err)
