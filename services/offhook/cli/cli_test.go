@@ -135,7 +135,7 @@ func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 const wrong = `colour: red
 webhook: {public_url: "https://offhook.example.com"}
 systems:
-  - {id: a, driver: freeswitch, url: "https://a.example.com"}
+  - {id: a, driver: cisco, url: "https://a.example.com"}
   - {id: b, driver: sip-presence, url: "sip:b.example.com",
      options: {domian: example.com}}
   - {id: c, driver: memory, options: {extensions: many}}
@@ -192,7 +192,7 @@ func TestExitCodes(t *testing.T) {
 		{"run with a configuration that is not there", "offhook run --config /nowhere", 2, "OH-CONFIG"},
 	}
 	for _, command := range []string{"run", "doctor"} {
-		for _, problem := range []string{"wrong.yaml:1: colour: ", "wrong.yaml:2: webhook.tls.cert_file: ", "wrong.yaml:4: systems[0].driver: the driver \"freeswitch\" is not available yet; ",
+		for _, problem := range []string{"wrong.yaml:1: colour: ", "wrong.yaml:2: webhook.tls.cert_file: ", "wrong.yaml:4: systems[0].driver: \"cisco\" is not known here; ",
 			"wrong.yaml:6: systems[1].options.domian: ", "wrong.yaml:6: systems[1].options.domain: ", "wrong.yaml:7: systems[2].options.extensions: "} {
 			cases = append(cases, struct {
 				name, line string

@@ -3,8 +3,6 @@ package writer
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -47,22 +45,18 @@ func Part() run.Part {
 	return part
 }
 
-// Check finds systems whose driver there is not yet or that it could not be opened for.
+// Check finds systems that their driver could not be opened for. That there is the driver
+// has been checked with the rest of the configuration.
 func Check(c config.Config) []config.Problem {
 	var found []config.Problem
 	for i, s := range c.Systems {
-		entry := fmt.Sprintf("systems[%d].", i)
 		driver, ok := drivers[s.Driver]
-		switch {
-		case s.Driver == "":
-		case !ok:
-			found = append(found, config.Problem{Key: entry + "driver", What: fmt.Sprintf("the driver %q is not available yet", s.Driver),
-				Fix: "use one of " + strings.Join(slices.Sorted(maps.Keys(drivers)), ", ") + ", or remove the system"})
-		default:
-			for _, p := range driver.check(s).all() {
-				p.Key = entry + p.Key
-				found = append(found, p)
-			}
+		if !ok {
+			continue
+		}
+		for _, p := range driver.check(s).all() {
+			p.Key = fmt.Sprintf("systems[%d].%s", i, p.Key)
+			found = append(found, p)
 		}
 	}
 	return found
@@ -74,7 +68,7 @@ func FromConfig(c config.Config) (Options, error) {
 	for _, s := range c.Systems {
 		driver, ok := drivers[s.Driver]
 		if !ok {
-			return Options{}, fmt.Errorf("system %s: driver %q is not available yet", s.ID, s.Driver)
+			return Options{}, fmt.Errorf("system %s: there is no driver %q", s.ID, s.Driver)
 		}
 		conf := SystemConfig{
 			ID: identity.System(s.ID), Pace: pbx.Pace{InFlight: s.Pace.InFlight, PerSecond: s.Pace.PerSecond},
@@ -200,7 +194,7 @@ func checkMemory(s config.System) *options {
 func OpenDriver(ctx context.Context, s config.System) (pbx.Driver, error) {
 	driver, ok := drivers[s.Driver]
 	if !ok {
-		return nil, fmt.Errorf("driver %q is not available yet", s.Driver)
+		return nil, fmt.Errorf("there is no driver %q", s.Driver)
 	}
 	return driver.open(ctx, s)
 }

@@ -1,8 +1,10 @@
 package writer
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -210,4 +212,13 @@ func open(t *testing.T, s config.System) pbx.Driver {
 	}
 	t.Cleanup(func() { driver.Close() })
 	return driver
+}
+
+func TestEveryDriverThatCanBeConfiguredIsThere(t *testing.T) {
+	field, _ := reflect.TypeFor[config.System]().FieldByName("Driver")
+	names := strings.Fields(field.Tag.Get("oneof"))
+	slices.Sort(names)
+	if is := slices.Sorted(maps.Keys(drivers)); !slices.Equal(is, names) {
+		t.Errorf("%v can be configured, and there are %v", names, is)
+	}
 }
