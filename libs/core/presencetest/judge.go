@@ -16,7 +16,8 @@ type Verdict struct {
 	Worlds  int    // that were tried
 }
 
-// mostWorlds bounds the search for a world that explains what was seen.
+// mostWorlds bounds the search for a world that explains more of what was seen than those
+// before it.
 const mostWorlds = 2_000
 
 // Judge compares what was seen of a life with what the oracle allows, at every moment
@@ -72,19 +73,21 @@ func search(l Life, seen Seen, canonical []int, v *Verdict) (best world, why str
 	open := []candidate{try(canonical)}
 	best, why, at = open[0].world, open[0].why, open[0].at
 	tried := map[string]bool{}
-	for len(open) > 0 && at < l.Ticks && v.Worlds < mostWorlds {
+	most := mostWorlds
+	for len(open) > 0 && at < l.Ticks && v.Worlds < most {
 		slices.SortStableFunc(open, func(a, b candidate) int { return b.at - a.at })
 		now := open[0]
 		open = open[1:]
 		for _, lateness := range l.others(now.late, now.at, seen) {
 			key := fmt.Sprint(lateness)
-			if tried[key] || v.Worlds >= mostWorlds {
+			if tried[key] || v.Worlds >= most {
 				continue
 			}
 			tried[key] = true
 			next := try(lateness)
 			if next.at > at {
 				best, why, at = next.world, next.why, next.at
+				most = v.Worlds + mostWorlds
 			}
 			if next.at >= now.at {
 				open = append(open, next)
@@ -122,6 +125,9 @@ func (l Life) others(from []int, at int, seen Seen) (all [][]int) {
 		}
 		for lateness := 0; lateness <= late && e.Kind != Boundary; lateness++ {
 			with(lateness)
+		}
+		if e.Kind == Talks && l.crowded(i) {
+			with(swift)
 		}
 		if l.unread(i, seen) {
 			with(never)
@@ -290,8 +296,11 @@ func (w *world) judgeWrites(seen Seen, v *Verdict) {
 	}
 	for target, ticks := range written {
 		for i := 0; i < len(w.l.Events); {
-			from, n := w.l.Events[i].At, 0
+			from, n, boundaries := w.l.Events[i].At, 0, 0
 			for i < len(w.l.Events) && (n == 0 || w.l.Events[i].At-w.l.Events[i-1].At < Bound) {
+				if w.l.Events[i].Kind == Boundary {
+					boundaries++
+				}
 				i, n = i+1, n+1
 			}
 			to := w.l.Ticks
@@ -304,7 +313,9 @@ func (w *world) judgeWrites(seen Seen, v *Verdict) {
 			// even if a change right after it keeps it from being due.
 			changes := n + within(unmasked, from-2, to+2)
 			if n > 1 {
-				changes += within(ended, from, to+1)
+				// A timer waits for no reading: what it leads to is put right when a reading comes
+				// that was under way, and then follows what that had put off.
+				changes += within(ended, from, to+1) + boundaries
 			}
 			most := max(changes, within(due[target], from-late, to+1)) - 1
 			most += 2 * within(seen.Stale, from, to)
@@ -334,10 +345,11 @@ func (w *world) ended() (ticks []int) {
 	return ticks
 }
 
-// unmasked lists the ticks at which a mask ends: what it has hidden comes out then.
+// unmasked lists the ticks at which a mask ends: what it has hidden comes out then. It
+// begins when Graph has cleared what is own.
 func (w *world) unmasked() (ticks []int) {
 	for _, t := range w.ended() {
-		ticks = append(ticks, t+w.l.Rules.Mask)
+		ticks = append(ticks, w.l.RefusedUntil(t)+w.l.Rules.Mask)
 	}
 	return ticks
 }

@@ -218,7 +218,8 @@ func NewSeen(l Life) Seen {
 // late, or never; or blind and for how many ticks, in which nobody sees what Teams
 // shows; or again and how many ticks later what it made Teams show is believed once
 // more; or first and how many ticks late, and what it makes Teams show is read before
-// what is wanted there is written.
+// what is wanted there is written; or swift, so that what it leads to in Teams is written
+// and read before the tick is over. That is as if it had been seen a tick early.
 type world struct {
 	l     Life
 	late  []int
@@ -232,10 +233,14 @@ const (
 	blind = 10
 	again = 20
 	first = 30
+	swift = 40
 )
 
 // when returns when an event is seen that happened at a tick and is as late as that.
 func when(tick, lateness int) int {
+	if lateness == swift {
+		return max(tick-1, 0)
+	}
 	for _, kind := range []int{first, again, blind} {
 		if lateness >= kind {
 			return tick + lateness - kind
@@ -271,7 +276,7 @@ func (l Life) play(lateness []int) world {
 		if e.Kind != Boundary {
 			e.At = max(e.At, newest[e.source()])
 			newest[e.source()] = e.At
-			events = append(events, seen{e, lateness[i] >= first})
+			events = append(events, seen{e, lateness[i] >= first && lateness[i] < swift})
 		}
 	}
 	slices.SortStableFunc(events, func(a, b seen) int { return a.At - b.At })
