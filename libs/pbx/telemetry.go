@@ -3,6 +3,7 @@ package pbx
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -32,6 +33,7 @@ type telemetry struct {
 	requests metric.Int64Counter
 	seconds  metric.Float64Histogram
 	events   metric.Int64Counter
+	known    sync.Map // *series by seriesKey: operations and results are few
 }
 
 func newTelemetry(id identity.System, tracer trace.Tracer, meter metric.Meter) (*telemetry, error) {
@@ -57,7 +59,7 @@ func newTelemetry(id identity.System, tracer trace.Tracer, meter metric.Meter) (
 	if err != nil {
 		return nil, fmt.Errorf("pbx metrics: %w", err)
 	}
-	return &telemetry{attribute.String("system", string(id)), tracer, meter, requests, seconds, events}, nil
+	return &telemetry{system: attribute.String("system", string(id)), tracer: tracer, meter: meter, requests: requests, seconds: seconds, events: events}, nil
 }
 
 // observe reports whether the watch is live and on how many extensions there are
@@ -116,7 +118,29 @@ func (t *telemetry) tried(ctx context.Context, op string, took time.Duration, er
 	if err != nil {
 		result = fault.KindOf(err).String()
 	}
+	s := t.series(op, result)
+	t.requests.Add(ctx, 1, s.counted...)
+	t.seconds.Record(ctx, took.Seconds(), s.timed...)
+}
+
+// series are the labels of one operation and result, ready for use: to make them of each
+// request costs as much as the rest that is done here beside it.
+type series struct {
+	counted []metric.AddOption
+	timed   []metric.RecordOption
+}
+
+type seriesKey struct{ op, result string }
+
+func (t *telemetry) series(op, result string) *series {
+	key := seriesKey{op, result}
+	if known, ok := t.known.Load(key); ok {
+		return known.(*series)
+	}
 	operation := attribute.String("op", op)
-	t.requests.Add(ctx, 1, metric.WithAttributes(t.system, operation, attribute.String("result", result)))
-	t.seconds.Record(ctx, took.Seconds(), metric.WithAttributes(t.system, operation))
+	made, _ := t.known.LoadOrStore(key, &series{
+		counted: []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(t.system, operation, attribute.String("result", result)))},
+		timed:   []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(t.system, operation))},
+	})
+	return made.(*series)
 }
