@@ -136,6 +136,7 @@ func TestABookThatThePhoneSystemsOwnSyncKeepsIsNotWritten(t *testing.T) {
 	s.synced()
 	// And on again: what is there stays.
 	s.system(hq, kept)
+	s.stands(person(1), bookOf(hq, "204"), whyKept) // it is known before the page comes
 	o.many("contacts", 0, 10, 2)
 	o.delta()
 	s.stands(person(1), bookOf(hq, "204"), whyKept)
