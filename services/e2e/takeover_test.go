@@ -29,7 +29,7 @@ type succession struct {
 }
 
 var successions = []succession{
-	{"graph-poller", []string{"graph.contoso.presence-all", "graph.fabrikam.presence-all", "graph.contoso.users", "graph.fabrikam.users", "graph.contoso.calendar-all", "graph.fabrikam.calendar-all"},
+	{"graph-poller", []string{"graph.contoso.presence-all", "graph.fabrikam.presence-all", "graph.contoso.people", "graph.fabrikam.people", "graph.contoso.calendar-all", "graph.fabrikam.calendar-all"},
 		func(n *town) { n.delayGraph("/communications/getPresencesByUserId") }, 0},
 	{"graph-writer", []string{"graph.contoso.writes", "graph.fabrikam.writes"}, func(n *town) { n.delayGraph("/presence/") }, mostWrong},
 	{"pbx-writer", []string{"pbx.hq"}, func(n *town) { n.PBX.Inject(pbxsim.Fault{Kind: pbxsim.Latency, Delay: slowAnswer, Only: "write"}) }, 0},

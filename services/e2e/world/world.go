@@ -287,12 +287,28 @@ func Contacts() run.Part {
 	}, contactsync.Run)
 }
 
-// Start runs all services, each as a process of its own would.
+// Start runs all services, each as a process of its own would. The others begin when the
+// receiver listens: Graph asks it before it makes a subscription, and tests count refusals.
 func (w *World) Start() {
 	w.t.Helper()
 	for _, part := range Parts() {
 		w.Run(part)
+		if part.Name == topology.WebhookReceiver {
+			w.listens()
+		}
 	}
+}
+
+func (w *World) listens() {
+	w.t.Helper()
+	w.Eventually(30*time.Second, func() string {
+		conn, err := new(net.Dialer).DialContext(w.t.Context(), "tcp", w.webhook)
+		if err != nil {
+			return err.Error()
+		}
+		_ = conn.Close()
+		return ""
+	})
 }
 
 // Run runs one service until Stop or the end of the test.
