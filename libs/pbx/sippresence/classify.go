@@ -23,6 +23,7 @@ var (
 	errNoAccount   = errors.New("the presence server asks for credentials, and none are configured")
 	errUnconfirmed = errors.New("the request was sent, and no answer came")
 	errTooLarge    = errors.New("the request is too large for udp: use tcp or tls")
+	errNoLamps     = errors.New("lamps stay dark, statuses are shown all the same")
 )
 
 // kindOf is the kind of a final response that is not a success (RFC 3261 section
@@ -47,8 +48,15 @@ func kindOf(status int) fault.Kind {
 	return fault.Invalid // 3xx too: a redirect is not followed
 }
 
+// noLamps says whether a final response to a PUBLISH of Event: dialog means that there
+// will never be lamps on this server: it does not know the event (489, RFC 3903 section
+// 6), its documents (415), or anything like it.
+func noLamps(status int) bool {
+	return status == 405 || status == 415 || status == 489 || status == 501
+}
+
 // advice is what a person needs to know about a code, beyond its reason phrase.
-func advice(status int) string {
+func advice(event Event, status int) string {
 	switch {
 	case status >= 300 && status < 400:
 		return "redirects are not followed: configure the server that it names"
@@ -56,6 +64,8 @@ func advice(status int) string {
 		return "the username or the password is wrong"
 	case status == 403:
 		return "the account may not publish or watch for this extension"
+	case event == Dialog && noLamps(status):
+		return "it does not serve Event: dialog: load its module for dialog-info (Kamailio: presence_dialoginfo), or configure no lamps"
 	case status == 405 || status == 489 || status == 501:
 		return "it is no presence server, or not for Event: presence"
 	case status == 415:
@@ -67,13 +77,17 @@ func advice(status int) string {
 }
 
 // refused classifies a final response that is not a success.
-func refused(op string, res *sip.Response) error {
+func refused(op string, event Event, res *sip.Response) error {
 	err := fmt.Errorf("the presence server answers %d %s", res.StatusCode, res.Reason)
-	if hint := advice(res.StatusCode); hint != "" {
+	if hint := advice(event, res.StatusCode); hint != "" {
 		err = fmt.Errorf("%w (%s)", err, hint)
 	}
-	// RFC 3261 section 21.5.4: a 503 without Retry-After is like a 500.
-	if wait := seconds(res, "Retry-After"); res.StatusCode == 503 && wait > 0 {
+	if event == Dialog && noLamps(res.StatusCode) {
+		err = fmt.Errorf("%w: %w", errNoLamps, err)
+	}
+	// Without Retry-After a 503 is like a 500, and with it a 500 like a 503: the condition
+	// is a passing one, and nothing was changed (RFC 3261 sections 21.5.1 and 21.5.4).
+	if wait := seconds(res, "Retry-After"); (res.StatusCode == 500 || res.StatusCode == 503) && wait > 0 {
 		return fault.After(fault.Throttled, op, wait, err)
 	}
 	return fault.New(kindOf(res.StatusCode), op, err)

@@ -14,6 +14,7 @@ import (
 	"github.com/emiago/sipgo/sip"
 
 	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/secret"
 )
 
@@ -63,6 +64,12 @@ type Config struct {
 	// are notified each time.
 	RefreshWhole bool
 
+	// Lamps are the statuses that light the lamps of phones which watch for calls (Event:
+	// dialog, busy lamp fields): in red, as if the extension were in a call. With every
+	// other status they are dark, or show the calls that there are. None: nothing is
+	// published but presence. The server must serve Event: dialog.
+	Lamps presence.Set
+
 	// Roots are the certificate authorities trusted for TLS; nil: the system's.
 	Roots *x509.CertPool
 	// ServerName is the name in the server's certificate; "": the host of Server.
@@ -77,7 +84,8 @@ type Config struct {
 	// Offhook does not turn lamps off.
 	RemoveOnClose bool
 
-	// Publications keeps entity tags for the next process; nil: they are forgotten.
+	// Publications keeps entity tags for the next process, as File does; nil: they are
+	// forgotten. Close closes it.
 	Publications Publications
 }
 

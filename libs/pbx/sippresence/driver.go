@@ -2,6 +2,7 @@ package sippresence
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,7 @@ type driver struct {
 	line     *line
 	table    *table
 	shortest atomic.Int64 // the Min-Expires that the server named, a time.Duration
+	teller   teller
 
 	stop  context.CancelFunc // of the keeper
 	kept  chan struct{}      // closed when the keeper has ended
@@ -54,16 +56,16 @@ func Open(ctx context.Context, config Config) (pbx.Driver, error) {
 	if kept == nil {
 		kept = forgetful{}
 	}
-	table, err := newTable(ctx, kept)
+	table, err := newTable(ctx, kept, config.Lamps)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, kept.Close())
 	}
 	life := context.WithoutCancel(ctx)
 	line, err := newLine(life, config)
 	if err != nil {
-		return nil, fault.New(fault.Unknown, "sippresence: open", err)
+		return nil, errors.Join(fault.New(fault.Unknown, "sippresence: open", err), kept.Close())
 	}
-	d := &driver{line: line, table: table, kept: make(chan struct{})}
+	d := &driver{line: line, table: table, kept: make(chan struct{}), teller: teller{told: make(map[fault.Kind]error)}}
 	d.close = sync.OnceValue(d.shut)
 	keeping, stop := context.WithCancel(life)
 	d.stop = stop
@@ -109,8 +111,22 @@ func (d inventoried) Extensions(ctx context.Context, yield func(directory.Extens
 
 // Status asks the server, by one SUBSCRIBE.
 func (d *driver) Status(ctx context.Context, ext identity.Extension) (presence.Status, error) {
-	return d.line.shown(ctx, "sippresence: status", ext)
+	return d.read(ctx, "sippresence: status", ext)
 }
+
+// read asks the server, and lets the lamp follow the answer.
+func (d *driver) read(ctx context.Context, op string, ext identity.Extension) (presence.Status, error) {
+	before := d.table.writes(ext)
+	status, err := d.line.shown(ctx, op, ext)
+	if err == nil {
+		d.table.follow(ext, status, before)
+	}
+	return status, err
+}
+
+// Tell names who is told, once for each kind, what goes wrong where no caller waits for
+// it: that the server refuses lamps, above all. tell must not block.
+func (d *driver) Tell(tell func(error)) { d.teller.listen(tell) }
 
 // Statuses asks for each extension that was published or is configured, one after
 // the other. Those that the server does not know are left out.
@@ -118,7 +134,7 @@ func (d *driver) Statuses(ctx context.Context, yield func(identity.Extension, pr
 	extensions := append(d.table.listed(), d.line.config.Extensions...)
 	slices.Sort(extensions)
 	for _, ext := range slices.Compact(extensions) {
-		status, err := d.line.shown(ctx, "sippresence: statuses", ext)
+		status, err := d.read(ctx, "sippresence: statuses", ext)
 		if err != nil && fault.KindOf(err) == fault.NotFound {
 			continue
 		}
@@ -132,13 +148,14 @@ func (d *driver) Statuses(ctx context.Context, yield func(identity.Extension, pr
 	return nil
 }
 
-// SetStatus publishes.
+// SetStatus publishes. The lamp follows: that it could not be shown is no failure of a
+// write that has shown the status.
 func (d *driver) SetStatus(ctx context.Context, ext identity.Extension, s presence.Status) error {
 	const op = "sippresence: set status"
 	if !powers.Write.Has(s) {
 		return fault.Errorf(fault.Unsupported, op, "status %q cannot be written", s)
 	}
-	r := d.table.row(ext)
+	r := d.table.row(ext, Presence)
 	if err := r.take(ctx); err != nil {
 		return fault.New(fault.KindOf(err), op, context.Cause(ctx))
 	}
@@ -155,5 +172,5 @@ func (d *driver) Close() error { return d.close() }
 func (d *driver) shut() error {
 	d.stop()
 	<-d.kept
-	return d.line.close()
+	return errors.Join(d.line.close(), d.table.kept.Close())
 }

@@ -57,7 +57,7 @@ func (l *line) shown(ctx context.Context, op string, ext identity.Extension) (pr
 		return presence.Unset, err
 	}
 	if !res.IsSuccess() {
-		return presence.Unset, refused(op, res)
+		return presence.Unset, refused(op, Presence, res)
 	}
 	select {
 	case notify := <-f.notify: // maybe long here: it may overtake the response
@@ -74,7 +74,7 @@ func (l *line) subscribe(ext identity.Extension) (*sip.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	req := newRequest(sip.SUBSCRIBE, address, l.config.watcher())
+	req := newRequest(sip.SUBSCRIBE, Presence, address, l.config.watcher())
 	req.AppendHeader(sip.NewHeader("Accept", pidfType))
 	req.AppendHeader(sip.NewHeader("Expires", "0"))
 	return req, nil

@@ -62,7 +62,7 @@ func staysPublished(t *testing.T, k kamailio, config Config) {
 	t.Helper()
 	d, w := open(t, config), k.Watch(t, "211")
 	set(t, d, "211", presence.DND)
-	row := d.(*driver).table.row("211")
+	row := d.(*driver).table.row("211", Presence)
 	first := d.(*driver).table.held(row)
 	eventually(t, "the publication lives on", func() bool {
 		return d.(*driver).table.held(row).Expires.Sub(first.Expires) > 2*config.Expires

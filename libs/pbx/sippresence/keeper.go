@@ -3,18 +3,22 @@ package sippresence
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"offhook.dev/libs/core/fault"
 )
 
 const (
-	// keeperGap paces the keeper: at most fifty refreshes a second.
+	// keeperGap paces a keeper: at most fifty publications a second.
 	keeperGap = 20 * time.Millisecond
-	// keeperTimeout bounds one refresh.
+	// keeperLanes is how many of them are under way at a time, so that a server which
+	// takes long for each keeps up with thousands.
+	keeperLanes = 4
+	// keeperTimeout bounds one publication.
 	keeperTimeout = 10 * time.Second
 	// While the server does not answer the keeper rests for firstRest, twice as long
-	// each time, at most longestRest.
+	// each time, at most longestRest; longer if the server says so (Retry-After).
 	firstRest   = time.Second
 	longestRest = time.Minute
 	// refusedRest is how long the keeper leaves a publication alone that the server
@@ -26,58 +30,163 @@ const (
 
 var errKeeper = errors.New("no answer to a refresh within 10 s")
 
-// keep refreshes publications until ctx ends; then it removes them if configured.
+// recovery is how long the keeper leaves a server alone that fails.
+type recovery struct {
+	mu    sync.Mutex
+	rest  time.Duration // the last one, 0 if the server answers
+	until time.Time     // nothing is sent before
+}
+
+// failed notes a failure, and returns until when nothing is to be sent. Failures of what
+// was under way at the same time are one.
+func (r *recovery) failed(now time.Time, after time.Duration) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.until.After(now) {
+		r.rest = min(max(2*r.rest, firstRest), longestRest)
+		r.until = now.Add(r.rest)
+	}
+	if named := now.Add(after); named.After(r.until) {
+		r.until = named
+	}
+	return r.until
+}
+
+// succeeded notes that the server answers. What it said about when to come back stays.
+func (r *recovery) succeeded() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rest = 0
+}
+
+// over returns when something may be sent again.
+func (r *recovery) over() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.until
+}
+
+// keeper shows what is published for one event, for as long as the driver lives. That of
+// lamps does not stop that of presence where a server has trouble with the one only.
+type keeper struct {
+	*driver
+	event    Event
+	recovery recovery
+}
+
+// keep runs the keepers until ctx ends; then it removes what is published if configured.
 func (d *driver) keep(ctx context.Context) {
 	defer close(d.kept)
-	rest := time.Duration(0)
-	for ctx.Err() == nil {
-		r, at := d.table.next()
-		var due <-chan time.Time // nil, which never comes, if nothing is published
-		if r != nil {
-			due = time.After(max(time.Until(at), keeperGap, rest))
-		}
-		select {
-		case <-ctx.Done():
-		case <-d.table.changed: // there is an earlier one
-		case <-due:
-			rest = d.keepOne(ctx, r, rest)
-		}
+	var keepers sync.WaitGroup
+	for _, event := range []Event{Presence, Dialog} {
+		k := &keeper{driver: d, event: event}
+		keepers.Go(func() { k.run(ctx) })
 	}
+	keepers.Wait()
 	if d.line.config.RemoveOnClose {
 		d.removeAll(ctx)
 	}
 }
 
-// keepOne refreshes one publication and returns how long to leave the server alone.
-func (d *driver) keepOne(ctx context.Context, r *row, rest time.Duration) time.Duration {
-	const op = "sippresence: refresh"
+// run looks at one row after the other when its time has come, until ctx ends.
+func (k *keeper) run(ctx context.Context) {
+	var under sync.WaitGroup
+	defer under.Wait()
+	lanes := make(chan struct{}, keeperLanes) // holds a token for each lane that is taken
+	last := time.Now()
+	for k.wait(ctx, last.Add(keeperGap)) {
+		select {
+		case <-ctx.Done():
+			return
+		case lanes <- struct{}{}:
+		}
+		now := time.Now()
+		var r *row
+		if !k.recovery.over().After(now) { // it may have begun to rest while it waited for a lane
+			r = k.table.begin(k.event, now)
+		}
+		if r == nil {
+			<-lanes
+			continue
+		}
+		last = now
+		under.Go(func() {
+			k.look(ctx, r)
+			k.table.end(r)
+			<-lanes
+		})
+	}
+}
+
+// wait returns true when the next row's time has come, but not before earliest, and false
+// when ctx has ended.
+func (k *keeper) wait(ctx context.Context, earliest time.Time) bool {
+	for {
+		var due <-chan time.Time // nil, which never comes, if there is nothing to do
+		if at, any := k.table.due(k.event); any {
+			due = time.After(time.Until(latest(at, earliest, k.recovery.over())))
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-k.table.agendas[k.event].changed: // there is an earlier one
+		case <-due:
+			return true
+		}
+	}
+}
+
+func latest(times ...time.Time) time.Time {
+	var last time.Time
+	for _, t := range times {
+		if t.After(last) {
+			last = t
+		}
+	}
+	return last
+}
+
+// look refreshes one publication, or shows one lamp.
+func (k *keeper) look(ctx context.Context, r *row) {
 	select {
 	case <-r.turn:
 		defer r.give()
-	default: // it is being written, which is as good
-		d.table.postpone(r, time.Now().Add(firstRest))
-		return rest
+	default: // its extension is being written
+		k.table.postpone(r, time.Now().Add(keeperGap))
+		return
 	}
-	if !d.table.due(r, time.Now()) {
-		return rest
+	if !k.table.overdue(r, time.Now()) {
+		return
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, keeperTimeout, errKeeper)
 	defer cancel()
-	next, err := d.refresh(ctx, op, d.table.held(r))
-	d.table.settle(r, next, err)
-	if err == nil {
-		return 0
+	next, err := k.renew(ctx, r)
+	k.table.settle(r, next, err)
+	switch {
+	case err == nil:
+		k.recovery.succeeded()
+	case !wantsPerson(err):
+		k.table.postpone(r, k.recovery.failed(time.Now(), fault.RetryAfter(err)))
+	default:
+		k.table.postpone(r, time.Now().Add(refusedRest))
+		if k.event == Dialog {
+			k.teller.say(err)
+		}
 	}
-	switch fault.KindOf(err) {
-	case fault.NotFound:
-		return 0
-	case fault.Denied, fault.Invalid:
-		d.table.postpone(r, time.Now().Add(refusedRest))
-		return 0
+}
+
+// renew sends what is to be sent for a row.
+func (k *keeper) renew(ctx context.Context, r *row) (Publication, error) {
+	held := k.table.held(r)
+	if k.event == Dialog {
+		if show, wrong := k.table.lamp(r); wrong {
+			return k.publish(ctx, "sippresence: lamp", held, show)
+		}
+		if !held.living(time.Now()) {
+			return held, nil
+		}
 	}
-	rest = min(max(2*rest, firstRest), longestRest)
-	d.table.postpone(r, time.Now().Add(rest))
-	return max(rest, min(fault.RetryAfter(err), longestRest))
+	return k.refresh(ctx, "sippresence: refresh", held)
 }
 
 // removeAll takes back what is published, as far as there is time. What is left
@@ -85,14 +194,14 @@ func (d *driver) keepOne(ctx context.Context, r *row, rest time.Duration) time.D
 func (d *driver) removeAll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removalTimeout)
 	defer cancel()
-	for _, p := range d.table.living() {
-		r := d.table.row(p.Extension)
+	for _, r := range d.table.living() {
 		if r.take(ctx) != nil {
 			return
 		}
-		err := d.remove(ctx, "sippresence: close", d.table.held(r))
+		held := d.table.held(r)
+		err := d.remove(ctx, "sippresence: close", held)
 		if err == nil {
-			d.table.settle(r, Publication{Extension: p.Extension}, nil)
+			d.table.settle(r, unpublished(held.Extension, held.Event), nil)
 		}
 		r.give()
 	}

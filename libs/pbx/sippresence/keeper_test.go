@@ -2,7 +2,6 @@ package sippresence
 
 import (
 	"context"
-	"sync"
 	"testing"
 	"time"
 
@@ -72,7 +71,7 @@ func TestWhatIsInDoubtIsNotPutBack(t *testing.T) {
 	wantKind(t, d.SetStatus(ctx, "201", presence.Away), fault.Timeout)
 	s.inject(pbxtest.None)
 	s.forget()
-	row := d.(*driver).table.row("201")
+	row := d.(*driver).table.row("201", Presence)
 	eventually(t, "the keeper gives it up", func() bool {
 		d.(*driver).table.mu.Lock()
 		defer d.(*driver).table.mu.Unlock()
@@ -109,8 +108,8 @@ func TestWhatIsRefusedIsLeftAlone(t *testing.T) {
 	eventually(t, "two refreshes", func() bool { return len(refreshes(s, 2)) >= 2 })
 	own := d.(*driver)
 	eventually(t, "nothing is due soon", func() bool {
-		_, at := own.table.next()
-		return time.Until(at) > time.Minute
+		at, any := own.table.due(Presence)
+		return any && time.Until(at) > time.Minute
 	})
 	if listed := own.table.listed(); len(listed) != 1 {
 		t.Errorf("listed: %v", listed)
@@ -149,41 +148,13 @@ func TestManyPublicationsAreRefreshedInTime(t *testing.T) {
 	}
 }
 
-// shelf is a Publications that outlives drivers.
-type shelf struct {
-	mu  sync.Mutex
-	all map[identity.Extension]Publication
-}
-
-func (s *shelf) All(context.Context) ([]Publication, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var all []Publication
-	for _, p := range s.all {
-		all = append(all, p)
-	}
-	return all, nil
-}
-
-func (s *shelf) Keep(p Publication) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.all[p.Extension] = p
-}
-
-func (s *shelf) Forget(ext identity.Extension) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.all, ext)
-}
-
 func TestTheNextProcessGoesOnFromWhatWasKept(t *testing.T) {
 	t.Parallel()
-	kept := &shelf{all: make(map[identity.Extension]Publication)}
+	kept := newShelf()
 	s, d := pair(t, func(_ *behaviour, c *Config) { c.Publications = kept })
 	set(t, d, "201", presence.DND)
 	tag := held(d, "201").ETag
-	kept.Keep(Publication{Extension: "202", ETag: "old", Status: presence.Away, Expires: time.Now().Add(-time.Hour)})
+	kept.Keep(Publication{Extension: "202", Event: Presence, ETag: "old", Status: presence.Away, Expires: time.Now().Add(-time.Hour)})
 	d.Close()
 
 	config := s.config(UDP)

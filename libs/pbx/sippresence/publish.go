@@ -17,7 +17,7 @@ import (
 const conditionFailed = 412
 
 // newRequest makes a request about an address, with ids of its own.
-func newRequest(method sip.RequestMethod, to, from sip.Uri) *sip.Request {
+func newRequest(method sip.RequestMethod, event Event, to, from sip.Uri) *sip.Request {
 	req := sip.NewRequest(method, to)
 	sender := &sip.FromHeader{Address: from, Params: sip.NewParams()}
 	sender.Params.Add("tag", rand.Text())
@@ -25,7 +25,7 @@ func newRequest(method sip.RequestMethod, to, from sip.Uri) *sip.Request {
 	req.AppendHeader(&sip.ToHeader{Address: to})
 	id := sip.CallIDHeader(rand.Text())
 	req.AppendHeader(&id)
-	req.AppendHeader(sip.NewHeader("Event", "presence"))
+	req.AppendHeader(sip.NewHeader("Event", string(event)))
 	return req
 }
 
@@ -36,14 +36,14 @@ func newRequest(method sip.RequestMethod, to, from sip.Uri) *sip.Request {
 //	refresh     no    yes   > 0
 //	modify      yes   yes   > 0
 //	remove      no    yes   0
-func publication(address sip.Uri, etag string, body []byte, expires time.Duration) *sip.Request {
-	req := newRequest(sip.PUBLISH, address, address)
+func publication(event Event, address sip.Uri, etag string, body []byte, expires time.Duration) *sip.Request {
+	req := newRequest(sip.PUBLISH, event, address, address)
 	req.AppendHeader(sip.NewHeader("Expires", strconv.Itoa(int(expires/time.Second))))
 	if etag != "" {
 		req.AppendHeader(sip.NewHeader("SIP-If-Match", etag))
 	}
 	if body != nil {
-		req.AppendHeader(sip.NewHeader("Content-Type", pidfType))
+		req.AppendHeader(sip.NewHeader("Content-Type", event.contentType()))
 		req.SetBody(body)
 	}
 	return req
@@ -51,19 +51,21 @@ func publication(address sip.Uri, etag string, body []byte, expires time.Duratio
 
 // publish makes the server show s for an extension, of which held is what is known:
 // a modification if there is a living entity tag, else an initial publication. It
-// returns what is known afterwards, also with an error. The caller has the turn.
+// returns what is known afterwards, also with an error. The caller has the turn, as
+// for refresh.
 func (d *driver) publish(ctx context.Context, op string, held Publication, s presence.Status) (Publication, error) {
 	address, err := d.line.config.address(held.Extension)
 	if err != nil {
 		return held, fault.New(fault.Invalid, op, err)
 	}
-	next, res, err := d.exchange(ctx, op, held, address, compose(address.String(), s))
+	body := d.line.config.compose(held.Event, address.String(), s)
+	next, res, err := d.exchange(ctx, op, held, address, body, d.lifetime(held.Event, s))
 	if err == nil && res.IsSuccess() {
-		next.Status = s
+		next.Status, next.hearsay = s, false
 		return next, nil
 	}
 	if err == nil {
-		err = refused(op, res)
+		err = refused(op, held.Event, res)
 	}
 	if doubtful(err) {
 		next.Status = presence.Unset
@@ -72,7 +74,8 @@ func (d *driver) publish(ctx context.Context, op string, held Publication, s pre
 }
 
 // refresh prolongs what is published. If the server has forgotten it, it is
-// published anew, unless it is unknown what that was.
+// published anew, unless it is unknown what that was, or known only from what an
+// earlier process kept: that may be older than the last thing it published.
 func (d *driver) refresh(ctx context.Context, op string, held Publication) (Publication, error) {
 	if held.living(time.Now()) {
 		address, err := d.line.config.address(held.Extension)
@@ -80,22 +83,23 @@ func (d *driver) refresh(ctx context.Context, op string, held Publication) (Publ
 			return held, fault.New(fault.Invalid, op, err)
 		}
 		var whole []byte
-		if d.line.config.RefreshWhole && held.Status != presence.Unset {
-			whole = compose(address.String(), held.Status)
+		if d.line.config.RefreshWhole && held.Status != presence.Unset && !held.hearsay {
+			whole = d.line.config.compose(held.Event, address.String(), held.Status)
 		}
-		next, res, err := d.exchange(ctx, op, held, address, whole)
+		next, res, err := d.exchange(ctx, op, held, address, whole, d.lifetime(held.Event, held.Status))
 		switch {
 		case err != nil:
 			return held, err
 		case res.IsSuccess():
+			next.hearsay = false // the tag was the newest, so what was kept with it was, too
 			return next, nil
 		case res.StatusCode != conditionFailed:
-			return held, refused(op, res)
+			return held, refused(op, held.Event, res)
 		}
 		held.ETag = ""
 	}
-	if held.Status == presence.Unset {
-		return Publication{Extension: held.Extension}, nil
+	if held.Status == presence.Unset || held.hearsay {
+		return unpublished(held.Extension, held.Event), nil
 	}
 	status := held.Status
 	next, err := d.publish(ctx, op, held, status)
@@ -105,18 +109,33 @@ func (d *driver) refresh(ctx context.Context, op string, held Publication) (Publ
 	return next, err
 }
 
+// lifetime is how long a publication is asked to live. A lamp that nobody can turn off
+// any more, because Offhook is gone or its tag was lost, shall not be red for long; one
+// that is turned off need only be so until the phones have heard of it.
+func (d *driver) lifetime(e Event, s presence.Status) time.Duration {
+	expires := d.line.config.Expires
+	switch {
+	case e != Dialog:
+	case d.line.config.Lamps.Has(s):
+		expires = min(expires, litLifetime)
+	default:
+		expires = min(expires, darkLifetime)
+	}
+	return expires
+}
+
 // exchange sends one PUBLISH and what RFC 3903 section 4.1 says about its answer:
 // after 412 a publication with a body is sent without its tag, after 423 with the
 // interval that the server wants. next is held with what was learned.
-func (d *driver) exchange(ctx context.Context, op string, held Publication, address sip.Uri, body []byte) (next Publication, res *sip.Response, err error) {
+func (d *driver) exchange(ctx context.Context, op string, held Publication, address sip.Uri, body []byte, life time.Duration) (next Publication, res *sip.Response, err error) {
 	next = held
 	if !next.living(time.Now()) {
 		next.ETag = ""
 	}
 	for prolonged := false; ; {
-		expires := max(d.line.config.Expires, time.Duration(d.shortest.Load()))
+		expires := max(life, time.Duration(d.shortest.Load()))
 		sent := time.Now()
-		res, err = d.line.do(ctx, op, publication(address, next.ETag, body, expires))
+		res, err = d.line.do(ctx, op, publication(held.Event, address, next.ETag, body, expires))
 		if err != nil {
 			return next, nil, err
 		}
@@ -154,9 +173,9 @@ func (d *driver) remove(ctx context.Context, op string, held Publication) error 
 	if err != nil {
 		return fault.New(fault.Invalid, op, err)
 	}
-	res, err := d.line.do(ctx, op, publication(address, held.ETag, nil, 0))
+	res, err := d.line.do(ctx, op, publication(held.Event, address, held.ETag, nil, 0))
 	if err == nil && !res.IsSuccess() {
-		err = refused(op, res)
+		err = refused(op, held.Event, res)
 	}
 	return err
 }

@@ -48,7 +48,7 @@ func wantMessages(t *testing.T, s *server, want ...message) {
 // held is what the driver knows about a publication.
 func held(d pbx.Driver, ext identity.Extension) Publication {
 	own := d.(*driver)
-	return own.table.held(own.table.row(ext))
+	return own.table.held(own.table.row(ext, Presence))
 }
 
 func TestTheFirstPublicationHasNoTagAndTheNextOnesModifyIt(t *testing.T) {

@@ -41,12 +41,14 @@ type server struct {
 
 	mu       sync.Mutex
 	users    map[string]*user
+	calls    map[string]*user // what is published for Event: dialog
 	received []message // without those that were challenged
 	fault    pbxtest.Fault
 	changed  chan struct{} // closed when the fault changes
 	nonce    int
 	refused  int                                // challenges given
 	script   []func(*sip.Request) *sip.Response // answers for the next requests, before anything is done
+	lamps    []func(*sip.Request) *sip.Response // answers for the next requests for Event: dialog
 	behaviour
 }
 
@@ -62,6 +64,7 @@ type behaviour struct {
 	notifyType   string        // instead of application/pidf+xml
 	notifyReason string        // of the Subscription-State
 	noTags       bool          // 200 without SIP-ETag
+	noDialog     int           // answers this to Event: dialog; 0: serves it
 }
 
 func (s *server) behave(change func(*behaviour)) {
@@ -87,6 +90,7 @@ type message struct {
 	method, user, etag string
 	body               bool
 	expires            int
+	dialog             bool // for Event: dialog
 }
 
 func newServer(t testing.TB, extensions ...identity.Extension) *server {
@@ -95,9 +99,9 @@ func newServer(t testing.TB, extensions ...identity.Extension) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{address: make(map[Transport]string), users: make(map[string]*user), changed: make(chan struct{}), roots: authority}
+	s := &server{address: make(map[Transport]string), users: make(map[string]*user), calls: make(map[string]*user), changed: make(chan struct{}), roots: authority}
 	for _, ext := range extensions {
-		s.users[string(ext)] = &user{}
+		s.users[string(ext)], s.calls[string(ext)] = &user{}, &user{}
 	}
 	silent := slog.New(slog.DiscardHandler)
 	s.ua, err = sipgo.NewUA(
@@ -185,6 +189,13 @@ func (s *server) answer(script ...func(*sip.Request) *sip.Response) {
 	s.script = append(s.script, script...)
 }
 
+// answerLamps scripts the next responses to requests for Event: dialog.
+func (s *server) answerLamps(script ...func(*sip.Request) *sip.Response) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lamps = append(s.lamps, script...)
+}
+
 // code answers with a status and headers ("Name", "value", ...).
 func code(status int, headers ...string) func(*sip.Request) *sip.Response {
 	return func(req *sip.Request) *sip.Response {
@@ -201,15 +212,20 @@ func (s *server) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name := range s.users {
-		s.users[name] = &user{}
+		s.users[name], s.calls[name] = &user{}, &user{}
 	}
 }
 
 // document is what a user shows, "" without a living publication.
-func (s *server) document(ext identity.Extension) string {
+func (s *server) document(ext identity.Extension) string { return s.living(s.users, ext) }
+
+// call is the document of a user's call, "" without a living publication.
+func (s *server) call(ext identity.Extension) string { return s.living(s.calls, ext) }
+
+func (s *server) living(users map[string]*user, ext identity.Extension) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if u := s.users[string(ext)]; u != nil && (u.etag == "" || u.expires.After(time.Now())) {
+	if u := users[string(ext)]; u != nil && (u.etag == "" || u.expires.After(time.Now())) {
 		return u.body
 	}
 	return ""
@@ -233,8 +249,12 @@ func (s *server) handle(req *sip.Request, tx sip.ServerTransaction) {
 	s.received = append(s.received, digestOf(req))
 	fault, changed := s.fault, s.changed
 	var scripted func(*sip.Request) *sip.Response
-	if len(s.script) > 0 {
-		scripted, s.script = s.script[0], s.script[1:]
+	script := &s.script
+	if digestOf(req).dialog {
+		script = &s.lamps
+	}
+	if len(*script) > 0 {
+		scripted, *script = (*script)[0], (*script)[1:]
 	}
 	s.mu.Unlock()
 	if scripted != nil {
@@ -259,6 +279,9 @@ func (s *server) handle(req *sip.Request, tx sip.ServerTransaction) {
 	}
 	s.mu.Lock()
 	u := s.users[req.Recipient.User]
+	if digestOf(req).dialog {
+		u = s.calls[req.Recipient.User]
+	}
 	s.mu.Unlock()
 	if u == nil {
 		_ = tx.Respond(code(404)(req))
@@ -278,6 +301,9 @@ func (s *server) handle(req *sip.Request, tx sip.ServerTransaction) {
 
 func digestOf(req *sip.Request) message {
 	m := message{method: string(req.Method), user: req.Recipient.User, body: len(req.Body()) > 0}
+	if h := req.GetHeader("Event"); h != nil {
+		m.dialog = h.Value() == "dialog"
+	}
 	if h := req.GetHeader("SIP-If-Match"); h != nil {
 		m.etag = h.Value()
 	}
@@ -294,7 +320,11 @@ func (s *server) publish(req *sip.Request, u *user) *sip.Response {
 	m := digestOf(req)
 	asked := time.Duration(m.expires) * time.Second
 	switch {
-	case req.GetHeader("Event") == nil || req.GetHeader("Event").Value() != "presence":
+	case m.dialog && s.noDialog != 0:
+		return code(s.noDialog)(req)
+	case m.body && req.GetHeader("Content-Type").Value() != map[bool]string{false: pidfType, true: dialogType}[m.dialog]:
+		return code(415)(req)
+	case req.GetHeader("Event") == nil || !m.dialog && req.GetHeader("Event").Value() != "presence":
 		return code(489)(req)
 	case m.etag != "" && (m.etag != u.etag || !u.expires.After(time.Now())):
 		return code(412)(req)

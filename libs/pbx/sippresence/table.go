@@ -12,44 +12,23 @@ import (
 	"offhook.dev/libs/core/presence"
 )
 
-// Publication is what is known about one extension's publication.
-type Publication struct {
-	Extension identity.Extension `json:"extension"`
-	ETag      string             `json:"etag"`    // "": the server has none of ours
-	Status    presence.Status    `json:"status"`  // Unset: unknown, an answer was lost
-	Expires   time.Time          `json:"expires"` // when the server forgets it
-}
-
-// living says whether the server can still have it.
-func (p Publication) living(now time.Time) bool { return p.ETag != "" && p.Expires.After(now) }
-
-// Publications keeps publications over restarts of Offhook. It is an optimisation:
-// what it loses costs one 412 or a second publication that dies by itself.
-type Publications interface {
-	// All returns what was kept, called once by Open.
-	All(ctx context.Context) ([]Publication, error)
-	// Keep and Forget replace and remove the publication of an extension. They are
-	// called in order for each extension, must not block, and have no error because
-	// nobody could do anything about it.
-	Keep(Publication)
-	Forget(identity.Extension)
-}
-
-// forgetful is the default.
-type forgetful struct{}
-
-func (forgetful) All(context.Context) ([]Publication, error) { return nil, nil }
-func (forgetful) Keep(Publication)                           {}
-func (forgetful) Forget(identity.Extension)                  {}
-
-// row is one extension's place in the table.
+// row is the place of one extension's publication for one event in the table.
 type row struct {
-	turn chan struct{} // holds a token unless a PUBLISH is under way
+	// turn holds a token unless a PUBLISH for the extension is under way. The rows of
+	// an extension share it.
+	turn chan struct{}
 
 	// Guarded by table.mu.
 	held   Publication
 	listed bool      // something was published, or may have been
-	next   time.Time // when the keeper refreshes it; zero: never
+	next   time.Time // when the keeper looks at it; zero: never
+	place  int       // on the agenda, or nowhere
+	busy   bool      // the keeper looks at it now, and it is on no agenda
+
+	// Of lamps only, guarded by table.mu too.
+	want     presence.Status // whose lamp is to be shown; Unset: nobody knows
+	doubt    bool            // the server may show something else than what is held
+	notUntil time.Time       // the server refused it: nothing is sent before
 }
 
 // take waits for the row's turn.
@@ -67,44 +46,77 @@ func (r *row) take(ctx context.Context) error {
 
 func (r *row) give() { r.turn <- struct{}{} }
 
+// subject is what a row is about.
+type subject struct {
+	ext   identity.Extension
+	event Event
+}
+
 // table remembers what was published.
 type table struct {
-	kept    Publications
-	changed chan struct{} // holds a token when a row became the next to be refreshed
+	kept  Publications
+	lamps presence.Set // the statuses that light lamps; empty: there are no lamps
 
-	mu   sync.Mutex
-	rows map[identity.Extension]*row
+	mu      sync.Mutex
+	rows    map[subject]*row
+	agendas map[Event]*agenda
+	dark    bool // the server does not serve lamps
 }
 
 // newTable goes on from what was kept. What has expired meanwhile is nobody's
-// present state any more.
-func newTable(ctx context.Context, kept Publications) (*table, error) {
-	t := &table{kept: kept, changed: make(chan struct{}, 1), rows: make(map[identity.Extension]*row)}
+// present state any more. Of a lamp it is not taken over what it shows, because which
+// statuses light it may be configured otherwise now.
+func newTable(ctx context.Context, kept Publications, lamps presence.Set) (*table, error) {
+	t := &table{kept: kept, lamps: lamps, rows: make(map[subject]*row),
+		agendas: map[Event]*agenda{Presence: newAgenda(), Dialog: newAgenda()}}
 	all, err := kept.All(ctx)
 	if err != nil {
 		return nil, fault.New(fault.KindOf(err), "sippresence: open", err)
 	}
 	now := time.Now()
 	for _, p := range all {
-		if p.living(now) {
-			r := t.row(p.Extension)
-			r.held, r.listed = p, true
-			r.next = now.Add(fraction(p.Expires.Sub(now), 0, 0.5))
+		if !p.living(now) {
+			continue
+		}
+		p.hearsay = true
+		r := t.row(p.Extension, p.Event)
+		switch r.held = p; {
+		case p.Event != Dialog:
+			r.listed = true
+			t.schedule(r, now.Add(fraction(p.Expires.Sub(now), 0, 0.5)))
+		case lamps == 0: // there are none any more
+			r.doubt, r.want = true, presence.Available
+			t.schedule(r, now)
+		default:
+			r.doubt = true
 		}
 	}
 	return t, nil
 }
 
-// row returns an extension's row, a new one if need be.
-func (t *table) row(ext identity.Extension) *row {
+// row returns an extension's row for an event, a new one if need be.
+func (t *table) row(ext identity.Extension, event Event) *row {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	r := t.rows[ext]
-	if r == nil {
-		r = &row{turn: make(chan struct{}, 1), held: Publication{Extension: ext}}
-		r.give()
-		t.rows[ext] = r
+	return t.rowLocked(ext, event)
+}
+
+func (t *table) rowLocked(ext identity.Extension, event Event) *row {
+	r := t.rows[subject{ext, event}]
+	if r != nil {
+		return r
 	}
+	r = &row{held: unpublished(ext, event), place: nowhere}
+	for _, other := range []Event{Presence, Dialog} {
+		if sibling := t.rows[subject{ext, other}]; sibling != nil {
+			r.turn = sibling.turn
+		}
+	}
+	if r.turn == nil {
+		r.turn = make(chan struct{}, 1)
+		r.give()
+	}
+	t.rows[subject{ext, event}] = r
 	return r
 }
 
@@ -120,66 +132,82 @@ func (t *table) settle(r *row, p Publication, err error) {
 	defer t.mu.Unlock()
 	before := r.held
 	r.held = p
-	switch {
-	case err == nil && p.Status == presence.Unset && p.ETag == "":
-		r.next = time.Time{} // forgotten by the server, and nobody knows what it was
-	case err == nil:
-		r.listed = true
-		r.next = time.Now().Add(fraction(time.Until(p.Expires), 0.5, 0.8))
-	case fault.KindOf(err) == fault.NotFound:
-		r.held, r.listed, r.next = Publication{Extension: p.Extension}, false, time.Time{}
-	case p.ETag == "" && p.Status == presence.Unset:
-		r.listed, r.next = r.listed || doubtful(err), time.Time{}
-	case p.ETag == "" && before.ETag != "":
-		r.next = time.Now().Add(firstRest) // what was published is gone: put it back
-	}
-	if r.held == before {
-		return
-	}
-	if r.held.ETag == "" {
-		t.kept.Forget(p.Extension)
+	if p.Event == Dialog {
+		t.settleLamp(r, err)
 	} else {
+		t.settleStatus(r, before, err)
+	}
+	switch {
+	case r.held == before:
+	case r.held.ETag == "":
+		t.kept.Forget(p.Extension, p.Event)
+	default:
 		t.kept.Keep(r.held)
 	}
-	t.wake(r)
 }
 
-// wake tells the keeper if r is now the next. t.mu is held.
-func (t *table) wake(r *row) {
-	if r.next.IsZero() {
-		return
-	}
-	if first := t.first(); first == r {
-		select {
-		case t.changed <- struct{}{}:
-		default:
-		}
+// settleStatus decides when the keeper looks at a row again that shows a status. t.mu is
+// held, as for all that follow.
+func (t *table) settleStatus(r *row, before Publication, err error) {
+	p := r.held
+	switch {
+	case err == nil && p.Status == presence.Unset && p.ETag == "":
+		t.schedule(r, time.Time{}) // forgotten by the server, and nobody knows what it was
+	case err == nil:
+		r.listed = true
+		t.schedule(r, time.Now().Add(fraction(time.Until(p.Expires), 0.5, 0.8)))
+		t.wantLamp(p.Extension, p.Status)
+	case fault.KindOf(err) == fault.NotFound:
+		r.held, r.listed = unpublished(p.Extension, p.Event), false
+		t.schedule(r, time.Time{})
+	case p.ETag == "" && p.Status == presence.Unset:
+		r.listed = r.listed || doubtful(err)
+		t.schedule(r, time.Time{})
+	case p.ETag == "" && before.ETag != "":
+		t.schedule(r, time.Now().Add(firstRest)) // what was published is gone: put it back
 	}
 }
 
-// first is the row to be refreshed next, nil if there is none. t.mu is held.
-func (t *table) first() *row {
-	var first *row
-	for _, r := range t.rows {
-		if !r.next.IsZero() && (first == nil || r.next.Before(first.next)) {
-			first = r
-		}
+// schedule makes the keeper look at a row at a time, never if that is zero.
+func (t *table) schedule(r *row, at time.Time) {
+	r.next = at
+	if !r.busy { // else end does the rest
+		t.agendas[r.held.Event].put(r)
 	}
-	return first
 }
 
-// next returns the row to be refreshed next, and when.
-func (t *table) next() (*row, time.Time) {
+// due returns when the keeper of an event is to look at the next row, false if there is
+// none.
+func (t *table) due(event Event) (time.Time, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if r := t.first(); r != nil {
-		return r, r.next
-	}
-	return nil, time.Time{}
+	return t.agendas[event].due()
 }
 
-// due says whether a row is still to be refreshed at now.
-func (t *table) due(r *row, now time.Time) bool {
+// begin takes the next row off the agenda if its time has come, nil otherwise. end must
+// be called.
+func (t *table) begin(event Event, now time.Time) *row {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	agenda := t.agendas[event]
+	if at, any := agenda.due(); !any || at.After(now) {
+		return nil
+	}
+	r := agenda.first()
+	r.busy = true
+	return r
+}
+
+// end puts a row back on the agenda.
+func (t *table) end(r *row) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r.busy = false
+	t.schedule(r, r.next)
+}
+
+// overdue says whether a row is still to be looked at now.
+func (t *table) overdue(r *row, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return !r.next.IsZero() && !r.next.After(now)
@@ -190,18 +218,18 @@ func (t *table) postpone(r *row, until time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !r.next.IsZero() {
-		r.next = until
+		t.schedule(r, until)
 	}
 }
 
-// listed returns the extensions that were published.
+// listed returns the extensions of which a status was published.
 func (t *table) listed() []identity.Extension {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var extensions []identity.Extension
-	for ext, r := range t.rows {
+	for about, r := range t.rows {
 		if r.listed {
-			extensions = append(extensions, ext)
+			extensions = append(extensions, about.ext)
 		}
 	}
 	slices.Sort(extensions)
@@ -209,13 +237,13 @@ func (t *table) listed() []identity.Extension {
 }
 
 // living returns what the server still has.
-func (t *table) living() []Publication {
+func (t *table) living() []*row {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var all []Publication
+	var all []*row
 	for _, r := range t.rows {
 		if r.held.living(time.Now()) {
-			all = append(all, r.held)
+			all = append(all, r)
 		}
 	}
 	return all

@@ -49,6 +49,8 @@ modparam("presence", "publ_cache", 2)`
 // Options of a Server. The zero value keeps publications in files.
 type Options struct {
 	Storage Storage
+	// NoDialogs leaves out Event: dialog, as a server without presence_dialoginfo does.
+	NoDialogs bool
 	// Authority issues the certificate for TLS; nil: one of its own.
 	Authority *secret.Authority
 }
@@ -92,7 +94,11 @@ func Start(t testing.TB, o Options) *Server {
 	s := &Server{Authority: o.Authority, t: t, program: program, dir: t.TempDir(), ports: map[string]int{UDP: freePort(t), TLS: freePort(t)}}
 	s.ports[TCP] = s.ports[UDP]
 	s.writeCertificate()
-	config := strings.Replace(configuration, "@STORAGE@", string(o.Storage), 1)
+	dialogs := `loadmodule "presence_dialoginfo.so"`
+	if o.NoDialogs {
+		dialogs = ""
+	}
+	config := strings.NewReplacer("@STORAGE@", string(o.Storage), "@DIALOGS@", dialogs).Replace(configuration)
 	config = strings.NewReplacer("@PORT@", strconv.Itoa(s.ports[UDP]), "@TLSPORT@", strconv.Itoa(s.ports[TLS]),
 		"@DIR@", s.dir, "@DOMAIN@", Domain, "@USER@", Username, "@PASSWORD@", Password).Replace(config)
 	s.write("kamailio.cfg", []byte(config))

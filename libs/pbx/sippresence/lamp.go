@@ -1,0 +1,161 @@
+package sippresence
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
+)
+
+const (
+	// litLifetime bounds how long a lamp stays red that nobody can turn off.
+	litLifetime = 10 * time.Minute
+	// darkLifetime is how long the server knows that a call has ended, for phones that
+	// were not heard from just then. It is not prolonged: no lamp is dark by itself.
+	darkLifetime = time.Minute
+)
+
+// wantLamp makes the keeper show the lamp of a status.
+func (t *table) wantLamp(ext identity.Extension, s presence.Status) {
+	if t.lamps == 0 || t.dark || s == presence.Unset && t.rows[subject{ext, Dialog}] == nil {
+		return
+	}
+	r := t.rowLocked(ext, Dialog)
+	if s == presence.Unset {
+		s = presence.Available // the server shows nobody's status: no reason for a lamp
+	}
+	r.want = s
+	if t.wrongLamp(r, time.Now()) {
+		t.scheduleLamp(r)
+	}
+}
+
+// wrongLamp says whether the server shows, or may show, another lamp than is wanted.
+// Where nothing was ever published the lamp is dark.
+func (t *table) wrongLamp(r *row, now time.Time) bool {
+	lit := r.held.Expires.After(now) && t.lamps.Has(r.held.Status)
+	return r.want != presence.Unset && (r.doubt || lit != t.lamps.Has(r.want))
+}
+
+// scheduleLamp makes the keeper look at a lamp as soon as the server may be asked.
+func (t *table) scheduleLamp(r *row) {
+	t.schedule(r, latest(time.Now(), r.notUntil))
+}
+
+// settleLamp decides when the keeper looks at a lamp again.
+func (t *table) settleLamp(r *row, err error) {
+	now := time.Now()
+	switch {
+	case t.dark || errors.Is(err, errNoLamps):
+		t.goDark()
+		r.held = unpublished(r.held.Extension, Dialog)
+		return
+	case err == nil:
+		r.doubt = false
+	case doubtful(err):
+		r.doubt = true
+	}
+	switch {
+	case err != nil && wantsPerson(err):
+		r.notUntil = now.Add(refusedRest)
+		t.schedule(r, r.notUntil)
+	case t.wrongLamp(r, now):
+		t.scheduleLamp(r) // after an error the keeper postpones it
+	case t.lamps.Has(r.held.Status):
+		t.schedule(r, now.Add(fraction(r.held.Expires.Sub(now), 0.5, 0.8)))
+	default:
+		t.schedule(r, time.Time{})
+	}
+}
+
+// goDark makes the keeper leave all lamps alone until the driver is opened again.
+func (t *table) goDark() {
+	if t.dark {
+		return
+	}
+	t.dark = true
+	for _, r := range t.rows {
+		if r.held.Event == Dialog {
+			t.schedule(r, time.Time{})
+		}
+	}
+}
+
+// lamp says what the keeper is to do with a lamp: show that of a status, or prolong it.
+func (t *table) lamp(r *row) (show presence.Status, wrong bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return r.want, t.wrongLamp(r, time.Now())
+}
+
+// writes counts for follow what was published for an extension's status: its tag changes
+// with each.
+func (t *table) writes(ext identity.Extension) Publication {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r := t.rows[subject{ext, Presence}]; r != nil {
+		return r.held
+	}
+	return unpublished(ext, Presence)
+}
+
+// follow makes the lamp that of a status which was read, unless it was written
+// meanwhile: before is what writes said before the reading. So a lamp that was lost
+// with the process that lit it, or that another client's status asks for, is put right.
+func (t *table) follow(ext identity.Extension, s presence.Status, before Publication) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := before
+	if r := t.rows[subject{ext, Presence}]; r != nil {
+		if len(r.turn) == 0 { // something is being written
+			return
+		}
+		now = r.held
+	}
+	if now == before {
+		t.wantLamp(ext, s)
+	}
+}
+
+// wantsPerson says whether a refusal stays until a person acts.
+func wantsPerson(err error) bool {
+	switch fault.KindOf(err) {
+	case fault.Denied, fault.Invalid, fault.NotFound:
+		return true
+	}
+	return false
+}
+
+// teller passes on, once for each kind, what goes wrong where no caller waits for it.
+type teller struct {
+	mu   sync.Mutex
+	tell func(error) // nil: nobody listens yet
+	told map[fault.Kind]error
+}
+
+// say tells an error if it is the first of its kind.
+func (t *teller) say(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	kind := fault.KindOf(err)
+	if _, told := t.told[kind]; told {
+		return
+	}
+	t.told[kind] = err
+	if t.tell != nil {
+		t.tell(err)
+	}
+}
+
+// listen names who is told, also of what was said before.
+func (t *teller) listen(tell func(error)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.tell = tell
+	for _, err := range t.told {
+		tell(err)
+	}
+}
