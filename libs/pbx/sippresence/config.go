@@ -67,7 +67,7 @@ type Config struct {
 	// Lamps are the statuses that light the lamps of phones which watch for calls (Event:
 	// dialog, busy lamp fields): in red, as if the extension were in a call. With every
 	// other status they are dark, or show the calls that there are. None: nothing is
-	// published but presence. The server must serve Event: dialog.
+	// published but presence. Available cannot be one. The server must serve Event: dialog.
 	Lamps presence.Set
 
 	// Roots are the certificate authorities trusted for TLS; nil: the system's.
@@ -170,6 +170,9 @@ func (c Config) completed() (Config, error) {
 	c.Extensions = slices.Clone(c.Extensions)
 	slices.Sort(c.Extensions)
 	c.Extensions = slices.Compact(c.Extensions)
+	if c.Lamps.Has(presence.Available) {
+		problem("lamps", "have available, which is what a dark lamp means")
+	}
 	if c.Username == "" && !c.Password.IsZero() {
 		problem("username", "is missing, but there is a password")
 	}

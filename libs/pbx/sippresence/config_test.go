@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/secret"
 )
 
@@ -42,6 +43,7 @@ func TestConfigurations(t *testing.T) {
 		{"a template with a header in it is refused", func(c *Config) { c.AOR = "sip:{ext}@{domain}\r\nX: y" }, ""},
 		{"a username with a line break is refused", func(c *Config) { c.Username = "a\r\nb" }, ""},
 		{"a port that is no number is refused", func(c *Config) { c.Server = "presence.example.com:sip" }, ""},
+		{"a lamp that is red for who is available is refused", func(c *Config) { c.Lamps = presence.SetOf(presence.Available, presence.DND) }, ""},
 		{"a lifetime of two days is refused", func(c *Config) { c.Expires = 48 * time.Hour }, ""},
 	}
 	for _, c := range cases {

@@ -70,7 +70,7 @@ func sensible(data []byte, now time.Time) []Publication {
 	for _, p := range read {
 		ext, err := identity.ParseExtension(string(p.Extension))
 		about := subject{ext, p.Event}
-		if err != nil || p.Event != Presence && p.Event != Dialog || seen[about] || !p.living(now) || p.Expires.After(now.Add(longestExpires)) {
+		if err != nil || p.Event != Presence && p.Event != Dialog || seen[about] || !worthKeeping(p, now) || p.Expires.After(now.Add(longestExpires)) {
 			continue
 		}
 		if p.Status != presence.Unset && !presence.All.Has(p.Status) || !isToken(p.ETag) {
@@ -81,6 +81,10 @@ func sensible(data []byte, now time.Time) []Publication {
 	}
 	return all
 }
+
+// worthKeeping says whether a publication is still of use: a lamp is even when it has
+// expired, because it must be turned off.
+func worthKeeping(p Publication, now time.Time) bool { return p.Event == Dialog || p.living(now) }
 
 // isToken says whether a text can be an entity tag (RFC 3903 section 11.3.1, a token of
 // RFC 3261 section 25.1): nothing else may become a header.
@@ -161,7 +165,7 @@ func (f *File) write() (err error) {
 	f.mu.Lock()
 	all, now := make([]Publication, 0, len(f.all)), time.Now()
 	for about, p := range f.all {
-		if p.living(now) {
+		if worthKeeping(p, now) {
 			all = append(all, p)
 		} else {
 			delete(f.all, about)

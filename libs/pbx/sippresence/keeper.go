@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/presence"
 )
 
 const (
@@ -182,7 +183,7 @@ func (k *keeper) renew(ctx context.Context, r *row) (Publication, error) {
 		if show, wrong := k.table.lamp(r); wrong {
 			return k.publish(ctx, "sippresence: lamp", held, show)
 		}
-		if !held.living(time.Now()) {
+		if !k.table.lamps.Has(held.Status) {
 			return held, nil
 		}
 	}
@@ -190,7 +191,7 @@ func (k *keeper) renew(ctx context.Context, r *row) (Publication, error) {
 }
 
 // removeAll takes back what is published, as far as there is time. What is left
-// expires.
+// expires. A lamp is turned off rather than taken back, because phones are told of that.
 func (d *driver) removeAll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removalTimeout)
 	defer cancel()
@@ -199,9 +200,14 @@ func (d *driver) removeAll(ctx context.Context) {
 			return
 		}
 		held := d.table.held(r)
-		err := d.remove(ctx, "sippresence: close", held)
+		next, err := unpublished(held.Extension, held.Event), error(nil)
+		if held.Event == Dialog {
+			next, err = d.publish(ctx, "sippresence: close", held, presence.Available)
+		} else {
+			err = d.remove(ctx, "sippresence: close", held)
+		}
 		if err == nil {
-			d.table.settle(r, unpublished(held.Extension, held.Event), nil)
+			d.table.settle(r, next, nil)
 		}
 		r.give()
 	}

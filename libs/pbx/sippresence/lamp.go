@@ -13,8 +13,8 @@ import (
 const (
 	// litLifetime bounds how long a lamp stays red that nobody can turn off.
 	litLifetime = 10 * time.Minute
-	// darkLifetime is how long the server knows that a call has ended, for phones that
-	// were not heard from just then. It is not prolonged: no lamp is dark by itself.
+	// darkLifetime is how long the server remembers that a call has ended, for phones that
+	// it did not reach just then. It is not prolonged: lamps are dark by themselves.
 	darkLifetime = time.Minute
 )
 
@@ -33,11 +33,19 @@ func (t *table) wantLamp(ext identity.Extension, s presence.Status) {
 	}
 }
 
-// wrongLamp says whether the server shows, or may show, another lamp than is wanted.
-// Where nothing was ever published the lamp is dark.
+// wrongLamp says whether phones show, or may show, another lamp than is wanted. Where
+// nothing was ever published the lamp is dark; where one was lit it stays red although its
+// publication has expired, because phones are not told of that (Kamailio 5.6.3 sends them a
+// NOTIFY without a document).
 func (t *table) wrongLamp(r *row, now time.Time) bool {
-	lit := r.held.Expires.After(now) && t.lamps.Has(r.held.Status)
-	return r.want != presence.Unset && (r.doubt || lit != t.lamps.Has(r.want))
+	switch lit := t.lamps.Has(r.held.Status); {
+	case r.want == presence.Unset:
+		return false
+	case t.lamps.Has(r.want):
+		return r.doubt || !lit || !r.held.Expires.After(now)
+	default:
+		return r.doubt || lit
+	}
 }
 
 // scheduleLamp makes the keeper look at a lamp as soon as the server may be asked.
@@ -55,6 +63,9 @@ func (t *table) settleLamp(r *row, err error) {
 		return
 	case err == nil:
 		r.doubt = false
+		if !t.lamps.Has(r.held.Status) {
+			r.held.ETag = "" // Kamailio (5.6.3) changes no call that has ended: the next one is another
+		}
 	case doubtful(err):
 		r.doubt = true
 	}

@@ -42,7 +42,7 @@ type server struct {
 	mu       sync.Mutex
 	users    map[string]*user
 	calls    map[string]*user // what is published for Event: dialog
-	received []message // without those that were challenged
+	received []message        // without those that were challenged
 	fault    pbxtest.Fault
 	changed  chan struct{} // closed when the fault changes
 	nonce    int

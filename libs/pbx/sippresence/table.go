@@ -63,9 +63,9 @@ type table struct {
 	dark    bool // the server does not serve lamps
 }
 
-// newTable goes on from what was kept. What has expired meanwhile is nobody's
-// present state any more. Of a lamp it is not taken over what it shows, because which
-// statuses light it may be configured otherwise now.
+// newTable goes on from what was kept. A status that has expired meanwhile is nobody's
+// present state any more. A lamp that was kept was lit, and phones may show it still; it is
+// put right as soon as its extension's status is known.
 func newTable(ctx context.Context, kept Publications, lamps presence.Set) (*table, error) {
 	t := &table{kept: kept, lamps: lamps, rows: make(map[subject]*row),
 		agendas: map[Event]*agenda{Presence: newAgenda(), Dialog: newAgenda()}}
@@ -75,7 +75,7 @@ func newTable(ctx context.Context, kept Publications, lamps presence.Set) (*tabl
 	}
 	now := time.Now()
 	for _, p := range all {
-		if !p.living(now) {
+		if p.Event != Dialog && !p.living(now) {
 			continue
 		}
 		p.hearsay = true
@@ -236,13 +236,13 @@ func (t *table) listed() []identity.Extension {
 	return extensions
 }
 
-// living returns what the server still has.
+// living returns what the server still has, and lamps of which that is in doubt.
 func (t *table) living() []*row {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var all []*row
 	for _, r := range t.rows {
-		if r.held.living(time.Now()) {
+		if r.held.living(time.Now()) || r.doubt {
 			all = append(all, r)
 		}
 	}

@@ -31,6 +31,16 @@ type Watcher struct {
 func (s *Server) Watch(t testing.TB, ext identity.Extension) *Watcher {
 	t.Helper()
 	w := &Watcher{}
+	if status := s.subscribe(t, ext, "presence", "application/pidf+xml", w.hear); status != 200 && status != 202 {
+		t.Fatalf("watch %s: %d", ext, status)
+	}
+	return w
+}
+
+// subscribe makes a phone that subscribes to an event of an extension until the end of
+// the test, hears its NOTIFYs, and returns how the server answered.
+func (s *Server) subscribe(t testing.TB, ext identity.Extension, event, accept string, hear func(*sip.Request)) int {
+	t.Helper()
 	silent := slog.New(slog.DiscardHandler)
 	ua, err := sipgo.NewUA(sipgo.WithUserAgent("lamp"),
 		sipgo.WithUserAgentTransportLayerOptions(sip.WithTransportLayerLogger(silent)),
@@ -40,7 +50,7 @@ func (s *Server) Watch(t testing.TB, ext identity.Extension) *Watcher {
 	handler, err := sipgo.NewServer(ua, sipgo.WithServerLogger(silent))
 	must(t, err)
 	handler.OnNotify(func(req *sip.Request, tx sip.ServerTransaction) {
-		w.hear(req)
+		hear(req)
 		_ = tx.Respond(sip.NewResponseFromRequest(req, 200, "OK", nil))
 	})
 	port := freePort(t)
@@ -48,27 +58,25 @@ func (s *Server) Watch(t testing.TB, ext identity.Extension) *Watcher {
 	must(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	req := s.subscription(ext, port)
+	req := s.subscription(ext, event, accept, port)
 	res, err := client.Do(ctx, req)
 	if err == nil && res.StatusCode == sip.StatusUnauthorized {
 		res, err = client.DoDigestAuth(ctx, req, res, sipgo.DigestAuth{Username: Username, Password: Password})
 	}
-	if err != nil || !res.IsSuccess() {
-		t.Fatalf("watch %s: %v, %v", ext, res, err)
-	}
-	return w
+	must(t, err)
+	return res.StatusCode
 }
 
 // subscription is a SUBSCRIBE from a phone that hears NOTIFYs at port.
-func (s *Server) subscription(ext identity.Extension, port int) *sip.Request {
+func (s *Server) subscription(ext identity.Extension, event, accept string, port int) *sip.Request {
 	req := sip.NewRequest(sip.SUBSCRIBE, sip.Uri{Scheme: "sip", User: string(ext), Host: Domain})
 	req.SetDestination(s.Address(UDP))
 	from := &sip.FromHeader{Address: sip.Uri{Scheme: "sip", User: "phone", Host: Domain}, Params: sip.NewParams()}
 	from.Params.Add("tag", "lamp")
 	req.AppendHeader(from)
 	req.AppendHeader(&sip.ContactHeader{Address: sip.Uri{Scheme: "sip", User: "phone", Host: "127.0.0.1", Port: port}})
-	req.AppendHeader(sip.NewHeader("Event", "presence"))
-	req.AppendHeader(sip.NewHeader("Accept", "application/pidf+xml"))
+	req.AppendHeader(sip.NewHeader("Event", event))
+	req.AppendHeader(sip.NewHeader("Accept", accept))
 	req.AppendHeader(sip.NewHeader("Expires", "600"))
 	return req
 }
