@@ -15,7 +15,6 @@ import (
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/pbx"
 	"offhook.dev/libs/pbx/pbxtest"
-	"offhook.dev/libs/pbx/sippresence/kamailiotest"
 )
 
 // lit configures a lamp for dnd.
@@ -290,12 +289,3 @@ func TestConformanceWithLamps(t *testing.T) {
 type withLamps struct{ *harness }
 
 func (h withLamps) Requests() int { return len(h.messages()) - len(lamps(h.server)) }
-
-// Where there are lamps that no person's eye can see, the phone of kamailiotest sees them.
-func TestTheLampOfAPhoneReadsWhatIsComposed(t *testing.T) {
-	lamp := kamailiotest.NewLamp()
-	lamp.Hear(string(composeDialog("sip:201@pbx.example.com", true)))
-	if colour := lamp.Colour(); colour != kamailiotest.Red {
-		t.Errorf("the lamp is %s", colour)
-	}
-}
