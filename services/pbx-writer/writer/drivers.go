@@ -13,7 +13,6 @@ import (
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/pbx"
 	"offhook.dev/libs/pbx/memory"
-	"offhook.dev/libs/pbx/sippresence"
 	"offhook.dev/libs/pbx/threecx"
 	"offhook.dev/libs/run"
 	"offhook.dev/libs/topology"
@@ -22,6 +21,9 @@ import (
 // driver is how one kind of phone system is reached.
 type driver struct {
 	open func(context.Context, config.System) (pbx.Driver, error)
+	// resume is open for who works the system, and keeps what the next process can use in a
+	// folder; nil: it keeps nothing.
+	resume func(ctx context.Context, s config.System, folder string) (pbx.Driver, error)
 	// check reads a system's entry and gathers what is wrong with it. It asks nobody,
 	// and bears an entry with which the configuration has found problems already.
 	check func(config.System) *options
@@ -30,12 +32,12 @@ type driver struct {
 // drivers is every driver there is: to add one, add its line. A configuration name
 // that differs from its package's: 3cx, sip-presence.
 var drivers = map[string]driver{
-	"3cx":          {openThreeCX, checkThreeCX},
-	"sip-presence": {openSIPPresence, checkSIPPresence},
-	"portsip":      {openPortSIP, checkPortSIP},
-	"asterisk":     {openAsterisk, checkAsterisk},
-	"freeswitch":   {openFreeSWITCH, checkFreeSWITCH},
-	"memory":       {openMemory, checkMemory},
+	"3cx":          {open: openThreeCX, check: checkThreeCX},
+	"sip-presence": {open: openSIPPresence, resume: resumeSIPPresence, check: checkSIPPresence},
+	"portsip":      {open: openPortSIP, check: checkPortSIP},
+	"asterisk":     {open: openAsterisk, check: checkAsterisk},
+	"freeswitch":   {open: openFreeSWITCH, check: checkFreeSWITCH},
+	"memory":       {open: openMemory, check: checkMemory},
 }
 
 // Part is this service as a part of a process.
@@ -72,7 +74,12 @@ func FromConfig(c config.Config) (Options, error) {
 		}
 		conf := SystemConfig{
 			ID: identity.System(s.ID), Pace: pbx.Pace{InFlight: s.Pace.InFlight, PerSecond: s.Pace.PerSecond},
-			Open: func(ctx context.Context) (pbx.Driver, error) { return driver.open(ctx, s) },
+			Open: func(ctx context.Context) (pbx.Driver, error) {
+				if driver.resume != nil {
+					return driver.resume(ctx, s, c.DataDir)
+				}
+				return driver.open(ctx, s)
+			},
 		}
 		conf.IgnoreNativeSync, _ = s.Options["ignore_native_sync"].(bool)
 		for _, t := range s.Tenants {
@@ -100,69 +107,6 @@ func checkThreeCX(s config.System) *options {
 	option[bool](o, "ignore_native_sync")
 	if err := threecx.CheckURL(s.URL); err != nil {
 		o.problem("url", strings.TrimPrefix(err.Error(), "url "), "write it as https://pbx.example.com or https://pbx.example.com:5001")
-	}
-	return o
-}
-
-// openSIPPresence reads docs/drivers/sip-presence.md: the server from the URL
-// (sip://host:port, sips://host:port, or without the slashes), the digest account
-// from client_id and client_secret_file, the rest from options.
-func openSIPPresence(ctx context.Context, s config.System) (pbx.Driver, error) {
-	c, o := sipPresenceConfig(s)
-	if err := o.err("sip-presence"); err != nil {
-		return nil, err
-	}
-	var err error
-	if s.ClientSecretFile != "" {
-		if c.Password, err = s.ClientSecret(); err != nil {
-			return nil, fault.New(fault.Denied, "sip-presence", err)
-		}
-	}
-	if c.Roots, err = s.Roots(); err != nil {
-		return nil, fault.New(fault.Denied, "sip-presence", err)
-	}
-	return sippresence.Open(ctx, c)
-}
-
-// sipPresenceConfig returns all of the configuration but what is in files.
-func sipPresenceConfig(s config.System) (sippresence.Config, *options) {
-	o := newOptions(s.Options)
-	c := sippresence.Config{
-		Username: s.ClientID, Domain: option[string](o, "domain"), AOR: option[string](o, "aor"),
-		Transport: sippresence.Transport(option[string](o, "transport")), ServerName: option[string](o, "server_name"),
-		Extensions: o.extensions("extensions"), Expires: o.duration("expires"),
-		RefreshWhole: option[bool](o, "refresh_whole"), RemoveOnClose: option[bool](o, "remove_on_close"),
-	}
-	scheme, server, _ := strings.Cut(s.URL, ":")
-	c.Server = strings.TrimPrefix(server, "//")
-	switch {
-	case scheme != "sip" && scheme != "sips" || c.Server == "" || strings.ContainsAny(c.Server, "/@;?"):
-		o.problem("url", "it names no SIP server", "write it as sip://host:port or sips://host:port") // not quoted: it may hold a password
-	case scheme == "sips" && c.Transport != "" && c.Transport != sippresence.TLS:
-		o.problem("options.transport", fmt.Sprintf("%q does not go with sips, which is tls", c.Transport), "remove it, or write the url with sip")
-	case scheme == "sips":
-		c.Transport = sippresence.TLS
-	}
-	if c.Domain == "" {
-		o.problem("options.domain", "it is missing", "write the SIP domain of the extensions")
-	}
-	return c, o
-}
-
-// sipPresenceKeys are the keys that the fields of the driver's configuration come from.
-var sipPresenceKeys = map[string]string{"server": "url", "username": "client_id"}
-
-func checkSIPPresence(s config.System) *options {
-	c, o := sipPresenceConfig(s)
-	if s.ClientSecretFile != "" && s.ClientID == "" {
-		o.problem("client_id", "it is missing, but there is a password", "write the account's user name here")
-	}
-	for _, p := range c.Problems() {
-		key, ok := sipPresenceKeys[p.Field]
-		if !ok {
-			key = "options." + p.Field
-		}
-		o.problem(key, p.What, "see docs/drivers/sip-presence.md for what belongs here")
 	}
 	return o
 }

@@ -12,6 +12,7 @@ import (
 	"offhook.dev/libs/config"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
 )
 
 // options reads a driver's own part of the configuration (systems.options), key by
@@ -65,6 +66,26 @@ func (o *options) duration(key string) time.Duration {
 		o.problem("options."+key, fmt.Sprintf("%q is no length of time", text), "write it as in 90s or 1h")
 	}
 	return d
+}
+
+// statuses returns an option that is a status or a list of statuses.
+func (o *options) statuses(key string) presence.Set {
+	name := "options." + key
+	items, ok := o.left[key].([]any)
+	if value := o.take(key); !ok && value != nil {
+		items = []any{value}
+	}
+	var set presence.Set
+	for _, item := range items {
+		word, _ := item.(string)
+		status, err := presence.ParseStatus(word)
+		if err != nil || status == presence.Unset {
+			o.problem(name, fmt.Sprintf("%v is no status", item), "write available, away, dnd, lunch or business-trip, or a list of these")
+			continue
+		}
+		set |= presence.SetOf(status)
+	}
+	return set
 }
 
 const manyExtensions = 10_000

@@ -111,8 +111,19 @@ func (s *system) connect(ctx context.Context) error {
 			return errors.Join(err, driver.Close())
 		}
 		s.pbx = wrapped
+		listen(driver, s.log)
 		return nil
 	})
+}
+
+// listen logs what a driver tells beside the errors of its calls, where it does: that a
+// server serves less than is configured.
+func listen(driver pbx.Driver, log *slog.Logger) {
+	if teller, ok := driver.(interface{ Tell(tell func(error)) }); ok {
+		teller.Tell(func(err error) {
+			log.Warn("phone system: it serves less than is configured", "kind", fault.KindOf(err).String(), "error", err)
+		})
+	}
 }
 
 // until repeats try until it succeeds or ctx ends.
