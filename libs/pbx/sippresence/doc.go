@@ -3,7 +3,7 @@
 // with PIDF (RFC 3863), the presence data model (RFC 4479) and RPID (RFC 4480).
 //
 // What it shows is presence: lamps and texts on the phones and clients that
-// subscribe to Event: presence. It routes nothing: no phone rings less because a
+// subscribe to Event: presence, and red lamps on phones that watch for calls. It routes nothing: no phone rings less because a
 // document says busy, so all statuses are declared as written and read, while
 // Ring says what each means to a person (docs/presence.md): available rings.
 //
@@ -16,13 +16,14 @@
 //
 // # What it guarantees
 //
-// SetStatus is one PUBLISH, apart from the second try that a digest challenge
+// SetStatus is one PUBLISH of Event: presence, apart from the second try that a digest challenge
 // (401, 407), an unknown entity tag (412) or too short an interval (423) asks for.
 // Per extension one PUBLISH is under way at a time, as RFC 3903 section 4 wants.
-// Between the calls a single goroutine refreshes what was published, one
-// publication at a time and at most fifty a second, at 50 to 80 % of the lifetime
-// that the server granted; if the server has forgotten a publication (a restart),
-// it is published anew then. Who reads Unset before need not wait for that: writing
+// Between the calls a keeper refreshes what was published, four publications at a
+// time and at most fifty a second, at 50 to 80 % of the lifetime that the server
+// granted; if the server has forgotten a publication (a restart), it is published anew
+// then, unless all that is known of it was kept by an earlier process.
+// A server that names a time (Retry-After) is left alone until then. Who reads Unset before need not wait for that: writing
 // again is the same as writing. After a write whose effect is unknown nothing of that
 // extension is published anew until it is written again.
 //
@@ -38,6 +39,21 @@
 // answered by one NOTIFY (RFC 6665 section 4.4.3): what other clients of the same
 // user publish is part of it. An empty document, as after a restart of the server,
 // is presence.Unset.
+//
+// # Lamps
+//
+// With Config.Lamps a keeper of its own publishes dialog-info (RFC 4235, Event: dialog)
+// beside presence: a call that is confirmed while the extension shows one of those
+// statuses, and that is terminated afterwards. It follows what is written and what is
+// read, within moments; its failures are nobody's but Tell's, because SetStatus has
+// shown the status then and its error would say otherwise. Where the server does not
+// serve the event there are no lamps until the driver is opened again.
+//
+// A lamp is turned off by a document, not by taking the publication back: Kamailio
+// (5.6.3) tells phones that of a removal by sending them the removed document once more,
+// and of an expiry by an empty one. Nor does it let a call that has ended be changed into
+// another, so that the next one is an initial publication; being of the same dialog id it
+// replaces what is left of those before it.
 //
 // # What it cannot do
 //
