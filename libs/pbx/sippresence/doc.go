@@ -3,9 +3,10 @@
 // with PIDF (RFC 3863), the presence data model (RFC 4479) and RPID (RFC 4480).
 //
 // What it shows is presence: lamps and texts on the phones and clients that
-// subscribe to Event: presence, and red lamps on phones that watch for calls. It routes nothing: no phone rings less because a
-// document says busy, so all statuses are declared as written and read, while
-// Ring says what each means to a person (docs/presence.md): available rings.
+// subscribe to Event: presence, and red lamps on those that watch for calls. It routes
+// nothing: no phone rings less because a document says busy, so all statuses are
+// declared as written and read, while Ring says what each means to a person
+// (docs/presence.md): available rings.
 //
 //	status         tuple  activity     note
 //	available      open   -            -
@@ -50,7 +51,7 @@
 // serve the event there are no lamps until the driver is opened again.
 //
 // A lamp is turned off by a document, not by taking the publication back: Kamailio
-// (5.6.3) tells phones that of a removal by sending them the removed document once more,
+// (5.6.3) tells phones of a removal by sending them the removed document once more,
 // and of an expiry by an empty one. Nor does it let a call that has ended be changed into
 // another, so that the next one is an initial publication; being of the same dialog id it
 // replaces what is left of those before it.

@@ -3,6 +3,7 @@ package sippresence
 import (
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ func TestLampsOfAKamailio(t *testing.T) {
 			ext := identity.Extension("30" + string(transport[1]))
 			config := k.config(transport)
 			config.Lamps = presence.SetOf(presence.DND)
-			d, w, lamp := open(t, config), k.Watch(t, ext), k.WatchCalls(t, ext)
+			d, w, lamp := open(t, config), k.WatchOver(t, string(transport), ext), k.WatchCallsOver(t, string(transport), ext)
 			for range 2 {
 				for _, s := range presence.Statuses() {
 					set(t, d, ext, s)
@@ -100,6 +101,24 @@ func TestLampsOfAKamailio(t *testing.T) {
 			return own.table.held(own.table.row("314", Dialog)).ETag != ""
 		})
 		set(t, two, "314", presence.Available)
+		lamp.Sees(t, kamailiotest.Dark)
+	})
+
+	t.Run("a real call is red whatever ours is", func(t *testing.T) {
+		config := k.config(TCP)
+		config.Lamps = presence.SetOf(presence.DND)
+		d, lamp := open(t, config), k.WatchCalls(t, "316")
+		k.Call(t, "316", "real", "confirmed")
+		lamp.Sees(t, kamailiotest.Red)
+		set(t, d, "316", presence.DND)
+		quiet(t, d, "316")
+		set(t, d, "316", presence.Available)
+		quiet(t, d, "316")
+		eventually(t, "the end of ours is told", func() bool {
+			return slices.ContainsFunc(lamp.Documents(), func(d string) bool { return strings.Contains(d, "offhook") && strings.Contains(d, ">terminated<") })
+		})
+		lamp.Sees(t, kamailiotest.Red)
+		k.Call(t, "316", "real", "terminated")
 		lamp.Sees(t, kamailiotest.Dark)
 	})
 

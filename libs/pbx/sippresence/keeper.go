@@ -16,8 +16,10 @@ const (
 	// keeperLanes is how many of them are under way at a time, so that a server which
 	// takes long for each keeps up with thousands.
 	keeperLanes = 4
-	// keeperTimeout bounds one publication.
+	// keeperTimeout bounds one publication, lampTimeout one of a lamp, for which a status
+	// of the same extension may have to wait.
 	keeperTimeout = 10 * time.Second
+	lampTimeout   = 4 * time.Second
 	// While the server does not answer the keeper rests for firstRest, twice as long
 	// each time, at most longestRest; longer if the server says so (Retry-After).
 	firstRest   = time.Second
@@ -29,7 +31,7 @@ const (
 	removalTimeout = 5 * time.Second
 )
 
-var errKeeper = errors.New("no answer to a refresh within 10 s")
+var errKeeper = errors.New("no answer within 10 s, or 4 s for a lamp")
 
 // recovery is how long the keeper leaves a server alone that fails.
 type recovery struct {
@@ -159,7 +161,11 @@ func (k *keeper) look(ctx context.Context, r *row) {
 	if !k.table.overdue(r, time.Now()) {
 		return
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, keeperTimeout, errKeeper)
+	patience := keeperTimeout
+	if k.event == Dialog {
+		patience = lampTimeout
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errKeeper)
 	defer cancel()
 	next, err := k.renew(ctx, r)
 	k.table.settle(r, next, err)

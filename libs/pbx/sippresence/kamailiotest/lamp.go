@@ -36,11 +36,17 @@ type Lamp struct {
 // NewLamp is a lamp that hears nobody but Hear.
 func NewLamp() *Lamp { return &Lamp{version: -1, calls: make(map[string]string)} }
 
-// WatchCalls subscribes to an extension's calls until the end of the test.
+// WatchCalls subscribes to an extension's calls over UDP until the end of the test.
 func (s *Server) WatchCalls(t testing.TB, ext identity.Extension) *Lamp {
 	t.Helper()
+	return s.WatchCallsOver(t, UDP, ext)
+}
+
+// WatchCallsOver is WatchCalls over a transport.
+func (s *Server) WatchCallsOver(t testing.TB, transport string, ext identity.Extension) *Lamp {
+	t.Helper()
 	l := NewLamp()
-	if status := s.subscribe(t, ext, "dialog", "application/dialog-info+xml", l.notified); status != 200 && status != 202 {
+	if status := s.subscribe(t, transport, ext, "dialog", callsType, l.notified); status != 200 && status != 202 {
 		t.Fatalf("watch the calls of %s: %d", ext, status)
 	}
 	return l
@@ -49,8 +55,10 @@ func (s *Server) WatchCalls(t testing.TB, ext identity.Extension) *Lamp {
 // RefusesCalls says whether the server refuses to tell of calls, with the status 489.
 func (s *Server) RefusesCalls(t testing.TB, ext identity.Extension) bool {
 	t.Helper()
-	return s.subscribe(t, ext, "dialog", "application/dialog-info+xml", func(*sip.Request) {}) == 489
+	return s.subscribe(t, UDP, ext, "dialog", callsType, func(*sip.Request) {}) == 489
 }
+
+const callsType = "application/dialog-info+xml"
 
 var (
 	headPattern   = regexp.MustCompile(`<dialog-info\b[^>]*>`)
@@ -75,7 +83,7 @@ func (l *Lamp) notified(notify *sip.Request) {
 		return
 	}
 	kind := notify.GetHeader("Content-Type")
-	if kind == nil || kind.Value() != "application/dialog-info+xml" {
+	if kind == nil || kind.Value() != callsType {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.problem = fmt.Sprintf("a NOTIFY holds %v", kind)

@@ -1,17 +1,13 @@
 package kamailiotest
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"github.com/emiago/sipgo"
 	"github.com/emiago/sipgo/sip"
 
 	"offhook.dev/libs/core/identity"
@@ -27,58 +23,20 @@ type Watcher struct {
 	sequence  uint32   // CSeq of the newest NOTIFY
 }
 
-// Watch subscribes to an extension until the end of the test.
+// Watch subscribes to an extension over UDP until the end of the test.
 func (s *Server) Watch(t testing.TB, ext identity.Extension) *Watcher {
 	t.Helper()
+	return s.WatchOver(t, UDP, ext)
+}
+
+// WatchOver is Watch over a transport.
+func (s *Server) WatchOver(t testing.TB, transport string, ext identity.Extension) *Watcher {
+	t.Helper()
 	w := &Watcher{}
-	if status := s.subscribe(t, ext, "presence", "application/pidf+xml", w.hear); status != 200 && status != 202 {
+	if status := s.subscribe(t, transport, ext, "presence", "application/pidf+xml", w.hear); status != 200 && status != 202 {
 		t.Fatalf("watch %s: %d", ext, status)
 	}
 	return w
-}
-
-// subscribe makes a phone that subscribes to an event of an extension until the end of
-// the test, hears its NOTIFYs, and returns how the server answered.
-func (s *Server) subscribe(t testing.TB, ext identity.Extension, event, accept string, hear func(*sip.Request)) int {
-	t.Helper()
-	silent := slog.New(slog.DiscardHandler)
-	ua, err := sipgo.NewUA(sipgo.WithUserAgent("lamp"),
-		sipgo.WithUserAgentTransportLayerOptions(sip.WithTransportLayerLogger(silent)),
-		sipgo.WithUserAgentTransactionLayerOptions(sip.WithTransactionLayerLogger(silent)))
-	must(t, err)
-	t.Cleanup(func() { _ = ua.Close() })
-	handler, err := sipgo.NewServer(ua, sipgo.WithServerLogger(silent))
-	must(t, err)
-	handler.OnNotify(func(req *sip.Request, tx sip.ServerTransaction) {
-		hear(req)
-		_ = tx.Respond(sip.NewResponseFromRequest(req, 200, "OK", nil))
-	})
-	port := freePort(t)
-	client, err := sipgo.NewClient(ua, sipgo.WithClientConnectionAddr(fmt.Sprintf("127.0.0.1:%d", port)))
-	must(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	req := s.subscription(ext, event, accept, port)
-	res, err := client.Do(ctx, req)
-	if err == nil && res.StatusCode == sip.StatusUnauthorized {
-		res, err = client.DoDigestAuth(ctx, req, res, sipgo.DigestAuth{Username: Username, Password: Password})
-	}
-	must(t, err)
-	return res.StatusCode
-}
-
-// subscription is a SUBSCRIBE from a phone that hears NOTIFYs at port.
-func (s *Server) subscription(ext identity.Extension, event, accept string, port int) *sip.Request {
-	req := sip.NewRequest(sip.SUBSCRIBE, sip.Uri{Scheme: "sip", User: string(ext), Host: Domain})
-	req.SetDestination(s.Address(UDP))
-	from := &sip.FromHeader{Address: sip.Uri{Scheme: "sip", User: "phone", Host: Domain}, Params: sip.NewParams()}
-	from.Params.Add("tag", "lamp")
-	req.AppendHeader(from)
-	req.AppendHeader(&sip.ContactHeader{Address: sip.Uri{Scheme: "sip", User: "phone", Host: "127.0.0.1", Port: port}})
-	req.AppendHeader(sip.NewHeader("Event", event))
-	req.AppendHeader(sip.NewHeader("Accept", accept))
-	req.AppendHeader(sip.NewHeader("Expires", "600"))
-	return req
 }
 
 // hear keeps the document of a NOTIFY, unless a later one was heard: datagrams and
