@@ -73,7 +73,7 @@ func sensible(data []byte, now time.Time) []Publication {
 		if err != nil || p.Event != Presence && p.Event != Dialog || seen[about] || !worthKeeping(p, now) || p.Expires.After(now.Add(longestExpires)) {
 			continue
 		}
-		if p.Status != presence.Unset && !presence.All.Has(p.Status) || !isToken(p.ETag) {
+		if p.Status != presence.Unset && !presence.All.Has(p.Status) || !isToken(p.ETag) && (p.ETag != "" || p.Event != Dialog) {
 			continue
 		}
 		seen[about] = true
@@ -83,7 +83,7 @@ func sensible(data []byte, now time.Time) []Publication {
 }
 
 // worthKeeping says whether a publication is still of use: a lamp is even when it has
-// expired, because it must be turned off.
+// expired, or when its tag was lost, because it must be turned off.
 func worthKeeping(p Publication, now time.Time) bool { return p.Event == Dialog || p.living(now) }
 
 // isToken says whether a text can be an entity tag (RFC 3903 section 11.3.1, a token of

@@ -176,9 +176,12 @@ func TestARefusedLampIsToldOnceAndTriedLater(t *testing.T) {
 	set(t, d, "201", presence.DND)
 	set(t, d, "202", presence.DND)
 	eventually(t, "both were tried", func() bool { return len(lamps(s)) == 2 })
+	own := d.(*driver).table
 	eventually(t, "both are left alone", func() bool {
-		at, any := d.(*driver).table.due(Dialog)
-		return any && time.Until(at) > time.Minute
+		own.mu.Lock()
+		defer own.mu.Unlock()
+		at, _ := own.agendas[Dialog].due()
+		return len(own.agendas[Dialog].rows) == 2 && time.Until(at) > time.Minute
 	})
 	reads(t, d, "201", presence.DND) // which is no reason to try again at once
 	set(t, d, "202", presence.DND)
@@ -217,6 +220,27 @@ func TestAForgottenLampIsLitAgain(t *testing.T) {
 	eventually(t, "the lamp is red", lampIs(s, "201", "confirmed"))
 	s.forget()
 	eventually(t, "the lamp is red again", lampIs(s, "201", "confirmed"))
+}
+
+func TestALampInDoubtIsKept(t *testing.T) {
+	t.Parallel()
+	file := newShelf()
+	s, d := pair(t, func(b *behaviour, c *Config) { lit(b, c); c.Publications = file })
+	s.answerLamps(func(req *sip.Request) *sip.Response { // it is lit, and the answer is lost
+		s.mu.Lock()
+		u := s.calls["201"]
+		s.mu.Unlock()
+		s.publish(req, u)
+		return nil
+	})
+	set(t, d, "201", presence.DND)
+	eventually(t, "the lamp is red", lampIs(s, "201", "confirmed"))
+	d.Close()
+	s.place("201", "") // the status expires meanwhile
+	config := s.config(UDP)
+	config.Publications, config.Lamps = file, presence.SetOf(presence.DND)
+	reads(t, open(t, config), "201", presence.Unset)
+	eventually(t, "the lamp is turned off", lampIs(s, "201", "terminated"))
 }
 
 func TestALampInDoubtIsPutRight(t *testing.T) {

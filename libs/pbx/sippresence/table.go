@@ -130,7 +130,7 @@ func (t *table) held(r *row) Publication {
 func (t *table) settle(r *row, p Publication, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	before := r.held
+	before, doubted := r.held, r.doubt
 	r.held = p
 	if p.Event == Dialog {
 		t.settleLamp(r, err)
@@ -138,8 +138,8 @@ func (t *table) settle(r *row, p Publication, err error) {
 		t.settleStatus(r, before, err)
 	}
 	switch {
-	case r.held == before:
-	case r.held.ETag == "":
+	case r.held == before && r.doubt == doubted:
+	case r.held.ETag == "" && !r.doubt:
 		t.kept.Forget(p.Extension, p.Event)
 	default:
 		t.kept.Keep(r.held)
