@@ -124,6 +124,7 @@ func TestResponsesAreClassified(t *testing.T) {
 		{"a tag that was not sent", 412, nil, fault.Invalid, "412"},
 		{"a proxy that waited in vain", 504, nil, fault.Timeout, "504"},
 		{"a failing server", 500, nil, fault.Unavailable, "500"},
+		{"a failing server that says for how long", 500, []string{"Retry-After", "18 (repair)"}, fault.Throttled, "500"},
 		{"an overloaded server", 503, []string{"Retry-After", "18;duration=60"}, fault.Throttled, "503"},
 		{"an overloaded server that does not say for how long", 503, nil, fault.Unavailable, "503"},
 	}
