@@ -49,7 +49,7 @@ func (d *driver) CreateContact(ctx context.Context, owner identity.Extension, c 
 		id = d.system.enter(owner, c)
 		return nil
 	})
-	return id, classify(op, err)
+	return id, written(op, err)
 }
 
 // UpdateContact replaces an entry by another with the same id.
@@ -58,7 +58,7 @@ func (d *driver) UpdateContact(ctx context.Context, owner identity.Extension, c 
 	if err := d.Capabilities().Phonebook.Check(op, owner, c); err != nil {
 		return err
 	}
-	return classify(op, d.request(ctx, func() error {
+	return written(op, d.request(ctx, func() error {
 		at := d.system.entry(owner, c.ID)
 		if at < 0 {
 			return Refusal{Code: "no such contact"}
@@ -87,7 +87,7 @@ func (d *driver) DeleteContacts(ctx context.Context, owner identity.Extension, i
 		return nil
 	})
 	if err != nil {
-		return nil, classify(op, err)
+		return nil, written(op, err)
 	}
 	return failed, nil
 }

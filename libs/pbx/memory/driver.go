@@ -22,7 +22,10 @@ var Powers = presence.Powers{
 var errClosed = errors.New("the driver is closed")
 
 // driver implements pbx.Driver and every optional power. The compiler holds it to
-// that, so that a power is not lost by a changed signature.
+// that, so that a power is not lost by a changed signature. It keeps nothing of what
+// the phone system has: whoever asks wants to know how it is now. A real driver may
+// keep what the protocol needs (a token, the internal ids of extensions), if it bears
+// that this has become wrong.
 type driver struct {
 	system *PhoneSystem
 	powers presence.Powers
@@ -47,7 +50,9 @@ func Open(system *PhoneSystem, powers presence.Powers) pbx.Driver {
 	return &driver{system: system, powers: powers, done: make(chan struct{})}
 }
 
-// Capabilities is fixed when the driver is made.
+// Capabilities is fixed when the driver is made. A method that is there and not declared
+// here, or the other way round, is an error when the driver is opened: where a power
+// depends on the licence or version, Open returns one of two types.
 func (d *driver) Capabilities() pbx.Capabilities {
 	return pbx.Capabilities{
 		Powers: d.powers, Version: "memory", Extensions: true, NativeSync: true,
@@ -58,7 +63,8 @@ func (d *driver) Capabilities() pbx.Capabilities {
 	}
 }
 
-// Status is one request.
+// Status is one request. Whether an extension exists the phone system knows best: the
+// driver does not ask first.
 func (d *driver) Status(ctx context.Context, ext identity.Extension) (presence.Status, error) {
 	var status presence.Status
 	err := d.request(ctx, func() error {
@@ -72,13 +78,14 @@ func (d *driver) Status(ctx context.Context, ext identity.Extension) (presence.S
 	return status, classify("memory: status", err)
 }
 
-// SetStatus refuses what it has not declared before anything is sent.
+// SetStatus refuses what it has not declared before anything is sent. It does not look
+// whether the status is there already: twice is once, and the caller has looked.
 func (d *driver) SetStatus(ctx context.Context, ext identity.Extension, s presence.Status) error {
 	const op = "memory: set status"
 	if !d.powers.Write.Has(s) {
 		return fault.Errorf(fault.Unsupported, op, "status %q cannot be written", s)
 	}
-	return classify(op, d.request(ctx, func() error {
+	return written(op, d.request(ctx, func() error {
 		if _, ok := d.system.shown[ext]; !ok {
 			return Refusal{Code: "no such extension"}
 		}
@@ -147,7 +154,8 @@ func (d *driver) NativeSync(ctx context.Context) (pbx.SyncState, error) {
 }
 
 // request is the one way to the phone system. A real driver keeps here what all
-// requests share: the address, the credentials, the deadline.
+// requests share: the address, the credentials, the bound on what is read of an answer.
+// If it has no deadline of its own, ctx has one; pbx.Punctual keeps HTTP to it.
 func (d *driver) request(ctx context.Context, handle func() error) error {
 	if d.closed.Load() {
 		return errClosed
@@ -155,13 +163,22 @@ func (d *driver) request(ctx context.Context, handle func() error) error {
 	return d.system.request(ctx, handle)
 }
 
-// Close ends Watch. A real driver closes its connections too, and waits for its
-// goroutines.
+// Close ends Watch, which its caller waits for. A real driver closes its connections too,
+// and waits for the goroutines that it has started.
 func (d *driver) Close() error {
 	if !d.closed.Swap(true) {
 		close(d.done)
 	}
 	return nil
+}
+
+// written is classify for what changes something. An answer that makes no sense leaves
+// it open whether that has happened, which for a read makes no difference.
+func written(op string, err error) error {
+	if errors.Is(err, ErrGarbled) {
+		return fault.New(fault.Timeout, op, err)
+	}
+	return classify(op, err)
 }
 
 // classify turns what the phone system said into a kind. It is the only place

@@ -142,3 +142,38 @@ func TestAClosedDriverFails(t *testing.T) {
 		t.Errorf("after close: %v", err)
 	}
 }
+
+// A senseless answer says nothing of a read, and leaves a write open.
+func TestAWriteWithASenselessAnswerMayHaveHappened(t *testing.T) {
+	h := newHarness(Powers)
+	defer h.driver.Close()
+	h.Intercept(func(_ context.Context, request func() error) error {
+		if err := request(); err != nil {
+			return err
+		}
+		return ErrGarbled
+	})
+	all := h.driver.(full)
+	ctx, ext := t.Context(), h.Extensions()[0]
+	for name, write := range map[string]func() error{
+		"a status":   func() error { return all.SetStatus(ctx, ext, presence.DND) },
+		"a creation": func() error { return all.CreateExtension(ctx, directory.Extension{Number: "5000"}) },
+		"a change": func() error {
+			return all.UpdateExtension(ctx, ext, directory.Update{Fields: []directory.Field{directory.Mail}})
+		},
+		"deletions": func() error { _, err := all.DeleteExtensions(ctx, []identity.Extension{"5000"}); return err },
+		"an entry":  func() error { _, err := all.CreateContact(ctx, "", directory.Contact{LastName: "Abel"}); return err },
+		"one changed": func() error {
+			return all.UpdateContact(ctx, "", directory.Contact{ID: h.Enter("", directory.Contact{})})
+		},
+		"ones deleted": func() error { _, err := all.DeleteContacts(ctx, "", []string{"1"}); return err },
+		"a photo":      func() error { return all.SetPhoto(ctx, ext, nil, "") },
+	} {
+		if err := write(); fault.KindOf(err) != fault.Timeout {
+			t.Errorf("%s: %v is %v", name, err, fault.KindOf(err))
+		}
+	}
+	if _, err := all.Status(ctx, ext); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("a read: %v is %v", err, fault.KindOf(err))
+	}
+}

@@ -32,7 +32,7 @@ func (d *driver) Extension(ctx context.Context, ext identity.Extension) (directo
 // CreateExtension leaves the decision whether the number is free and the licence
 // suffices to the phone system: to ask first would be to ask about the past.
 func (d *driver) CreateExtension(ctx context.Context, e directory.Extension) error {
-	return classify("memory: create extension", d.request(ctx, func() error {
+	return written("memory: create extension", d.request(ctx, func() error {
 		switch {
 		case d.system.extensions[e.Number] != nil:
 			return Refusal{Code: "taken"}
@@ -51,7 +51,7 @@ func (d *driver) UpdateExtension(ctx context.Context, ext identity.Extension, u 
 	if err != nil {
 		return err
 	}
-	return classify(op, d.request(ctx, func() error {
+	return written(op, d.request(ctx, func() error {
 		e := d.system.extensions[ext]
 		if e == nil {
 			return Refusal{Code: "no such extension"}
@@ -114,7 +114,7 @@ func (d *driver) DeleteExtensions(ctx context.Context, exts []identity.Extension
 		return nil
 	})
 	if err != nil {
-		return nil, classify(op, err)
+		return nil, written(op, err)
 	}
 	return failed, nil
 }
@@ -125,7 +125,7 @@ func (d *driver) SetPhoto(ctx context.Context, ext identity.Extension, image []b
 	if len(image) > 0 && mime != "image/jpeg" && mime != "image/png" {
 		return fault.Errorf(fault.Unsupported, op, "pictures of the type %q are not taken", mime)
 	}
-	return classify(op, d.request(ctx, func() error {
+	return written(op, d.request(ctx, func() error {
 		if d.system.extensions[ext] == nil {
 			return Refusal{Code: "no such extension"}
 		}

@@ -14,9 +14,8 @@ import (
 )
 
 // PhoneSystem is the world behind the driver: extensions, what they show, and
-// phonebooks. Its
-// methods are what a person or a test does to it; the driver uses the requests
-// below, which can be intercepted. Safe for concurrent use.
+// phonebooks. Its methods are what a person or a test does to it; the driver uses
+// request, which can be intercepted. Safe for concurrent use.
 type PhoneSystem struct {
 	mu         sync.Mutex
 	extensions map[identity.Extension]*directory.Extension
