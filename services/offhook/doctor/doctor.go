@@ -1,6 +1,7 @@
 // Package doctor checks an installation the way an experienced administrator
 // would: can everything be reached, is it who it should be, may we do what we need,
-// and how long will that last. Each failure says how to mend it. It changes nothing.
+// and how long will that last. Each failure says how to mend it. It changes nothing,
+// except that where Options.Write asks for it an extension is made to show what it shows.
 package doctor
 
 import (
@@ -9,9 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/url"
-	"strings"
 	"time"
 
 	"offhook.dev/libs/bus"
@@ -52,6 +51,9 @@ type Options struct {
 	Lanes func(context.Context) ([]api.Lane, error)
 	// Plans asks it for the plans that it keeps, the newest first; nil: nobody can be asked.
 	Plans func(context.Context) ([]api.Plan, error)
+	// Write are extensions whose status may be written, as a trial of the right to: each is
+	// made to show what it shows already.
+	Write []identity.Line
 	// Each is called with every result as it comes. May be nil.
 	Each func(Check)
 }
@@ -241,55 +243,4 @@ func signInFix(err error) string {
 		return "check directory_id and client_id, and that this certificate or secret belongs to the app registration"
 	}
 	return "check that this machine reaches the login host, and microsoft365.endpoints if they are set"
-}
-
-func (d *run) system(ctx context.Context, c config.Config, s config.System) {
-	group := "Phone system " + s.ID
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	driver, err := d.o.OpenSystem(ctx, s)
-	if err != nil {
-		d.problem(group, "OH-PBX-001", "sign in", err, pbxFix(err, s))
-		return
-	}
-	defer driver.Close()
-	powers := driver.Capabilities()
-	d.ok(group, "OH-PBX-001", strings.TrimSpace("signed in "+version(powers.Version)))
-	var writes []string
-	for _, status := range powers.Powers.Write.Slice() {
-		writes = append(writes, status.String())
-	}
-	if len(writes) < len(presence.Statuses()) {
-		d.warn(group, "OH-PBX-002", "statuses", "can show only "+strings.Join(writes, ", "), "the others are projected towards ringing")
-	} else {
-		d.ok(group, "OH-PBX-002", "all five statuses can be shown")
-	}
-	count := 0
-	if err := driver.Statuses(ctx, func(identity.Extension, presence.Status) error { count++; return nil }); err != nil {
-		d.problem(group, "OH-PBX-003", "read statuses", err, pbxFix(err, s))
-		return
-	}
-	d.ok(group, "OH-PBX-003", fmt.Sprintf("statuses of %d extensions read", count))
-	if native, ok := driver.(pbx.NativeSync); ok {
-		d.native(ctx, group, c, s, native)
-	}
-}
-
-func version(v string) string {
-	if v == "" {
-		return ""
-	}
-	return "(version " + v + ")"
-}
-
-func pbxFix(err error, s config.System) string {
-	switch network := new(net.OpError); {
-	case errors.Is(err, pbx.ErrLicence):
-		return "the phone system's licence must include its interface (3CX: Enterprise)"
-	case errors.Is(err, pbx.ErrRefused), errors.As(err, &network):
-		return "check url of system " + s.ID + ", that the phone system runs, and that its block list does not hold this machine's address"
-	case fault.KindOf(err) == fault.Denied:
-		return "check client_id and client_secret_file of system " + s.ID + ", ca_file, and the rights of that client"
-	}
-	return "check url of system " + s.ID
 }

@@ -1,0 +1,256 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"offhook.dev/libs/config"
+	people "offhook.dev/libs/core/directory"
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/pbx"
+)
+
+// patient is a phone system that is looked at.
+type patient struct {
+	*run
+	group  string
+	config config.System
+	tended []config.Tenant // that it serves
+	driver pbx.Driver
+	can    pbx.Capabilities
+}
+
+// system checks one phone system: first what everything else depends on.
+func (d *run) system(ctx context.Context, c config.Config, s config.System) {
+	p := patient{run: d, group: "Phone system " + s.ID, config: s, tended: slices.Clone(c.Tenants)}
+	p.tended = slices.DeleteFunc(p.tended, func(t config.Tenant) bool { return !slices.Contains(s.Tenants, t.ID) })
+	if !p.signIn(ctx) {
+		return
+	}
+	defer p.driver.Close()
+	p.certificate(ctx)
+	p.version()
+	p.statuses()
+	if !p.read(ctx) {
+		return
+	}
+	p.inventory(ctx)
+	p.watch(ctx)
+	if native, ok := p.driver.(pbx.NativeSync); ok {
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		d.native(ctx, p.group, c, s, native)
+	}
+	for _, line := range d.o.Write {
+		if string(line.System) == s.ID {
+			p.write(ctx, line.Extension)
+		}
+	}
+}
+
+// signIn opens the driver. Where a protocol has no session (SIP), nothing is sent yet.
+func (p *patient) signIn(ctx context.Context) bool {
+	const code = "OH-PBX-001"
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	conf := p.config
+	if conf.Driver == "sip-presence" { // what a trial publishes is to end with it
+		conf.Options = map[string]any{}
+		maps.Copy(conf.Options, p.config.Options)
+		conf.Options["remove_on_close"] = true
+	}
+	driver, err := p.o.OpenSystem(ctx, conf)
+	if err != nil {
+		p.problem(p.group, code, "sign in", err, p.fix(err, signingIn))
+		return false
+	}
+	p.driver, p.can = driver, driver.Capabilities()
+	text := "signed in"
+	if p.can.Version != "" {
+		text += " (version " + p.can.Version + ")"
+	}
+	p.ok(p.group, code, text)
+	return true
+}
+
+// statuses says which can be shown.
+func (p *patient) statuses() {
+	const code = "OH-PBX-002"
+	if p.can.Powers.Write == presence.All {
+		p.ok(p.group, code, "all five statuses can be shown")
+		return
+	}
+	var writes []string
+	for _, status := range p.can.Powers.Write.Slice() {
+		writes = append(writes, status.String())
+	}
+	p.warn(p.group, code, "statuses", "can show only "+strings.Join(writes, ", "), "the others are projected towards ringing")
+}
+
+// read reads all statuses, as pbx-writer does all the time.
+func (p *patient) read(ctx context.Context) bool {
+	const code, check = "OH-PBX-003", "read statuses"
+	bounded, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	count := 0
+	err := p.driver.Statuses(bounded, func(identity.Extension, presence.Status) error { count++; return nil })
+	switch {
+	case err != nil && count > 0 && bounded.Err() != nil && ctx.Err() == nil:
+		p.warn(p.group, code, check, fmt.Sprintf("%d extensions were read in %s, and there are more", count, timeout), "nothing, if there are thousands; else find out why the phone system is slow")
+		return true
+	case err == nil && count == 0:
+		return p.readLinked(ctx, code, check)
+	case err != nil:
+		p.problem(p.group, code, check, err, p.fix(err, reading))
+		return false
+	}
+	p.ok(p.group, code, fmt.Sprintf("statuses of %d extensions read", count))
+	return true
+}
+
+// readLinked reads the status of somebody who is linked, where nobody is listed: without
+// that, nothing might have been asked at all.
+func (p *patient) readLinked(ctx context.Context, code, check string) bool {
+	for _, t := range p.tended {
+		for _, l := range t.Links {
+			if l.System != p.config.ID {
+				continue
+			}
+			ctx, cancel := context.WithTimeout(ctx, timeout)
+			defer cancel()
+			_, err := p.driver.Status(ctx, identity.Extension(l.Extension))
+			if err != nil && fault.KindOf(err) != fault.NotFound {
+				p.problem(p.group, code, check, err, p.fix(err, reading))
+				return false
+			}
+		}
+	}
+	p.warn(p.group, code, check, "no extension is listed, so nobody's status is shown", adviceFor(p.config.Driver).nobody)
+	return true
+}
+
+// inventory lists extensions, and looks for those that links name.
+func (p *patient) inventory(ctx context.Context) {
+	const code, check = "OH-PBX-007", "list extensions"
+	extensions, ok := p.driver.(pbx.Extensions)
+	if !ok {
+		return // the listing of statuses has told that nobody is known
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	there, mails := map[identity.Extension]bool{}, 0
+	err := extensions.Extensions(ctx, func(e people.Extension) error {
+		there[e.Number] = true
+		if e.Mail != "" {
+			mails++
+		}
+		return nil
+	})
+	if err != nil {
+		p.problem(p.group, code, check, err, p.fix(err, reading))
+		return
+	}
+	var missing []string
+	links := 0
+	for _, t := range p.tended {
+		for _, l := range t.Links {
+			if l.System != p.config.ID {
+				continue
+			}
+			if links++; !there[identity.Extension(l.Extension)] {
+				missing = append(missing, fmt.Sprintf("%s (%s of %s)", l.Extension, l.User, t.ID))
+			}
+		}
+	}
+	switch {
+	case len(missing) > 0:
+		p.warn(p.group, code, check, "links name extensions that there are not: "+strings.Join(missing, ", "), "correct links, or "+adviceFor(p.config.Driver).nobody)
+	case mails == 0 && links == 0 && len(there) > 0:
+		p.warn(p.group, code, check, fmt.Sprintf("none of %d extensions has a mail address, so no user is linked to one", len(there)), "write links of the tenant; or "+adviceFor(p.config.Driver).mails)
+	default:
+		p.ok(p.group, code, fmt.Sprintf("%d extensions listed, %d with a mail address", len(there), mails))
+	}
+}
+
+// watch waits until the phone system has told what is the case, which needs rights of its
+// own nearly everywhere. Without it statuses are read now and then, and calls not seen.
+func (p *patient) watch(ctx context.Context) {
+	const code, check = "OH-PBX-008", "be told of changes"
+	var callers []string // who want calls in Teams
+	for _, t := range p.tended {
+		if presence.Mode(t.Presence.Mode).WritesTeams() {
+			callers = append(callers, t.ID)
+		}
+	}
+	wanted := "; calls are not shown in Teams, which presence.mode of " + strings.Join(callers, ", ") + " asks for"
+	watcher, ok := p.driver.(pbx.Watcher)
+	switch {
+	case !ok && len(callers) == 0:
+		p.ok(p.group, code, "calls are not watched, and nobody asks for them")
+		return
+	case !ok && p.can.NoWatch != "":
+		p.problem(p.group, code, check, errors.New(p.can.NoWatch+wanted), adviceFor(p.config.Driver).watching)
+		return
+	case !ok:
+		p.warn(p.group, code, check, "the driver "+p.config.Driver+" is told of no calls"+wanted, "use the mode teams-to-pbx, or a driver that watches calls: docs/drivers/README.md")
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	synced := false
+	err := watcher.Watch(ctx, func(e pbx.WatchEvent) {
+		if _, all := e.(pbx.Synced); all {
+			synced = true
+			cancel()
+		}
+	})
+	switch {
+	case synced:
+		p.ok(p.group, code, "the phone system tells of changes")
+	case len(callers) > 0:
+		p.problem(p.group, code, check, fmt.Errorf("%w%s", err, wanted), p.fix(err, watching))
+	default:
+		p.warn(p.group, code, check, err.Error()+"; changes are seen when everything is read, every two seconds", p.fix(err, watching))
+	}
+}
+
+// write makes an extension show what it shows.
+func (p *patient) write(ctx context.Context, ext identity.Extension) {
+	const code = "OH-PBX-011"
+	check := "write the status of " + string(ext)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	shown, err := p.driver.Status(ctx, ext)
+	switch {
+	case err != nil:
+		p.problem(p.group, code, check, err, p.fix(err, reading))
+		return
+	case shown == presence.Unset:
+		p.warn(p.group, code, check, "nothing was written: it shows no status that could be written again", "choose an extension that shows one, at the phone or by Offhook")
+		return
+	case !p.can.Powers.Write.Has(shown):
+		p.warn(p.group, code, check, "nothing was written: it shows "+shown.String()+", which can be read and not be written", "choose an extension that shows another status")
+		return
+	}
+	if err := p.driver.SetStatus(ctx, ext, shown); err != nil {
+		p.problem(p.group, code, check, err, p.fix(err, writing))
+		return
+	}
+	after, err := p.driver.Status(ctx, ext)
+	if err != nil {
+		p.problem(p.group, code, check, err, p.fix(err, reading))
+		return
+	}
+	if after != shown {
+		p.problem(p.group, code, check, fmt.Errorf("it was accepted and forgotten: %s is shown instead of %s", after, shown),
+			"see whether somebody has changed it at this moment; else see docs/drivers/"+p.config.Driver+".md for where the phone system keeps statuses")
+		return
+	}
+	p.ok(p.group, code, fmt.Sprintf("the status of %s can be written (it shows %s, as before)", ext, shown))
+}
