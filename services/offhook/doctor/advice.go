@@ -120,7 +120,7 @@ func (p *patient) fix(err error, at stage) string {
 	case kind == fault.Timeout, kind == fault.Unavailable:
 		return "check url" + of + ", " + a.away
 	case kind == fault.NotFound && at != signingIn:
-		return "choose an extension that there is: " + a.nobody
+		return "choose an extension that there is; if there is this one, " + a.nobody
 	}
 	return "check url and options" + of + " against docs/drivers/" + p.config.Driver + ".md"
 }

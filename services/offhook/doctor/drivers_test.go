@@ -2,6 +2,7 @@ package doctor_test
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -31,6 +32,7 @@ type patient struct {
 	down    func()
 	denies  func() // the account may do nothing
 	forbids func() // it may read, and not write
+	shown   func() string
 }
 
 // settings are what a patient is made with.
@@ -79,7 +81,8 @@ var hospital = map[string]func(*testing.T, settings) *patient{
 		t.Cleanup(sim.Close)
 		id, password := sim.Credentials()
 		return &patient{entry(t, s, "3cx", sim.URL(), id, password, nil), "200", sim.Down,
-			func() { sim.Inject(pbxsim.Fault{Kind: pbxsim.Deny}) }, func() { sim.Inject(pbxsim.Fault{Kind: pbxsim.Deny, Only: "write"}) }}
+			func() { sim.Inject(pbxsim.Fault{Kind: pbxsim.Deny}) }, func() { sim.Inject(pbxsim.Fault{Kind: pbxsim.Deny, Only: "write"}) },
+			func() string { is, _ := sim.Shown("200"); return is.Status.String() }}
 	},
 	"portsip": func(t *testing.T, s settings) *patient {
 		sim, err := portsipsim.Start(portsipsim.Config{Authority: s.authority, Extensions: 3})
@@ -87,7 +90,8 @@ var hospital = map[string]func(*testing.T, settings) *patient{
 		t.Cleanup(sim.Close)
 		id, password, domain := sim.Credentials()
 		return &patient{entry(t, s, "portsip", sim.URL(), id, password, map[string]any{"domain": domain}), "200", sim.Down,
-			func() { sim.Inject(portsipsim.Fault{Kind: portsipsim.Deny}) }, func() { sim.Inject(portsipsim.Fault{Kind: portsipsim.Deny, Only: "write"}) }}
+			func() { sim.Inject(portsipsim.Fault{Kind: portsipsim.Deny}) }, func() { sim.Inject(portsipsim.Fault{Kind: portsipsim.Deny, Only: "write"}) },
+			func() string { status, note := sim.Presence("200"); return fmt.Sprint(status, note, sim.DND("200")) }}
 	},
 	"asterisk": func(t *testing.T, s settings) *patient {
 		c := asterisksim.Config{Authority: s.authority, Extensions: 3}
@@ -105,8 +109,13 @@ var hospital = map[string]func(*testing.T, settings) *patient{
 		if s.unlisted {
 			options["context"] = "from-nowhere"
 		}
+		sim.Press("200", true)
 		return &patient{entry(t, s, "asterisk", sim.URL(), id, password, options), "200", sim.Down,
-			func() { sim.Inject(asterisksim.Fault{Kind: asterisksim.Deny}) }, func() { sim.Inject(asterisksim.Fault{Kind: asterisksim.Deny, Only: "write"}) }}
+			func() { sim.Inject(asterisksim.Fault{Kind: asterisksim.Deny}) }, func() { sim.Inject(asterisksim.Fault{Kind: asterisksim.Deny, Only: "write"}) },
+			func() string {
+				value, on := sim.Entry("DND/200")
+				return fmt.Sprint(value, on, sim.State("Custom:DND200"))
+			}}
 	},
 	"freeswitch": func(t *testing.T, s settings) *patient {
 		sim, err := freeswitchsim.Start(freeswitchsim.Config{Authority: s.authority, Extensions: 3, Unlisted: s.unlisted})
@@ -117,20 +126,25 @@ var hospital = map[string]func(*testing.T, settings) *patient{
 			sim.Store("offhook", n, "lunch") // else it shows nothing
 		}
 		return &patient{entry(t, s, "freeswitch", sim.URL(), user, password, map[string]any{"domain": domain}), "1000", sim.Down,
-			func() { sim.Inject(freeswitchsim.Fault{Kind: freeswitchsim.Deny}) }, func() { sim.Inject(freeswitchsim.Fault{Kind: freeswitchsim.Deny, Only: "write"}) }}
+			func() { sim.Inject(freeswitchsim.Fault{Kind: freeswitchsim.Deny}) }, func() { sim.Inject(freeswitchsim.Fault{Kind: freeswitchsim.Deny, Only: "write"}) },
+			func() string { return sim.Stored("offhook", "1000") }}
 	},
 	"sip-presence": func(t *testing.T, s settings) *patient {
 		server := kamailiotest.Start(t, kamailiotest.Options{Authority: s.authority})
 		if server == nil {
 			return nil
 		}
-		options := map[string]any{"domain": kamailiotest.Domain, "extensions": "120-122"}
-		if s.unlisted {
-			delete(options, "extensions")
-		}
-		return &patient{entry: entry(t, s, "sip-presence", "sips://"+server.Address(kamailiotest.TLS), kamailiotest.Username, secret.NewValue(kamailiotest.Password), options),
-			ext: "120", down: server.Stop}
+		return presenceServer(t, s, server)
 	},
+}
+
+func presenceServer(t *testing.T, s settings, server *kamailiotest.Server) *patient {
+	options := map[string]any{"domain": kamailiotest.Domain, "extensions": "120-122"}
+	if s.unlisted {
+		delete(options, "extensions")
+	}
+	return &patient{entry: entry(t, s, "sip-presence", "sips://"+server.Address(kamailiotest.TLS), kamailiotest.Username, secret.NewValue(kamailiotest.Password), options),
+		ext: "120", down: server.Stop}
 }
 
 func newAuthority(t *testing.T, when time.Time) *secret.Authority {
