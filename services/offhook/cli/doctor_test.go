@@ -89,3 +89,26 @@ func TestWhatListensEverywhereIsAskedOnLoopback(t *testing.T) {
 		}
 	}
 }
+
+func TestTheDoctorWritesWhereItIsAllowedTo(t *testing.T) {
+	home(t)
+	file := doctorConfig(t, "127.0.0.1:1")
+	for _, c := range []struct {
+		claim, flags, says string
+		code               int
+	}{
+		{"where it may", "--write hq/100", "✓ the status of 100 can be written (it shows available, as before)", 1},
+		{"nobody of this number", "--write hq/999", "× write the status of 999", 1},
+		{"no system", "--write 100", "write it like hq/204", 2},
+		{"a system that there is not", "--write branch/100", `there is no system "branch"`, 2},
+		{"no number", "--write hq/1,hq/", "extension", 2},
+	} {
+		stdout, stderr, code := command(t, "offhook doctor --config "+file+" "+c.flags)
+		if code != c.code || !strings.Contains(stdout+stderr, c.says) {
+			t.Errorf("%s: exit %d, no %q in\n%s%s", c.claim, code, c.says, stdout, stderr)
+		}
+	}
+	if stdout, _, _ := command(t, "offhook doctor --config "+file); strings.Contains(stdout, "OH-PBX-011") {
+		t.Errorf("it writes unasked:\n%s", stdout)
+	}
+}

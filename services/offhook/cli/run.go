@@ -9,11 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"offhook.dev/libs/bus/embedded"
 	"offhook.dev/libs/config"
+	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/run"
 	"offhook.dev/services/control-api/api"
 	"offhook.dev/services/offhook/bench"
@@ -90,16 +93,21 @@ func (a *app) newDoctor() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "doctor",
 		Short:   "Check an installation and say how to mend what is wrong",
-		Long:    "Checks the configuration, the broker, Microsoft 365 and every phone system, and asks Offhook, where it\nruns, how its lanes do and what its plans are. It changes nothing.\nExit code 0: all well; 1: problems; 2: the checks could not be run.",
-		Example: "  offhook doctor --config offhook.yaml\n  offhook doctor -o json",
+		Long:    "Checks the configuration, the broker, Microsoft 365 and every phone system, and asks Offhook, where it\nruns, how its lanes do and what its plans are. It changes nothing, unless --write allows a trial: an\nextension is then made to show the status that it shows already.\nExit code 0: all well; 1: problems; 2: the checks could not be run.",
+		Example: "  offhook doctor --config offhook.yaml\n  offhook doctor --write hq/204\n  offhook doctor -o json",
 		Args:    cobra.NoArgs,
 	}
 	configFlag(c, &file)
 	output, address := outputFlag(c), c.Flags().String("api", "", "`address` of the control API (default OFFHOOK_API, or control.listen of the configuration)")
+	write := c.Flags().StringSlice("write", nil, "`system/extension` whose status may be written as a trial; may be repeated")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		conf, err := loadConfig(file)
 		if err != nil {
 			return err
+		}
+		trials, err := linesNamed(conf, *write)
+		if err != nil {
+			return usage(c, err.Error())
 		}
 		client, err := apiClient(cmp.Or(*address, os.Getenv("OFFHOOK_API"), reachedAt(conf.Control.Listen)))
 		if err != nil {
@@ -117,7 +125,7 @@ func (a *app) newDoctor() *cobra.Command {
 		if output.json() {
 			print = nil
 		}
-		checks := doctor.Run(c.Context(), conf, doctor.Options{Now: a.now(), OpenSystem: writer.OpenDriver, Lanes: lanes, Plans: plans, Each: print})
+		checks := doctor.Run(c.Context(), conf, doctor.Options{Now: a.now(), OpenSystem: writer.OpenDriver, Write: trials, Lanes: lanes, Plans: plans, Each: print})
 		if output.json() {
 			if err := printJSON(c.OutOrStdout(), checks); err != nil {
 				return err
@@ -131,6 +139,25 @@ func (a *app) newDoctor() *cobra.Command {
 		return nil
 	}
 	return c
+}
+
+// linesNamed reads texts like hq/204, of systems that are configured.
+func linesNamed(conf config.Config, texts []string) (lines []identity.Line, err error) {
+	for _, text := range texts {
+		id, number, found := strings.Cut(text, "/")
+		if !found {
+			return nil, fmt.Errorf("%q is no system and extension: write it like hq/204", text)
+		}
+		if !slices.ContainsFunc(conf.Systems, func(s config.System) bool { return s.ID == id }) {
+			return nil, fmt.Errorf("%q: there is no system %q in the configuration", text, id)
+		}
+		ext, err := identity.ParseExtension(number)
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w", text, err)
+		}
+		lines = append(lines, identity.Line{System: identity.System(id), Extension: ext})
+	}
+	return lines, nil
 }
 
 // reachedAt is the URL of what listens at an address on this machine.
