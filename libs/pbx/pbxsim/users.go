@@ -331,15 +331,25 @@ func (s *Sim) firstFree(w http.ResponseWriter, r request, _ string) {
 	s.singleton(w, r, row{"Number": string(number)})
 }
 
-// profiles answers a user's forwarding profiles, which are the same for all here.
+// profiles answers a user's forwarding profiles, which are the same for all here: with those
+// that ring unanswered calls go to voicemail, with the others all do; who has
+// do-not-disturb leaves the queues.
 func (s *Sim) profiles(w http.ResponseWriter, r request, key string) {
-	s.collection(w, r, []string{"Id", "Name", "CustomName", "CustomMessage"}, nil, func(query) (rows, error) {
+	s.collection(w, r, []string{"Id", "Name", "CustomName", "CustomMessage", "AvailableRoute", "AwayRoute", "OfficeHoursAutoQueueLogOut"}, nil, func(query) (rows, error) {
 		if s.world.find(id(key)) == nil {
 			return rows{}, errAbsent
 		}
 		return rows{len(s.config.Profiles), func(i int) row {
 			p := s.config.Profiles[i]
-			return row{"Id": int32(i + 1), "Name": p.Name, "CustomName": p.CustomName, "CustomMessage": ""}
+			told := row{"Id": int32(i + 1), "Name": p.Name, "CustomName": p.CustomName, "CustomMessage": "",
+				"AvailableRoute": nil, "AwayRoute": nil, "OfficeHoursAutoQueueLogOut": p.Status == presence.DND}
+			voicemail := row{"To": "VoiceMail", "Number": "", "External": "", "Name": ""}
+			if p.Status == presence.Available || p.Status == presence.Lunch {
+				told["AvailableRoute"] = row{"NoAnswerAllCalls": true, "NoAnswerInternal": voicemail, "NoAnswerExternal": voicemail}
+			} else {
+				told["AwayRoute"] = row{"AllHoursInternal": true, "AllHoursExternal": true, "Internal": voicemail, "External": voicemail}
+			}
+			return told
 		}}, nil
 	})
 }

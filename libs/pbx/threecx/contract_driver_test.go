@@ -69,6 +69,8 @@ func live(t *testing.T, sim *pbxsim.Sim, d *Driver) {
 	write("203", false) // never listed, so looked up first
 	want(d.Extensions(ctx, func(directory.Extension) error { return nil }), false)
 	want(d.Statuses(ctx, ignore), false)
+	_, err := d.Routes(ctx, "200")
+	want(err, false)
 	for _, state := range []pbx.SyncState{{}, {Users: true, Photos: true, Presence: true}} {
 		sim.SetNativeSync(state)
 		_, err := d.NativeSync(ctx)

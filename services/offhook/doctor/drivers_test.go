@@ -292,6 +292,22 @@ func TestEachKindOfPhoneSystemIsExaminedInItsOwnWords(t *testing.T) {
 	}
 }
 
+// Where a status routes calls, the doctor says where to.
+func TestItIsSaidWhatStatusesDoToCalls(t *testing.T) {
+	for driver, lines := range map[string]int{"3cx": 5, "portsip": 0} {
+		p := hospital[driver](t, settings{authority: newAuthority(t, time.Now())})
+		checks := examined(t, p.entry, presence.TeamsToPBX, nil)
+		checks = slices.DeleteFunc(checks, func(c doctor.Check) bool { return c.Code != "OH-PBX-012" })
+		if len(checks) != lines {
+			t.Fatalf("%s: it says %+v", driver, checks)
+		}
+		const dnd = "calls of 200 (as an example) while it shows dnd: voicemail; queues are left"
+		if lines > 0 && !slices.ContainsFunc(checks, func(c doctor.Check) bool { return c.Check == dnd && c.Level == "ok" }) {
+			t.Errorf("%q is not among %+v", dnd, checks)
+		}
+	}
+}
+
 // all is the same of each of some drivers.
 func all(drivers string, w want) map[string]want {
 	wants := make(map[string]want)

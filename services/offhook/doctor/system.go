@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ type patient struct {
 	tended []config.Tenant // that it serves
 	driver pbx.Driver
 	can    pbx.Capabilities
+	sample identity.Extension // one that is listed
 }
 
 // system checks one phone system: first what everything else depends on.
@@ -42,6 +44,7 @@ func (d *run) system(ctx context.Context, c config.Config, s config.System) {
 	}
 	p.inventory(ctx)
 	p.watch(ctx)
+	p.routes(ctx)
 	if native, ok := p.driver.(pbx.NativeSync); ok {
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
@@ -99,7 +102,11 @@ func (p *patient) read(ctx context.Context) bool {
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	count := 0
-	err := p.driver.Statuses(bounded, func(identity.Extension, presence.Status) error { count++; return nil })
+	err := p.driver.Statuses(bounded, func(ext identity.Extension, _ presence.Status) error {
+		p.sample = cmp.Or(p.sample, ext)
+		count++
+		return nil
+	})
 	switch {
 	case err != nil && count > 0 && bounded.Err() != nil && ctx.Err() == nil:
 		p.warn(p.group, code, check, fmt.Sprintf("%d extensions were read in %s, and there are more", count, timeout), "nothing, if there are thousands; else find out why the phone system is slow")
@@ -217,6 +224,32 @@ func (p *patient) watch(ctx context.Context) {
 		p.problem(p.group, code, check, fmt.Errorf("%w%s", err, wanted), p.fix(err, watching))
 	default:
 		p.warn(p.group, code, check, err.Error()+"; changes are seen when everything is read, every two seconds", p.fix(err, watching))
+	}
+}
+
+// router is a driver whose phone system tells where calls go under each status.
+type router interface {
+	Routes(context.Context, identity.Extension) (map[presence.Status]string, error)
+}
+
+// routes says what statuses do to the calls of one extension, as an example.
+func (p *patient) routes(ctx context.Context) {
+	const code, check = "OH-PBX-012", "where calls go"
+	router, ok := p.driver.(router)
+	if !ok || p.sample == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	routes, err := router.Routes(ctx, p.sample)
+	if err != nil {
+		p.warn(p.group, code, check, err.Error(), p.fix(err, reading))
+		return
+	}
+	for _, status := range presence.Statuses() {
+		if route, told := routes[status]; told {
+			p.ok(p.group, code, fmt.Sprintf("calls of %s (as an example) while it shows %s: %s", p.sample, status, route))
+		}
 	}
 }
 
