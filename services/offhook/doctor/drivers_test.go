@@ -14,6 +14,7 @@ import (
 	"offhook.dev/libs/config"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/pbx"
 	"offhook.dev/libs/pbx/asterisksim"
 	"offhook.dev/libs/pbx/freeswitchsim"
 	"offhook.dev/libs/pbx/pbxsim"
@@ -33,6 +34,7 @@ type patient struct {
 	denies  func() // the account may do nothing
 	forbids func() // it may read, and not write
 	shown   func() string
+	syncs   func(pbx.SyncState) // it synchronises with Microsoft 365 itself
 }
 
 // settings are what a patient is made with.
@@ -82,7 +84,7 @@ var hospital = map[string]func(*testing.T, settings) *patient{
 		id, password := sim.Credentials()
 		return &patient{entry(t, s, "3cx", sim.URL(), id, password, nil), "200", sim.Down,
 			func() { sim.Inject(pbxsim.Fault{Kind: pbxsim.Deny}) }, func() { sim.Inject(pbxsim.Fault{Kind: pbxsim.Deny, Only: "write"}) },
-			func() string { is, _ := sim.Shown("200"); return is.Status.String() }}
+			func() string { is, _ := sim.Shown("200"); return is.Status.String() }, sim.SetNativeSync}
 	},
 	"portsip": func(t *testing.T, s settings) *patient {
 		sim, err := portsipsim.Start(portsipsim.Config{Authority: s.authority, Extensions: 3})
@@ -91,7 +93,7 @@ var hospital = map[string]func(*testing.T, settings) *patient{
 		id, password, domain := sim.Credentials()
 		return &patient{entry(t, s, "portsip", sim.URL(), id, password, map[string]any{"domain": domain}), "200", sim.Down,
 			func() { sim.Inject(portsipsim.Fault{Kind: portsipsim.Deny}) }, func() { sim.Inject(portsipsim.Fault{Kind: portsipsim.Deny, Only: "write"}) },
-			func() string { status, note := sim.Presence("200"); return fmt.Sprint(status, note, sim.DND("200")) }}
+			func() string { status, note := sim.Presence("200"); return fmt.Sprint(status, note, sim.DND("200")) }, sim.SetNativeSync}
 	},
 	"asterisk": func(t *testing.T, s settings) *patient {
 		c := asterisksim.Config{Authority: s.authority, Extensions: 3}
@@ -127,7 +129,7 @@ var hospital = map[string]func(*testing.T, settings) *patient{
 		}
 		return &patient{entry(t, s, "freeswitch", sim.URL(), user, password, map[string]any{"domain": domain}), "1000", sim.Down,
 			func() { sim.Inject(freeswitchsim.Fault{Kind: freeswitchsim.Deny}) }, func() { sim.Inject(freeswitchsim.Fault{Kind: freeswitchsim.Deny, Only: "write"}) },
-			func() string { return sim.Stored("offhook", "1000") }}
+			func() string { return sim.Stored("offhook", "1000") }, nil}
 	},
 	"sip-presence": func(t *testing.T, s settings) *patient {
 		server := kamailiotest.Start(t, kamailiotest.Options{Authority: s.authority})
@@ -262,6 +264,8 @@ func TestEachKindOfPhoneSystemIsExaminedInItsOwnWords(t *testing.T) {
 			}},
 		{claim: "a link leads nowhere", links: "999",
 			want: all("3cx portsip asterisk freeswitch sip-presence", want{"OH-PBX-007", "warning", "999 (anna@contoso.example of contoso)", "correct links"})},
+		{claim: "it syncs calendars itself", spoil: func(_ *testing.T, p *patient) { p.syncs(pbx.SyncState{Calendar: true}) },
+			want: all("3cx portsip", want{"OH-PBX-004", "problem", "two masters", "switch its presence and calendar sync off"})},
 		{claim: "all is well",
 			want: all("3cx portsip asterisk freeswitch sip-presence", want{"OH-PBX-003", "ok", "", ""})},
 	}
