@@ -117,7 +117,7 @@ var hospital = map[string]func(*testing.T, settings) *patient{
 			func() string {
 				value, on := sim.Entry("DND/200")
 				return fmt.Sprint(value, on, sim.State("Custom:DND200"))
-			}}
+			}, nil}
 	},
 	"freeswitch": func(t *testing.T, s settings) *patient {
 		sim, err := freeswitchsim.Start(freeswitchsim.Config{Authority: s.authority, Extensions: 3, Unlisted: s.unlisted})
