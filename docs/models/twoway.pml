@@ -82,7 +82,6 @@ bit m_mask1, m_mask2;		/* pins of the last 90 s */
 bit m_wait1, m_wait2;		/* of those, which are not known to be cleared: their 90 s have not begun */
 bit m_set;			/* our pin is known to be set */
 bit mg_dirty;			/* outcome.presence */
-bit word_old;			/* it was told before the pin in memory was what it is now */
 #define HOLDS (m_claim != NONE && !(m_claim != 2 && !m_over && m_op == 2))
 #define WANTED(v) ((HOLDS && v == m_claim) || (!(HOLDS) && v == m_op))
 bit news;			/* memory has changed */
@@ -142,7 +141,7 @@ bit m_seen;
 #ifdef OLD_WORD
 #define WORD true
 #else
-#define WORD (!g_busy && g_seen == wt_rev && !word_old)
+#define WORD (!g_busy && g_seen == wt_rev)
 #endif
 #define OWN_IS_SET (m_own != NONE && pins_value == m_own && SAME_PIN(pins_id, m_own_id))
 #define UNSURE (m_wait1 || m_wait2 || (m_own != NONE && !m_set))
@@ -269,10 +268,10 @@ inline choose(c) {
 inline repin(disown) {
 	if
 	:: PINNED && m_claim != 0 && !(m_own == m_claim && m_mine) ->
-		mask(m_own); m_own = m_claim; m_own_id = m_decided; m_mine = 1; m_set = 0; word_old = 1; news = 1;
+		mask(m_own); m_own = m_claim; m_own_id = m_decided; m_mine = 1; m_set = 0; news = 1;
 		if :: m_own == 1 -> m_mask1 = 0; m_wait1 = 0 :: m_own == 2 -> m_mask2 = 0; m_wait2 = 0 fi	/* it masks by itself */
 	:: !(PINNED && m_claim != 0) && m_own != NONE ->
-		mask(m_own); m_own = NONE; m_own_id = m_decided; m_mine = 0; m_set = 0; word_old = 1; news = 1
+		mask(m_own); m_own = NONE; m_own_id = m_decided; m_mine = 0; m_set = 0; news = 1
 	:: else
 	fi
 }
@@ -294,7 +293,7 @@ inline fold_teams(v, before) {
 	:: !MASKED(v) && OVER_PIN(before) ->
 #ifndef NO_MASK
 		if :: m_mine -> m_claim = NONE; m_over = 0 :: else fi;
-		m_own = NONE; m_own_id = m_decided; m_mine = 0; m_set = 0; word_old = 1; news = 1;
+		m_own = NONE; m_own_id = m_decided; m_mine = 0; m_set = 0; news = 1;
 #endif
 		follow(v); repin(0)
 	:: else -> follow(v); repin(0)
@@ -600,14 +599,14 @@ proctype graph_writer() {
 	:: atomic { g_dirty && !g_busy ->
 		g_dirty = 0; g_seen = wt_rev;
 		if
-		:: wt_pin == pins_value && (wt_pin == NONE || SAME_PIN(wt_id, pins_id)) -> word_old = 0; EVENT(mg_dirty)	/* already */
+		:: wt_pin == pins_value && (wt_pin == NONE || SAME_PIN(wt_id, pins_id)) -> EVENT(mg_dirty)	/* already */
 		:: else -> g_busy = 1; value = wt_pin; id = wt_id
 		fi }
 	:: atomic { g_busy ->
 		g_busy = 0; pins_value = value; pins_id = id;
 		pin = value; teams_writes++;
 		tf_before = 1; t_before = t_reading;
-		word_old = 0; EVENT(mg_dirty);
+		EVENT(mg_dirty);
 		EVENT(t_dirty); value = 0; id = 0 }
 #ifdef SWEEP
 	:: atomic { !g_dirty && !g_busy && g_seen != wt_rev -> g_dirty = 1 }
