@@ -83,7 +83,7 @@ func killedInAFirstRun(t *testing.T, binaries procs.Binaries) {
 		}
 	}
 	began := time.Now()
-	s.Eventually(5*time.Minute, func() string {
+	s.Eventually(15*time.Minute, func() string { // 24,000 entries at 100 a second in the long form
 		if wrong := firstRunIs(t, s, users, before); len(wrong) > 0 {
 			return fmt.Sprintf("%d things are wrong, the first: %s", len(wrong), wrong[0])
 		}
