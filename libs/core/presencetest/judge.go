@@ -296,10 +296,13 @@ func (w *world) judgeWrites(seen Seen, v *Verdict) {
 	}
 	for target, ticks := range written {
 		for i := 0; i < len(w.l.Events); {
-			from, n, boundaries := w.l.Events[i].At, 0, 0
+			from, n, timers, readings := w.l.Events[i].At, 0, 0, 0
 			for i < len(w.l.Events) && (n == 0 || w.l.Events[i].At-w.l.Events[i-1].At < Bound) {
-				if w.l.Events[i].Kind == Boundary {
-					boundaries++
+				switch w.l.Events[i].Kind {
+				case Boundary:
+					timers++
+				case Shows, Prefers:
+					readings++
 				}
 				i, n = i+1, n+1
 			}
@@ -313,9 +316,9 @@ func (w *world) judgeWrites(seen Seen, v *Verdict) {
 			// even if a change right after it keeps it from being due.
 			changes := n + within(unmasked, from-2, to+2)
 			if n > 1 {
-				// A timer waits for no reading: what it leads to is put right when a reading comes
-				// that was under way, and then follows what that had put off.
-				changes += within(ended, from, to+1) + boundaries
+				// A timer waits for no reading: what it leads to is put right when a reading of Teams
+				// comes that was under way, and then follows what that had put off.
+				changes += within(ended, from, to+1) + min(timers, readings)
 			}
 			most := max(changes, within(due[target], from-late, to+1)) - 1
 			most += 2 * within(seen.Stale, from, to)

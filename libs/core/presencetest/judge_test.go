@@ -1,6 +1,7 @@
 package presencetest
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 )
@@ -85,10 +86,14 @@ func TestJudgeCountsWrites(t *testing.T) {
 		most   int
 		late   bool
 	}{
-		"one":                       {[]Event{busy}, []int{11}, 1, false},
-		"two after one change":      {[]Event{busy}, []int{11, 12}, 2, false},
-		"two after two changes":     {[]Event{busy, back}, []int{11, 14}, 1, false},
-		"three after two changes":   {[]Event{busy, back}, []int{11, 13, 14}, 2, false},
+		"one":                     {[]Event{busy}, []int{11}, 1, false},
+		"two after one change":    {[]Event{busy}, []int{11, 12}, 2, false},
+		"two after two changes":   {[]Event{busy, back}, []int{11, 14}, 1, false},
+		"three after two changes": {[]Event{busy, back}, []int{11, 13, 14}, 2, false},
+		"a timer, and a reading that was under way, put right": {[]Event{busy, {At: 11, Kind: Boundary}}, []int{11, 12, 13}, 1, false},
+		"but no more": {[]Event{busy, {At: 11, Kind: Boundary}}, []int{11, 12, 13, 14}, 2, false},
+		"a timer and a choice, which is no reading of Teams": {[]Event{{At: 10, Kind: Chooses, Says: "dnd"}, {At: 11, Kind: Boundary}}, []int{11, 12, 13}, 2, false},
+		"a timer alone":             {[]Event{{At: 10, Kind: Boundary}}, []int{11, 12}, 2, false},
 		"when nothing was to do":    {[]Event{busy}, []int{11, 50}, 2, true},
 		"long after and only once":  {[]Event{busy}, []int{50}, 1, true},
 		"none where one should be?": {[]Event{busy}, nil, 0, false}, // what shows is judged apart
@@ -102,5 +107,34 @@ func TestJudgeCountsWrites(t *testing.T) {
 				t.Errorf("wrong %q, most %d, late %q; not %d, %t", v.Wrong, v.Most, v.Late, test.most, test.late)
 			}
 		})
+	}
+}
+
+// A mask begins when Graph has cleared what it hides, which it may refuse for a while.
+func TestAMaskBeginsWhenWhatItHidesIsCleared(t *testing.T) {
+	l, _ := judged("both", Event{At: 10, Kind: Talks, Calls: 1}, Event{At: 20, Kind: Talks})
+	w := l.play(make([]int, len(l.Events)))
+	if got := w.unmasked(); !slices.Equal(got, []int{20 + l.Rules.Mask}) {
+		t.Errorf("unmasked at %v", got)
+	}
+	l.Refused = []Span{{From: 15, To: 30}}
+	w = l.play(make([]int, len(l.Events)))
+	if got := w.unmasked(); !slices.Equal(got, []int{30 + l.Rules.Mask}) {
+		t.Errorf("unmasked at %v although Graph refused until 30", got)
+	}
+}
+
+// Two refusals leave time to write again what would run out.
+func TestRefusalsAreApart(t *testing.T) {
+	for seed := range uint64(200) {
+		l := Life{Ticks: 400}
+		l.Refuse(rand.New(rand.NewPCG(seed, 0)), 20)
+		for i, a := range l.Refused {
+			for _, b := range l.Refused[:i] {
+				if a.From < b.To+settled && b.From < a.To+settled {
+					t.Errorf("seed %d: %v and %v", seed, a, b)
+				}
+			}
+		}
 	}
 }

@@ -1,9 +1,6 @@
 package asterisksim
 
-import (
-	"sync"
-	"time"
-)
+import "time"
 
 // FaultKind is a way to misbehave.
 type FaultKind string
@@ -48,57 +45,8 @@ func (f Fault) meets(name string, write bool) bool {
 	return f.Only == name
 }
 
-type faults struct {
-	mu      sync.Mutex
-	active  []*Fault
-	cleared chan struct{} // closed by release, which lets go of what hangs
-}
-
-func newFaults() *faults { return &faults{cleared: make(chan struct{})} }
-
 // Inject adds a fault.
-func (s *Sim) Inject(f Fault) {
-	s.faults.mu.Lock()
-	defer s.faults.mu.Unlock()
-	s.faults.active = append(s.faults.active, &f)
-}
+func (s *Sim) Inject(f Fault) { s.faults.Add(f, f.Skip, f.Times) }
 
 // ClearFaults ends all faults and lets go of actions that hang: they are not done.
-func (s *Sim) ClearFaults() {
-	s.faults.mu.Lock()
-	s.faults.active = nil
-	s.faults.mu.Unlock()
-	s.faults.release()
-}
-
-func (f *faults) release() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	close(f.cleared)
-	f.cleared = make(chan struct{})
-}
-
-// pick takes what happens to an action: at most one fault, the oldest that applies.
-func (f *faults) pick(name string, write bool) (Fault, <-chan struct{}) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for i, candidate := range f.active {
-		if !candidate.meets(name, write) {
-			continue
-		}
-		if candidate.Skip > 0 {
-			candidate.Skip--
-			continue
-		}
-		picked := *candidate
-		switch candidate.Times {
-		case 0:
-		case 1:
-			f.active = append(f.active[:i:i], f.active[i+1:]...)
-		default:
-			candidate.Times--
-		}
-		return picked, f.cleared
-	}
-	return Fault{}, f.cleared
-}
+func (s *Sim) ClearFaults() { s.faults.Clear() }

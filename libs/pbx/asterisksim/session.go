@@ -149,7 +149,7 @@ func (s *session) handle(m request) error {
 	if !ok || a.name == "VoicemailUsersList" && s.sim.config.NoMail {
 		return s.answer(failed(m, "Invalid/unknown command: "+name+". Use Action: ListCommands to show available commands."))
 	}
-	fault, cleared := s.sim.faults.pick(a.name, a.write)
+	fault, cleared := s.sim.faults.Take(func(f Fault) bool { return f.meets(a.name, a.write) })
 	if a.rights != 0 && a.rights&s.sim.write == 0 || fault.Kind == Deny {
 		return s.answer(failed(m, "Permission denied"))
 	}

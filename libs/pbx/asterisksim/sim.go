@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/pbx/simfault"
 	"offhook.dev/libs/secret"
 )
 
@@ -45,7 +46,7 @@ type Sim struct {
 	certificate tls.Certificate
 	address     string // where it listens, also after Down and Up
 	write, read class
-	faults      *faults
+	faults      *simfault.Queue[Fault]
 
 	state sync.Mutex // guards what follows
 	world world
@@ -79,7 +80,7 @@ func Start(config Config) (*Sim, error) {
 		config.Secret = secret.NewValue("Simulated1")
 	}
 	s := &Sim{config: config, address: config.Listen, write: classes(config.Write), read: classes(config.Read),
-		faults: newFaults(), world: newWorld(), sessions: make(map[*session]bool)}
+		faults: simfault.New[Fault](), world: newWorld(), sessions: make(map[*session]bool)}
 	if config.Authority != nil {
 		hosts := config.Hosts
 		if hosts == nil {
@@ -178,7 +179,7 @@ func (s *Sim) Down() {
 		_ = session.conn.Close()
 	}
 	s.mu.Unlock()
-	s.faults.release()
+	s.faults.Release()
 	s.serving.Wait()
 }
 

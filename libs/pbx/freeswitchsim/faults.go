@@ -2,8 +2,9 @@ package freeswitchsim
 
 import (
 	"strings"
-	"sync"
 	"time"
+
+	"offhook.dev/libs/pbx/simfault"
 )
 
 // FaultKind is a way to misbehave.
@@ -44,55 +45,21 @@ func (f Fault) meets(r request) bool {
 	return f.Only == "" || f.Only == "write" && r.writes() || f.Only == "read" && !r.writes()
 }
 
-type faults struct {
-	mu      sync.Mutex
-	active  []*Fault
-	cleared chan struct{} // closed by clear, which lets go of what hangs
-}
+// faults are those still to come.
+type faults struct{ *simfault.Queue[Fault] }
 
-func newFaults() *faults { return &faults{cleared: make(chan struct{})} }
+func newFaults() *faults { return &faults{simfault.New[Fault]()} }
 
 // Inject adds a fault.
-func (s *Sim) Inject(f Fault) {
-	s.faults.mu.Lock()
-	defer s.faults.mu.Unlock()
-	s.faults.active = append(s.faults.active, &f)
-}
+func (s *Sim) Inject(f Fault) { s.faults.Add(f, 0, f.Times) }
 
 // ClearFaults ends all faults and lets go of commands that hang.
-func (s *Sim) ClearFaults() {
-	s.faults.mu.Lock()
-	defer s.faults.mu.Unlock()
-	s.faults.active = nil
-	close(s.faults.cleared)
-	s.faults.cleared = make(chan struct{})
-}
-
-// pick takes what happens to r: at most one fault, the oldest that applies.
-func (f *faults) pick(r request) (Fault, <-chan struct{}) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for i, candidate := range f.active {
-		if !candidate.meets(r) {
-			continue
-		}
-		picked := *candidate
-		switch candidate.Times {
-		case 0:
-		case 1:
-			f.active = append(f.active[:i:i], f.active[i+1:]...)
-		default:
-			candidate.Times--
-		}
-		return picked, f.cleared
-	}
-	return Fault{}, f.cleared
-}
+func (s *Sim) ClearFaults() { s.faults.Clear() }
 
 // apply does a command, or what is wrong today. false ends the connection. do takes
 // whether to answer.
 func (f *faults) apply(p *peer, r request, do func(say bool)) bool {
-	fault, cleared := f.pick(r)
+	fault, cleared := f.Take(func(f Fault) bool { return f.meets(r) })
 	switch fault.Kind {
 	case Deny:
 		p.reply("-ERR permission denied")

@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
+
+	"offhook.dev/libs/pbx/simfault"
 )
 
 // FaultKind is a way to misbehave.
@@ -45,54 +46,20 @@ func (f Fault) meets(r request) bool {
 	return !r.signsIn()
 }
 
-type faults struct {
-	mu      sync.Mutex
-	active  []*Fault
-	cleared chan struct{} // closed by clear, which lets go of what hangs
-}
+// faults are those still to come.
+type faults struct{ *simfault.Queue[Fault] }
 
-func newFaults() *faults { return &faults{cleared: make(chan struct{})} }
+func newFaults() *faults { return &faults{simfault.New[Fault]()} }
 
 // Inject adds a fault.
-func (s *Sim) Inject(f Fault) {
-	s.faults.mu.Lock()
-	defer s.faults.mu.Unlock()
-	s.faults.active = append(s.faults.active, &f)
-}
+func (s *Sim) Inject(f Fault) { s.faults.Add(f, 0, f.Times) }
 
 // ClearFaults ends all faults and lets go of requests that hang.
-func (s *Sim) ClearFaults() {
-	s.faults.mu.Lock()
-	defer s.faults.mu.Unlock()
-	s.faults.active = nil
-	close(s.faults.cleared)
-	s.faults.cleared = make(chan struct{})
-}
-
-// pick takes what happens to r: at most one fault, the oldest that applies.
-func (f *faults) pick(r request) (Fault, <-chan struct{}) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for i, candidate := range f.active {
-		if !candidate.meets(r) {
-			continue
-		}
-		picked := *candidate
-		switch candidate.Times {
-		case 0:
-		case 1:
-			f.active = append(f.active[:i:i], f.active[i+1:]...)
-		default:
-			candidate.Times--
-		}
-		return picked, f.cleared
-	}
-	return Fault{}, f.cleared
-}
+func (s *Sim) ClearFaults() { s.faults.Clear() }
 
 // apply answers r with handle, or with what is wrong today.
 func (f *faults) apply(w http.ResponseWriter, r request, handle func(http.ResponseWriter)) {
-	fault, cleared := f.pick(r)
+	fault, cleared := f.Take(func(f Fault) bool { return f.meets(r) })
 	switch fault.Kind {
 	case "":
 		handle(w)
