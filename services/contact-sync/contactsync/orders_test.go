@@ -11,6 +11,7 @@ import (
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/plan"
 	"offhook.dev/libs/plans"
+	"offhook.dev/libs/store"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
 )
@@ -325,5 +326,25 @@ func TestTheNextOrderWaitsForOneWhoseEndWasTold(t *testing.T) {
 	over := &tenant{job: &job{Order: wire.SyncOrder{ID: "first"}, told: true}}
 	if err := over.begin(t.Context(), wire.SyncOrder{ID: "next"}); fault.KindOf(err) != fault.Unavailable {
 		t.Errorf("%v, want one that is tried again", err)
+	}
+}
+
+// A visit that had begun before an order came noted what is to be done by the rules from
+// before it: under the policy off that is nothing, and the order was told done.
+func TestAVisitThatBeganBeforeAnOrderNotesWhatTheOrderIsToDo(t *testing.T) {
+	s := newStage(t)
+	s.opts.Tenants[0].Policy = plan.Off
+	tenant := newTenant(&service{bus: s.bus, log: s.log, opts: s.opts}, store.Lease{}, s.opts.Tenants[0])
+	where := bookOf(hq, "204")
+	visiting := &stepping{visit: &visit{t: tenant, who: person(1), m: tenant.mailbox(person(1).User)}, where: where, rules: tenant.rules(), revision: 1,
+		book: &book{entries: []entry{{source: "a", seen: 7}, {source: "b", seen: 8, written: 9, id: "1"}}}}
+	visiting.note()
+	if sum := tenant.sum(); sum.Creates+sum.Updates != 0 {
+		t.Errorf("under the policy off there is something to do: %+v", sum)
+	}
+	tenant.job = &job{Total: 2}
+	visiting.note()
+	if sum := tenant.sum(); sum.Creates != 1 || sum.Updates != 1 {
+		t.Errorf("the order is to do one creation and one update: %+v", sum)
 	}
 }
