@@ -30,8 +30,10 @@ func (b *Bus) Apply(ctx context.Context, l Layout) error {
 		}
 	}
 	for _, info := range topology.Buckets() {
-		if _, err := b.js.CreateOrUpdateKeyValue(ctx, bucketConfig(info, l)); err != nil {
-			return classify(fmt.Sprintf("bus: make bucket %s", info.Name), err)
+		for _, part := range info.Name.Parts() {
+			if _, err := b.js.CreateOrUpdateKeyValue(ctx, bucketConfig(info, part, l)); err != nil {
+				return classify("bus: make bucket "+part, err)
+			}
 		}
 	}
 	return b.SyncClock(ctx)
@@ -59,9 +61,9 @@ func streamConfig(s topology.StreamInfo, l Layout) jetstream.StreamConfig {
 	return c
 }
 
-func bucketConfig(k topology.BucketInfo, l Layout) jetstream.KeyValueConfig {
+func bucketConfig(k topology.BucketInfo, part string, l Layout) jetstream.KeyValueConfig {
 	c := jetstream.KeyValueConfig{
-		Bucket: string(k.Name), Description: k.Meaning, History: 1, Replicas: l.Replicas,
+		Bucket: part, Description: k.Meaning, History: 1, Replicas: l.Replicas,
 		Metadata: map[string]string{"app": "offhook"},
 	}
 	if k.Name == topology.Leases {

@@ -3,10 +3,12 @@ package store
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/topology"
@@ -15,37 +17,45 @@ import (
 // timeout bounds one operation on the broker.
 const timeout = 5 * time.Second
 
-// Bucket is one key-value bucket. Keys are made by topology.Join.
+// Bucket is one key-value bucket, in one or more streams. Keys are made by
+// topology.Join.
 type Bucket struct {
-	kv   jetstream.KeyValue
-	name string
+	name  topology.Bucket
+	parts []jetstream.KeyValue // as topology.Bucket.Parts
 }
 
 // Entry is one value of a bucket.
 type Entry struct {
 	Key      string
 	Value    []byte
-	Revision uint64    // grows with every change of the bucket
+	Revision uint64    // grows with every change of the key
 	Created  time.Time // when this revision was stored, in broker time
 	Deleted  bool      // of watches only
 }
 
 // Open opens a bucket that bus.Apply has made.
-func Open(ctx context.Context, js jetstream.JetStream, bucket topology.Bucket) (*Bucket, error) {
-	kv, err := js.KeyValue(ctx, string(bucket))
-	if err != nil {
-		return nil, classify("store: open "+string(bucket), err)
+func Open(ctx context.Context, js jetstream.JetStream, name topology.Bucket) (*Bucket, error) {
+	b := &Bucket{name: name}
+	for _, part := range name.Parts() {
+		kv, err := js.KeyValue(ctx, part)
+		if err != nil {
+			return nil, classify("store: open "+part, err)
+		}
+		b.parts = append(b.parts, kv)
 	}
-	return &Bucket{kv, string(bucket)}, nil
+	return b, nil
 }
+
+// part is where a key is.
+func (b *Bucket) part(key string) jetstream.KeyValue { return b.parts[b.name.Part(key)] }
 
 // Get returns the newest value, or a fault of kind NotFound.
 func (b *Bucket) Get(ctx context.Context, key string) (Entry, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	e, err := b.kv.Get(ctx, key)
+	e, err := b.part(key).Get(ctx, key)
 	if err != nil {
-		return Entry{}, classify("store: get from "+b.name, err)
+		return Entry{}, classify(b.op("get from"), err)
 	}
 	return Entry{Key: key, Value: e.Value(), Revision: e.Revision(), Created: e.Created()}, nil
 }
@@ -58,12 +68,12 @@ func (b *Bucket) Set(ctx context.Context, key string, value []byte, revision uin
 	var now uint64
 	var err error
 	if revision == 0 {
-		now, err = b.kv.Create(ctx, key, value)
+		now, err = b.part(key).Create(ctx, key, value)
 	} else {
-		now, err = b.kv.Update(ctx, key, value, revision)
+		now, err = b.part(key).Update(ctx, key, value, revision)
 	}
 	if err != nil {
-		return 0, classify("store: set in "+b.name, err)
+		return 0, classify(b.op("set in"), err)
 	}
 	return now, nil
 }
@@ -72,9 +82,9 @@ func (b *Bucket) Set(ctx context.Context, key string, value []byte, revision uin
 func (b *Bucket) Put(ctx context.Context, key string, value []byte) (uint64, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	now, err := b.kv.Put(ctx, key, value)
+	now, err := b.part(key).Put(ctx, key, value)
 	if err != nil {
-		return 0, classify("store: put in "+b.name, err)
+		return 0, classify(b.op("put in"), err)
 	}
 	return now, nil
 }
@@ -84,9 +94,9 @@ func (b *Bucket) Put(ctx context.Context, key string, value []byte) (uint64, err
 func (b *Bucket) Delete(ctx context.Context, key string, revision uint64) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	err := b.kv.Delete(ctx, key, jetstream.LastRevision(revision))
+	err := b.part(key).Delete(ctx, key, jetstream.LastRevision(revision))
 	if err != nil && !errors.Is(err, jetstream.ErrKeyNotFound) {
-		return classify("store: delete from "+b.name, err)
+		return classify(b.op("delete from"), err)
 	}
 	return nil
 }
@@ -95,35 +105,55 @@ func (b *Bucket) Delete(ctx context.Context, key string, revision uint64) error 
 // for all) and returns when all that were there at the start have been seen.
 func (b *Bucket) Each(ctx context.Context, filter string, do func(Entry) error) error {
 	done := errors.New("done")
-	err := b.watch(ctx, filter, do, func() error { return done }, jetstream.IgnoreDeletes())
-	if errors.Is(err, done) {
-		return nil
+	for _, part := range b.parts {
+		if err := b.watch(ctx, part, filter, do, func() error { return done }, jetstream.IgnoreDeletes()); !errors.Is(err, done) {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // Watch calls do for every matching key, then current once, then do for each
-// change, deletions included, until ctx ends.
+// change, deletions included, until ctx ends. It calls one of them at a time.
 func (b *Bucket) Watch(ctx context.Context, filter string, do func(Entry) error, current func()) error {
-	return b.watch(ctx, filter, do, func() error { current(); return nil })
+	g, ctx := errgroup.WithContext(ctx)
+	var mu sync.Mutex // one call at a time
+	behind := len(b.parts)
+	for _, part := range b.parts {
+		g.Go(func() error {
+			return b.watch(ctx, part, filter, func(e Entry) error {
+				mu.Lock()
+				defer mu.Unlock()
+				return do(e)
+			}, func() error {
+				mu.Lock()
+				defer mu.Unlock()
+				if behind--; behind == 0 {
+					current()
+				}
+				return nil
+			})
+		})
+	}
+	return g.Wait()
 }
 
-func (b *Bucket) watch(ctx context.Context, filter string, do func(Entry) error, current func() error, opts ...jetstream.WatchOpt) error {
-	w, err := b.kv.Watch(ctx, filter, opts...)
+func (b *Bucket) watch(ctx context.Context, part jetstream.KeyValue, filter string, do func(Entry) error, current func() error, opts ...jetstream.WatchOpt) error {
+	w, err := part.Watch(ctx, filter, opts...)
 	if err != nil {
-		return classify("store: watch "+b.name, err)
+		return classify(b.op("watch"), err)
 	}
 	defer func() { _ = w.Stop() }()
 	for {
 		select {
 		case <-ctx.Done():
-			return fault.New(fault.Cancelled, "store: watch "+b.name, context.Cause(ctx))
+			return fault.New(fault.Cancelled, b.op("watch"), context.Cause(ctx))
 		case e, open := <-w.Updates():
 			switch {
 			case !open && ctx.Err() != nil: // both at once: it ended because it was asked to
-				return fault.New(fault.Cancelled, "store: watch "+b.name, context.Cause(ctx))
+				return fault.New(fault.Cancelled, b.op("watch"), context.Cause(ctx))
 			case !open:
-				return fault.Errorf(fault.Unavailable, "store: watch "+b.name, "the broker ended the watch")
+				return fault.Errorf(fault.Unavailable, b.op("watch"), "the broker ended the watch")
 			case e == nil:
 				if err := current(); err != nil {
 					return err
@@ -138,6 +168,8 @@ func (b *Bucket) watch(ctx context.Context, filter string, do func(Entry) error,
 		}
 	}
 }
+
+func (b *Bucket) op(verb string) string { return "store: " + verb + " " + string(b.name) }
 
 func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, timeout, errors.New("no answer from the broker"))

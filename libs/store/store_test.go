@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -53,6 +54,53 @@ func TestSetIsCompareAndSet(t *testing.T) {
 	}
 	if e, err := b.Get(t.Context(), "contoso.anna"); err != nil || string(e.Value) != "2" || e.Revision != second {
 		t.Fatalf("got %q at %d, %v", e.Value, e.Revision, err)
+	}
+}
+
+// Nobody who uses a bucket can tell that it is in several streams.
+func TestABucketOfSeveralStreamsIsOne(t *testing.T) {
+	b := open(t, topology.Memory)
+	const people = 40
+	used, want := map[int]bool{}, map[string]string{}
+	for i := range people {
+		key := topology.Join("contoso", fmt.Sprint("user-", i))
+		used[topology.Memory.Part(key)] = true
+		want[key] = fmt.Sprint(i)
+		if _, err := b.Set(t.Context(), key, []byte(want[key]), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if parts := len(topology.Memory.Parts()); len(used) != parts {
+		t.Fatalf("%d keys are in %d parts of %d", people, len(used), parts)
+	}
+	got := map[string]string{}
+	take := func(e store.Entry) error { got[e.Key] = string(e.Value); return nil }
+	if err := b.Each(t.Context(), ">", take); err != nil || !maps.Equal(got, want) {
+		t.Fatalf("each: %v, %v, want %v", got, err, want)
+	}
+	clear(got)
+	ctx, stop := context.WithCancel(t.Context())
+	currents := 0
+	err := b.Watch(ctx, "contoso.>", take, func() {
+		if currents++; !maps.Equal(got, want) {
+			t.Errorf("current after %d of %d", len(got), people)
+		}
+		stop()
+	})
+	if fault.KindOf(err) != fault.Cancelled || currents != 1 {
+		t.Fatalf("watch: %v, current %d times", err, currents)
+	}
+}
+
+// What was stored must be found by the next version, too.
+func TestAKeyStaysInItsPart(t *testing.T) {
+	for key, part := range map[string]int{"contoso.anna": 0, "contoso.ben": 3, "hq.101": 4} {
+		if got := topology.Memory.Part(key); got != part {
+			t.Errorf("%s is in part %d, not %d", key, got, part)
+		}
+	}
+	if len(topology.Memory.Parts()) != 8 || len(topology.Ledger.Parts()) != 8 {
+		t.Error("memory and ledger have 8 parts")
 	}
 }
 

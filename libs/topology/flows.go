@@ -1,5 +1,10 @@
 package topology
 
+import (
+	"fmt"
+	"hash/fnv"
+)
+
 // Flow is one kind of message: where it travels, who makes it, who acts on it.
 type Flow struct {
 	// Subject is a pattern: literal words, <variables> of one token each.
@@ -116,6 +121,36 @@ type BucketInfo struct {
 	Writes  []Service // one, leases excepted
 	Reads   []Service
 	Meaning string
+}
+
+// parts are the buckets that are kept in more than one stream. A stream has one fsync
+// under way at a time, a disk does many at once: what is written for every change of
+// everyone would else wait in one line (docs/benchmarks.md, `boundary`). The numbers are
+// for good: a key that is looked for in another part is not found.
+var parts = map[Bucket]int{Memory: 8, Ledger: 8}
+
+// Parts are the names under which the broker keeps a bucket.
+func (b Bucket) Parts() []string {
+	n := parts[b]
+	if n == 0 {
+		return []string{string(b)}
+	}
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("%s-%d", b, i)
+	}
+	return names
+}
+
+// Part is the one of Parts, by its index, that has a key.
+func (b Bucket) Part(key string) int {
+	n := parts[b]
+	if n == 0 {
+		return 0
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(key)) // never fails
+	return int(h.Sum32() % uint32(n))
 }
 
 // Buckets lists all buckets. All are synced.

@@ -9,6 +9,7 @@ import (
 
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/bus/embedded"
+	"offhook.dev/libs/topology"
 )
 
 // Broker starts an embedded server that ends with the test. It does not sync its
@@ -37,6 +38,19 @@ func Connect(t testing.TB, server *embedded.Server, service string) *bus.Bus {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// Written returns how often a bucket was ever written to.
+func Written(t testing.TB, b *bus.Bus, bucket topology.Bucket) (times uint64) {
+	t.Helper()
+	for _, part := range bucket.Parts() {
+		stream, err := b.JetStream().Stream(t.Context(), "KV_"+part)
+		if err != nil {
+			t.Fatal(err)
+		}
+		times += stream.CachedInfo().State.LastSeq
+	}
+	return times
 }
 
 // Eventually waits until ok returns "" and fails with what it last said after

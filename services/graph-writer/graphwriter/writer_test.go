@@ -251,13 +251,7 @@ func TestWhatCannotBeAWantIsParked(t *testing.T) {
 func TestAChangeCostsTwoWritesOfPins(t *testing.T) {
 	s := newStage(t)
 	s.run("a")
-	written := func() uint64 {
-		stream, err := s.bus.JetStream().Stream(t.Context(), "KV_pins")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return stream.CachedInfo().State.LastSeq
-	}
+	written := func() uint64 { return bustest.Written(t, s.bus, topology.Pins) }
 	both := s.calling(0)
 	both.Preferred, both.PreferredUntil = dnd, s.bus.Now().Add(time.Hour)
 	same := both

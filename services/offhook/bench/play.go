@@ -259,7 +259,9 @@ func (p *play) written(ctx context.Context) (map[string]int, error) {
 	}
 	for _, k := range topology.Buckets() {
 		if k.Name != topology.Leases {
-			names = append(names, "KV_"+string(k.Name))
+			for _, part := range k.Name.Parts() {
+				names = append(names, "KV_"+part)
+			}
 		}
 	}
 	written := map[string]int{}

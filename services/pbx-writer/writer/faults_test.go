@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"offhook.dev/libs/bus/bustest"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
@@ -457,13 +458,7 @@ func TestAStolenLeaseEndsTheWorkUntilItIsFreeAgain(t *testing.T) {
 // writes that a change may cost (docs/design.md). Readings that show our write cost none.
 func TestAChangeCostsTwoWritesOfTheLedger(t *testing.T) {
 	s, _ := started(t)
-	written := func() uint64 {
-		stream, err := s.bus.JetStream().Stream(t.Context(), "KV_ledger")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return stream.CachedInfo().State.LastSeq
-	}
+	written := func() uint64 { return bustest.Written(t, s.bus, topology.Ledger) }
 	for _, status := range []presence.Status{presence.Away, presence.Available, presence.DND} {
 		before := written()
 		s.ends(s.publish(s.wanted(0, status)), wire.Applied)

@@ -20,6 +20,10 @@ import (
 	"offhook.dev/libs/wire"
 )
 
+// workers is how many people are decided for at once. Of the time that one decision
+// takes nearly all is waiting for the broker.
+const workers = 64
+
 // Options of the service.
 type Options struct {
 	// Presence returns what the configuration says of a person; the bucket `options`
@@ -113,7 +117,7 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 
 func (m *Mapper) consumeFacts(ctx context.Context) error {
 	return m.bus.Consume(ctx, bus.Consumer{
-		Stream: topology.Facts, Durable: string(topology.PresenceMapper) + "-facts", NewestOnly: true, InFlight: 256, Workers: 16,
+		Stream: topology.Facts, Durable: string(topology.PresenceMapper) + "-facts", NewestOnly: true, InFlight: 256, Workers: workers,
 		Filters: []string{
 			topology.Wildcard("m365.fact.presence.<tenant>.<user>"), topology.Wildcard("m365.fact.calendar.<tenant>.<user>"),
 			topology.Wildcard("pbx.fact.status.<system>.<ext>"), topology.Wildcard("pbx.fact.call.<system>.<ext>"),
@@ -162,7 +166,7 @@ func (m *Mapper) read(msg bus.Message) (identity.Person, look, error) {
 // consumeFires looks at people whose time has come.
 func (m *Mapper) consumeFires(ctx context.Context) error {
 	return m.bus.Consume(ctx, bus.Consumer{
-		Stream: topology.Timers, Durable: string(topology.PresenceMapper) + "-fires", NewestOnly: true, InFlight: 256, Workers: 16,
+		Stream: topology.Timers, Durable: string(topology.PresenceMapper) + "-fires", NewestOnly: true, InFlight: 256, Workers: workers,
 		Filters: []string{topology.Wildcard("fire.<tenant>.<user>")},
 	}, func(ctx context.Context, msg bus.Message) error {
 		who, err := wire.ParsePersonKey(msg.Subject[len("fire."):])

@@ -197,11 +197,7 @@ func (s *stage) record(i int) (r record) {
 // written counts how often the bucket memory was written.
 func (s *stage) written() uint64 {
 	s.t.Helper()
-	stream, err := s.bus.JetStream().Stream(s.t.Context(), "KV_memory")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return stream.CachedInfo().State.LastSeq
+	return bustest.Written(s.t, s.bus, topology.Memory)
 }
 
 // idle waits until every fact has been dealt with. That none is pending does not say so:
