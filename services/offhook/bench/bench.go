@@ -57,8 +57,8 @@ type Options struct {
 	// Dir holds the brokers' files while a table runs: the disk that is measured. "":
 	// the directory for temporary files.
 	Dir string
-	// Child is this program's command line up to the hidden command that sweeps, so
-	// that a sweep is measured in a process of its own.
+	// Child is this program's command line up to the name of a child: what is measured
+	// in a process of its own.
 	Child []string
 	// Source is the folder that holds go.work; "": it is looked for above the
 	// working directory. The table of binaries needs it.

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// TestMain lets the test binary be the process that sweeps.
+// TestMain lets the test binary be the processes beside it.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && os.Args[1] == sweepClient {
-		if err := sweepOnce(context.Background(), os.Stdin, os.Stdout); err != nil {
+	if len(os.Args) > 2 && os.Args[1] == childOfTests {
+		if err := runChild(context.Background(), os.Args[2], os.Args[3:], os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -23,11 +23,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+const childOfTests = "child-of-tests"
+
 // tiny sizes show that the accounts add up, not how fast anything is.
 func tiny(t *testing.T, tables ...string) Options {
 	return Options{
-		Only: tables, Dir: t.TempDir(), Child: []string{os.Args[0], sweepClient},
-		Sizes: Sizes{Users: 12, Step: 50 * time.Millisecond, Rounds: 1, Batches: 1, Rate: 60, Duration: time.Second, Burst: 60, Meetings: []int{30}, Sweeps: []int{700}, Covered: []int{700}, Calendars: []int{60}},
+		Only: tables, Dir: t.TempDir(), Child: []string{os.Args[0], childOfTests},
+		Sizes: Sizes{Users: 12, Step: 50 * time.Millisecond, Rounds: 1, Batches: 1, Rate: 60, Duration: time.Second, Burst: 60, Meetings: []int{30}, Sweeps: []int{700}, Covered: []int{700}, Calendars: []int{60}, People: []int{60}},
 	}
 }
 

@@ -9,9 +9,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// sweepClient is the hidden command that Options.Child names.
-const sweepClient = "sweep-client"
-
 // Command is `offhook bench`. More tables follow those of this package.
 func Command(more ...Table) *cobra.Command {
 	o := Options{Sizes: Quick(), More: more}
@@ -39,7 +36,7 @@ func Command(more ...Table) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			o.Child = []string{program, c.Name(), sweepClient}
+			o.Child = []string{program, c.Name()}
 			return Run(c.Context(), c.OutOrStdout(), o)
 		},
 	}
@@ -56,14 +53,14 @@ func Command(more ...Table) *cobra.Command {
 	f.StringVar(&o.Dir, "dir", "", "folder on the disk to measure (default: that of temporary files)")
 	f.StringVar(&o.Profile, "profile", "", "folder for CPU profiles, to look at with `go tool pprof`")
 	f.BoolVar(&o.Cold, "cold", false, "also build with an empty cache, which takes minutes")
-	c.AddCommand(&cobra.Command{
-		Use: sweepClient, Hidden: true, Args: cobra.NoArgs,
-		Short:   "One sweep in a process of its own, for the table sweep",
-		Example: "  offhook bench sweep",
-		RunE: func(c *cobra.Command, _ []string) error {
-			return sweepOnce(c.Context(), c.InOrStdin(), c.OutOrStdout())
-		},
-	})
+	for _, child := range children() {
+		c.AddCommand(&cobra.Command{
+			Use: child.name, Hidden: true, Short: child.what, Example: "  offhook bench",
+			RunE: func(c *cobra.Command, args []string) error {
+				return child.run(c.Context(), args, c.InOrStdin(), c.OutOrStdout())
+			},
+		})
+	}
 	return c
 }
 

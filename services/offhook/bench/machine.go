@@ -68,11 +68,12 @@ func cpuTime() time.Duration {
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
-// resident returns how much of this process is in memory now and at most ever was.
+// resident returns how much of a process (its number, or "self") is in memory now and at
+// most ever was.
 // The peak of getrusage is no use here: a process inherits that of its parent. Zeros
 // where there is no /proc (proc_pid_status(5)).
-func resident() (now, peak size) {
-	text, err := os.ReadFile("/proc/self/status")
+func resident(process string) (now, peak size) {
+	text, err := os.ReadFile("/proc/" + process + "/status")
 	if err != nil {
 		return 0, 0
 	}

@@ -4,65 +4,74 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"offhook.dev/libs/bus"
-	"offhook.dev/libs/bus/embedded"
-	"offhook.dev/libs/config"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/graph/graphsim"
 	"offhook.dev/libs/pbx/pbxsim"
-	"offhook.dev/libs/run"
 	"offhook.dev/libs/secret"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
-	"offhook.dev/services/graph-poller/poller"
-	"offhook.dev/services/pbx-writer/writer"
-	"offhook.dev/services/user-sync/usersync"
 )
 
 func peopleTable() Table {
 	return Table{
 		Name: "people",
-		What: "A directory becomes extensions: graph-poller, user-sync and pbx-writer between a simulated tenant and a simulated 3CX in the same process, broker synced, two requests to the phone system at a time. First: from nothing. Again: all services anew, nothing changed. 1 %: so many change their name at once.",
-		Aim:  "100,000 users; a second run writes nothing; memory at most 1 KB for a user, broker and simulators apart.",
+		What: "A directory becomes extensions: graph-poller, user-sync, pbx-writer and a broker that syncs, each a process of its own, between a simulated tenant and a simulated 3CX, two requests to the phone system at a time. First: from nothing. Again: all services anew, nothing changed. 1 %: so many change their name at once. Memory is the most that each process ever had (RSS).",
+		Aim:  "100,000 users; a second run writes nothing; the memory of the services grows by at most 1 KB for a user.",
 		Run: func(ctx context.Context, b *Bench) (Report, error) {
-			r := Report{Columns: []string{"users", "run", "took", "requests", "writes", "heap"}}
+			r := Report{Columns: []string{"users", "run", "took", "requests", "writes", "of the budget"}}
+			for _, part := range peopleParts {
+				r.Columns = append(r.Columns, string(part))
+			}
+			r.Columns = append(r.Columns, "broker")
 			for _, users := range b.Sizes.People {
 				if err := b.people(ctx, &r, users); err != nil {
 					return r, fmt.Errorf("%d users: %w", users, err)
 				}
 			}
+			r.note("Of the budget: for how much of the time both requests that the phone system gets at once were under way.")
 			return r, nil
 		},
 	}
 }
 
+// peopleParts are the services at work here.
+var peopleParts = []topology.Service{topology.GraphPoller, topology.UserSync, topology.PBXWriter}
+
 // peopled is the installation of one row.
 type peopled struct {
+	bench    *Bench
 	graph    *graphsim.Server
 	pbx      *pbxsim.Sim
-	broker   *embedded.Server
+	broker   *process
 	bus      *bus.Bus
-	config   config.Config
-	services []*running
+	services []*process
 	log      *os.File
-	ctx      context.Context // of the services
+	ctx      context.Context // of the processes
 }
+
+// inFlight is how many requests a 3CX gets at a time.
+const inFlight = 2
 
 func (b *Bench) people(ctx context.Context, r *Report, users int) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	p := &peopled{ctx: ctx}
+	p := &peopled{ctx: ctx, bench: b}
 	defer func() { err = errors.Join(err, p.close()) }()
-	if err := p.open(b, users); err != nil {
+	if err := p.open(users); err != nil {
 		return err
 	}
-	heap := heapInUse()
 	row := func(what string, do func() error, done func() string) error {
-		before, began := p.pbx.Stats(), time.Now()
+		before, spent, began := p.pbx.Stats(), 0.0, time.Now()
+		if what != "again" && len(p.services) > 0 {
+			spent = p.atPhoneSystem(ctx)
+		}
 		if err := do(); err != nil {
 			return err
 		}
@@ -71,7 +80,12 @@ func (b *Bench) people(ctx context.Context, r *Report, users int) (err error) {
 		}
 		took, after := time.Since(began), p.pbx.Stats()
 		writes := changed(after.Changes) - changed(before.Changes)
-		r.row(users, what, took, after.Requests-before.Requests, writes, size(int64(heapInUse())-int64(heap)))
+		cells := []any{users, what, took, after.Requests - before.Requests, writes,
+			percent((p.atPhoneSystem(ctx) - spent) / inFlight / took.Seconds())}
+		for _, s := range p.services {
+			cells = append(cells, s.peak())
+		}
+		r.row(append(cells, p.broker.peak())...)
 		if what == "again" {
 			r.check(writes == 0, "%d writes although nothing changed", writes)
 		}
@@ -96,6 +110,16 @@ func (b *Bench) people(ctx context.Context, r *Report, users int) (err error) {
 	}, func() string { return p.renamed(few) })
 }
 
+// atPhoneSystem is for how many seconds in all requests to the phone system were under
+// way; NaN if that cannot be read.
+func (p *peopled) atPhoneSystem(ctx context.Context) float64 {
+	seconds, err := p.services[slices.Index(peopleParts, topology.PBXWriter)].total(ctx, "offhook_pbx_request_seconds_sum")
+	if err != nil {
+		return math.NaN()
+	}
+	return seconds
+}
+
 func changed(counts map[string]int) (sum int) {
 	for _, n := range counts {
 		sum += n
@@ -103,7 +127,8 @@ func changed(counts map[string]int) (sum int) {
 	return sum
 }
 
-func (p *peopled) open(b *Bench, users int) (err error) {
+func (p *peopled) open(users int) (err error) {
+	b := p.bench
 	if p.log, err = b.logFile(); err != nil {
 		return err
 	}
@@ -115,13 +140,17 @@ func (p *peopled) open(b *Bench, users int) (err error) {
 	if p.pbx, err = pbxsim.Start(pbxsim.Config{Listen: "127.0.0.1:0", Authority: p.graph.Authority(), System: "hq", Version: "20.0.9", Extensions: 1, FirstNumber: 10, Seed: 1}); err != nil {
 		return err
 	}
-	if p.broker, p.bus, err = startBroker(p.ctx, b.path(fmt.Sprint("nats-", users))); err != nil {
+	if p.broker, err = b.spawn(p.ctx, p.log, "broker", b.path(fmt.Sprint("nats-", users))); err != nil {
+		return err
+	}
+	if p.bus, err = bus.Connect(p.ctx, bus.Options{URL: p.broker.address, Service: "bench", Instance: "bench"}); err != nil {
 		return err
 	}
 	_, password := p.pbx.Credentials()
 	files := map[string][]byte{"ca.pem": p.graph.Authority().PEM(), "app.secret": []byte("simulated"), "hq.secret": []byte(password.Reveal())}
 	files["offhook.yaml"] = fmt.Appendf(nil, strings.TrimLeft(`
 data_dir: %[1]s
+nats: {url: "%[4]s"}
 telemetry: {metrics_listen: "127.0.0.1:0", log_level: info}
 tenants:
   - id: contoso
@@ -136,19 +165,22 @@ tenants:
     systems: [hq]
 systems:
   - {id: hq, driver: 3cx, url: "%[3]s", client_id: offhook, client_secret_file: %[1]s/hq.secret, ca_file: %[1]s/ca.pem, tenants: [contoso]}
-`, "\n"), b.dir, p.graph.GraphURL(), p.pbx.URL())
+`, "\n"), b.dir, p.graph.GraphURL(), p.pbx.URL(), p.broker.address)
 	for name, data := range files {
 		if err := os.WriteFile(b.path(name), data, 0o600); err != nil {
 			return err
 		}
 	}
-	p.config, err = config.Load(b.path("offhook.yaml"), nil, nil)
-	return err
+	return nil
 }
 
 func (p *peopled) start() error {
-	for _, part := range []run.Part{poller.Part(), usersync.Part(), writer.Part()} {
-		p.services = append(p.services, start(p.ctx, p.config, p.broker, p.log, part))
+	for _, part := range peopleParts {
+		s, err := p.bench.spawn(p.ctx, p.log, "part", string(part), p.bench.path("offhook.yaml"))
+		if err != nil {
+			return err
+		}
+		p.services = append(p.services, s)
 	}
 	return nil
 }
@@ -162,7 +194,7 @@ func (p *peopled) halt() (err error) {
 }
 
 func (p *peopled) broken() (err error) {
-	for _, s := range p.services {
+	for _, s := range append(slices.Clip(p.services), p.broker) {
 		err = errors.Join(err, s.broken())
 	}
 	return err
@@ -256,7 +288,7 @@ func (p *peopled) close() error {
 		p.bus.Close()
 	}
 	if p.broker != nil {
-		p.broker.Close()
+		err = errors.Join(err, p.broker.halt())
 	}
 	if p.pbx != nil {
 		p.pbx.Close()

@@ -99,7 +99,7 @@ func (b *Bench) child(ctx context.Context, job sweepJob) (sweepResult, error) {
 	if err != nil {
 		return x, err
 	}
-	c := exec.CommandContext(ctx, b.Child[0], b.Child[1:]...)
+	c := exec.CommandContext(ctx, b.Child[0], append(b.Child[1:len(b.Child):len(b.Child)], "sweep-client")...)
 	var out, complaint bytes.Buffer
 	c.Stdin, c.Stdout, c.Stderr = bytes.NewReader(in), &out, &complaint
 	if err := c.Run(); err != nil {

@@ -55,7 +55,7 @@ func sweepOnce(ctx context.Context, in io.Reader, out io.Writer) error {
 	}
 	var x sweepResult
 	var total atomic.Int64
-	x.Before, _ = resident()
+	x.Before, _ = resident("self")
 	cpu := cpuTime()
 	began := time.Now()
 	g, gctx := errgroup.WithContext(ctx)
@@ -72,7 +72,7 @@ func sweepOnce(ctx context.Context, in io.Reader, out io.Writer) error {
 	}
 	x.Took, x.Read = time.Since(began), int(total.Load())
 	x.CPU = cpuTime() - cpu
-	_, x.Resident = resident()
+	_, x.Resident = resident("self")
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
 	x.Heap, x.Allocated = size(memory.HeapAlloc), size(memory.TotalAlloc)
