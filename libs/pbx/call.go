@@ -27,6 +27,8 @@ const (
 	// breath is after how many items a listing looks whether writes wait: about a
 	// page, so that a listing under a flood of writes still advances.
 	breath = 100
+	// young is how old a listing of statuses may be for a write to rest on it.
+	young = 2 * time.Second
 )
 
 var errTryTimeout = errors.New("no answer for too long")
@@ -149,18 +151,19 @@ func (s *System) try(ctx context.Context, c call, send func(context.Context) err
 type yieldError struct{ error }
 
 // list runs a listing: like do, but it makes way for writes, and once an item was
-// passed on it is not repeated.
-func (s *System) list(ctx context.Context, op string, send func(context.Context, func(func() error) error) error) error {
-	items := 0
-	c := call{op: op, lane: bulk, long: true, began: func() bool { return items > 0 }, outside: new(bool)}
+// passed on it is not repeated. A survey's turns come sooner as long as it is young
+// enough for a write to rest on it.
+func (s *System) list(ctx context.Context, op string, in lane, send func(context.Context, func(func() error) error) error) error {
+	items, began := 0, time.Now()
+	c := call{op: op, lane: in, long: true, began: func() bool { return items > 0 }, outside: new(bool)}
 	item := func(yield func() error) error {
-		if items++; items%breath == 0 && s.lanes.contended() {
-			s.lanes.leave()
-			*c.outside = true
-			if err := s.lanes.turn(ctx, s.named(op), bulk); err != nil {
+		if items++; items%breath == 0 {
+			if in == survey && time.Since(began) > young {
+				in = bulk
+			}
+			if err := s.breathe(ctx, c, in); err != nil {
 				return yieldError{err}
 			}
-			*c.outside = false
 		}
 		if err := yield(); err != nil {
 			return yieldError{err}
@@ -168,4 +171,18 @@ func (s *System) list(ctx context.Context, op string, send func(context.Context,
 		return nil
 	}
 	return s.do(ctx, c, func(ctx context.Context) error { return send(ctx, item) })
+}
+
+// breathe lets waiting writes go before the next page of a listing, and counts that page
+// as the request that it is.
+func (s *System) breathe(ctx context.Context, c call, in lane) error {
+	if s.lanes.contended() {
+		s.lanes.leave()
+		*c.outside = true
+		if err := s.lanes.turn(ctx, s.named(c.op), in); err != nil {
+			return err
+		}
+		*c.outside = false
+	}
+	return s.lanes.pace(ctx, s.named(c.op))
 }

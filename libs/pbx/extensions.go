@@ -80,7 +80,7 @@ func (s *System) Extensions(ctx context.Context, yield func(directory.Extension)
 	if s.extensions == nil {
 		return fault.New(fault.Unsupported, s.named("extensions"), errNoPower)
 	}
-	return s.list(ctx, "extensions", func(ctx context.Context, item func(func() error) error) error {
+	return s.list(ctx, "extensions", bulk, func(ctx context.Context, item func(func() error) error) error {
 		return s.extensions.Extensions(ctx, func(extension directory.Extension) error {
 			return item(func() error { return yield(extension) })
 		})

@@ -17,7 +17,12 @@ type lane uint8
 
 const (
 	urgent lane = iota // one extension's status: somebody's phone rings or not
-	bulk               // listings, and all that is done for extensions and phonebooks
+	// survey is a listing of all statuses while it is young: one request of it tells of a
+	// hundred extensions what has to be known before each is written, and would else be
+	// asked one by one. It takes turns with urgent.
+	survey
+	bulk // other listings, and all that is done for extensions and phonebooks
+	numLanes
 )
 
 // bulkShare is how many urgent requests in a row may overtake a waiting one.
@@ -35,9 +40,10 @@ type lanes struct {
 	mu        sync.Mutex
 	limit     float64
 	busy      int
-	waiting   [2]list.List // of chan struct{}, closed when admitted
-	overtaken int          // urgent admissions since a bulk request had to wait
-	notBefore time.Time    // Retry-After, for everybody
+	waiting   [numLanes]list.List // of chan struct{}, closed when admitted
+	surveyed  bool                // the last admission was one of survey
+	overtaken int                 // urgent admissions since a bulk request had to wait
+	notBefore time.Time           // Retry-After, for everybody
 	// usual is the smoothed time of an answer by what was asked: making an extension
 	// takes longer than reading a status.
 	usual map[string]time.Duration
@@ -66,11 +72,19 @@ func (l *lanes) enter(ctx context.Context, op string, in lane, patience time.Dur
 		}
 		l.leave() // somebody ahead was told to slow down while this one queued
 	}
+	if err := l.pace(ctx, op); err != nil {
+		l.leave()
+		return err
+	}
+	return nil
+}
+
+// pace waits until a fixed rate allows one more request.
+func (l *lanes) pace(ctx context.Context, op string) error {
 	if l.rate == nil {
 		return nil
 	}
 	if err := l.rate.Wait(ctx); err != nil {
-		l.leave()
 		if ctx.Err() == nil { // the deadline is nearer than the next free moment
 			return fault.New(fault.Throttled, op, err)
 		}
@@ -105,7 +119,7 @@ func (l *lanes) silence() time.Duration {
 // turn waits in lane in until there is room.
 func (l *lanes) turn(ctx context.Context, op string, in lane) error {
 	l.mu.Lock()
-	if l.free() && l.waiting[urgent].Len()+l.waiting[bulk].Len() == 0 {
+	if l.free() && l.queued() == 0 {
 		l.busy++
 		l.mu.Unlock()
 		return nil
@@ -146,24 +160,42 @@ func (l *lanes) contended() bool {
 	return l.waiting[urgent].Len() > 0
 }
 
+// queued is how many wait. mu is held.
+func (l *lanes) queued() (n int) {
+	for i := range l.waiting {
+		n += l.waiting[i].Len()
+	}
+	return n
+}
+
 func (l *lanes) free() bool { return l.busy < max(1, int(l.limit)) }
 
 // admit lets in as many as there is room for. mu is held.
 func (l *lanes) admit() {
-	for l.free() {
-		in := urgent
+	for l.free() && l.queued() > 0 {
+		in := l.next()
 		switch {
-		case l.waiting[urgent].Len() == 0 && l.waiting[bulk].Len() == 0:
-			return
-		case l.waiting[bulk].Len() == 0:
-		case l.waiting[urgent].Len() == 0 || l.overtaken >= bulkShare:
-			in, l.overtaken = bulk, 0
-		default:
+		case in == bulk:
+			l.overtaken = 0
+		case in == urgent && l.waiting[bulk].Len() > 0:
 			l.overtaken++
 		}
+		l.surveyed = in == survey
 		close(l.waiting[in].Remove(l.waiting[in].Front()).(chan struct{}))
 		l.busy++
 	}
+}
+
+// next is the lane whose turn it is. Somebody waits, and mu is held.
+func (l *lanes) next() lane {
+	waits := func(in lane) bool { return l.waiting[in].Len() > 0 }
+	switch {
+	case waits(survey) && !(l.surveyed && waits(urgent)):
+		return survey
+	case waits(bulk) && (!waits(urgent) || l.overtaken >= bulkShare):
+		return bulk
+	}
+	return urgent
 }
 
 // How much slower than usual an answer must be to count as a complaint. The

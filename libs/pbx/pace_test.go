@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
@@ -91,54 +92,122 @@ func TestAFixedRateIsKept(t *testing.T) {
 	})
 }
 
+// A listing of statuses takes turns with writes, because it spares each of them a reading
+// of its own; any other gives way.
 func TestWritesGoAheadOfListingsButDoNotStarveThem(t *testing.T) {
+	const pages, writes = 5, 10
+	statuses := func(ctx context.Context, b *setup) error {
+		return b.Statuses(ctx, func(identity.Extension, presence.Status) error { return nil })
+	}
+	extensions := func(ctx context.Context, b *setup) error {
+		return b.Extensions(ctx, func(directory.Extension) error { return nil })
+	}
+	for _, c := range []struct {
+		name   string
+		list   func(context.Context, *setup) error
+		before int // pages before the last write
+	}{{"statuses", statuses, pages}, {"extensions", extensions, 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newSetup(t, pages*100-1, pbx.Options{Pace: pbx.Pace{InFlight: 1}})
+			b.answering(100*time.Millisecond, nil)
+			var done sync.WaitGroup
+			start := time.Now()
+			done.Go(func() {
+				if err := c.list(t.Context(), b); err != nil {
+					t.Error(c.name, err)
+				}
+			})
+			synctest.Wait() // the listing has the only turn
+			var last time.Duration
+			for i := range writes {
+				done.Go(func() {
+					if err := b.SetStatus(t.Context(), identity.Extension(fmt.Sprint(200+i)), presence.DND); err != nil {
+						t.Error(err)
+					}
+					b.mu.Lock()
+					last = max(last, time.Since(start))
+					b.mu.Unlock()
+				})
+			}
+			done.Wait()
+			if want := time.Duration(c.before+writes) * 100 * time.Millisecond; last != want {
+				t.Errorf("%s: the last write was done after %v, not %v", c.name, last, want)
+			}
+
+			// Under writes without end the listing still ends.
+			ctx, stop := context.WithCancel(t.Context())
+			for range 3 {
+				done.Go(func() {
+					for ctx.Err() == nil {
+						_ = b.SetStatus(ctx, "200", presence.DND)
+					}
+				})
+			}
+			start = time.Now()
+			err := c.list(t.Context(), b)
+			if took := time.Since(start); err != nil || took > time.Minute {
+				t.Errorf("under a flood of writes the listing of %s took %v (%v)", c.name, took, err)
+			}
+			stop()
+			done.Wait()
+		})
+	}
+}
+
+// A listing that takes long tells of statuses that no write may rest on any more: then it
+// gives way, too.
+func TestAListingThatHasGrownOldGivesWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const pages = 5
-		b := newSetup(t, pages*100-1, pbx.Options{Pace: pbx.Pace{InFlight: 1}})
+		b := newSetup(t, 3999, pbx.Options{Pace: pbx.Pace{InFlight: 1}})
 		b.answering(100*time.Millisecond, nil)
 		var done sync.WaitGroup
-		listed := time.Duration(0)
+		var listed time.Duration
 		start := time.Now()
 		done.Go(func() {
-			err := b.Statuses(t.Context(), func(identity.Extension, presence.Status) error { return nil })
-			if err != nil {
+			if err := b.Statuses(t.Context(), func(identity.Extension, presence.Status) error { return nil }); err != nil {
 				t.Error(err)
 			}
 			listed = time.Since(start)
 		})
-		synctest.Wait() // the listing has the only turn
-		var slowest time.Duration
-		for i := range 10 {
-			done.Go(func() {
-				if err := b.SetStatus(t.Context(), identity.Extension(fmt.Sprint(200+i)), presence.DND); err != nil {
-					t.Error(err)
-				}
-				b.mu.Lock()
-				slowest = max(slowest, time.Since(start))
-				b.mu.Unlock()
-			})
-		}
-		done.Wait()
-		if slowest > 1200*time.Millisecond { // one page, then ten writes
-			t.Errorf("the last write was done after %v, behind the listing (%v)", slowest, listed)
-		}
-
-		// Under writes without end the listing still ends.
+		synctest.Wait()
 		ctx, stop := context.WithCancel(t.Context())
-		for range 3 {
-			done.Go(func() {
-				for ctx.Err() == nil {
-					_ = b.SetStatus(ctx, "200", presence.DND)
+		writes := 0
+		done.Go(func() {
+			for ctx.Err() == nil {
+				if b.SetStatus(ctx, "200", presence.DND) == nil {
+					writes++
 				}
-			})
-		}
-		start = time.Now()
-		err := b.Statuses(t.Context(), func(identity.Extension, presence.Status) error { return nil })
-		if took := time.Since(start); err != nil || took > time.Minute {
-			t.Errorf("under a flood of writes the listing took %v (%v)", took, err)
-		}
+			}
+		})
+		done.Go(func() { // two are never all: somebody always waits
+			for ctx.Err() == nil {
+				_ = b.SetStatus(ctx, "201", presence.DND)
+			}
+		})
+		time.Sleep(10 * time.Second)
+		soFar := listed
 		stop()
 		done.Wait()
+		if soFar != 0 {
+			t.Errorf("40 pages were listed in %v under writes without end: they took turns to the end", soFar)
+		}
+		if writes == 0 {
+			t.Error("nothing was written")
+		}
+	})
+}
+
+// Each page of a listing is a request.
+func TestAFixedRateCountsThePagesOfAListing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newSetup(t, 2050, pbx.Options{Pace: pbx.Pace{InFlight: 1, PerSecond: 10}})
+		start := time.Now()
+		if err := b.Statuses(t.Context(), func(identity.Extension, presence.Status) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start).Round(time.Millisecond); took != 2*time.Second {
+			t.Errorf("21 pages took %v", took)
+		}
 	})
 }
 

@@ -86,7 +86,7 @@ func (s *System) Contacts(ctx context.Context, owner identity.Extension, yield f
 	if !s.powers.Phonebook.Has(owner) {
 		return s.powers.Phonebook.missing(s.named(op), owner)
 	}
-	return s.list(ctx, op, func(ctx context.Context, item func(func() error) error) error {
+	return s.list(ctx, op, bulk, func(ctx context.Context, item func(func() error) error) error {
 		return s.phonebook.Contacts(ctx, owner, func(c directory.Contact) error {
 			return item(func() error { return yield(c) })
 		})

@@ -176,7 +176,7 @@ func (s *System) SetStatusUnless(ctx context.Context, ext identity.Extension, st
 // Statuses is Driver.Statuses. yield may take its time: whenever writes wait, the
 // listing gives up its turn between two extensions and queues again.
 func (s *System) Statuses(ctx context.Context, yield func(identity.Extension, presence.Status) error) error {
-	return s.list(ctx, "statuses", func(ctx context.Context, item func(func() error) error) error {
+	return s.list(ctx, "statuses", survey, func(ctx context.Context, item func(func() error) error) error {
 		return s.driver.Statuses(ctx, func(ext identity.Extension, status presence.Status) error {
 			return item(func() error { return yield(ext, status) })
 		})

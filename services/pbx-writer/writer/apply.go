@@ -21,6 +21,8 @@ const fresh = 2 * time.Second
 // apply carries one want out, or says why not. An error means: try again. overtaken
 // says whether a newer want of the line has come; nil: it does not matter.
 func (s *system) apply(ctx context.Context, want wire.Want, received time.Time, overtaken func() bool) error {
+	s.inHand.Add(1)
+	defer s.inHand.Add(-1)
 	l := s.line(want.Line)
 	l.mu.Lock()
 	defer l.mu.Unlock()

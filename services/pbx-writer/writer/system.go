@@ -36,6 +36,7 @@ type system struct {
 	// silencing says that a pass is under way that has many lines to silence, and has not
 	// silenced the last of them.
 	silencing atomic.Bool
+	inHand    atomic.Int64                  // wants that are being carried out
 	away      atomic.Bool                   // a poll could not reach the phone system, and no pass has begun since it could be
 	owed      atomic.Bool                   // something is left to a pass
 	postponed bool                          // the last pass left ringing to the next one; of minutes alone
@@ -148,18 +149,18 @@ func (s *system) until(ctx context.Context, what string, try func(context.Contex
 
 // polls reads all statuses now and then; whether that works is the system's health.
 func (s *system) polls(ctx context.Context, part string) error {
-	tick := time.NewTicker(s.conf.Poll)
-	defer tick.Stop()
-	failed := false
+	failed, wait := false, s.conf.Poll
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-time.After(wait):
 		}
 		bounded, cancel := s.held(ctx)
+		began := time.Now()
 		err := s.poll(bounded)
 		cancel()
+		wait = s.pollAfter(time.Since(began))
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -176,6 +177,17 @@ func (s *system) polls(ctx context.Context, part string) error {
 		failed = err != nil
 		s.w.deps.Health.Set(part, err)
 	}
+}
+
+// pollAfter is how long to wait after a listing that took so long. While wants are being
+// carried out the next one is to end when the readings of this one get too old for a
+// write to rest on them, or each write would cost a reading of its own.
+func (s *system) pollAfter(took time.Duration) time.Duration {
+	wait := s.conf.Poll - took
+	if s.inHand.Load() > 0 {
+		wait -= took
+	}
+	return max(wait, s.conf.Poll/4)
 }
 
 // line returns the line of an extension, making it on first use.
