@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"offhook.dev/libs/core/presence"
-	"offhook.dev/libs/graph/graphsim"
 )
 
 func batchTable() Table {
@@ -51,13 +50,8 @@ func measureBatch(ctx context.Context, b *Bench) (Report, error) {
 
 // delayed measures one latency.
 func (b *Bench) delayed(ctx context.Context, in *installation, r *Report, latency time.Duration, body []byte) error {
-	in.tenant().ClearFaults()
-	if latency > 0 {
-		for _, path := range []string{"", "/oauth2/", "/discovery/"} {
-			if _, err := in.tenant().Fault(graphsim.Fault{Kind: graphsim.FaultLatency, Path: path, Delay: latency}); err != nil {
-				return err
-			}
-		}
+	if err := in.answersAfter(latency); err != nil {
+		return err
 	}
 	if err := in.newReceiver(); err != nil {
 		return err

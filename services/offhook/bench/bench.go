@@ -80,7 +80,9 @@ type Sizes struct {
 	Rate      int           // rich notifications a second
 	Duration  time.Duration // of that rate
 	Burst     int           // notifications at once
+	Latency   time.Duration // by which Graph answers late while both come
 	Meetings  []int         // due at the same instant
+	Phones    []int         // of them on their way to a phone system with a pace
 	Sweeps    []int         // users to sweep
 	Covered   []int         // users that are swept and on lanes all the while
 	Calendars []int         // calendars to read once
@@ -89,7 +91,7 @@ type Sizes struct {
 
 // Quick is a look, in about three minutes.
 func Quick() Sizes {
-	return Sizes{Users: 650, Step: 600 * time.Millisecond, Rounds: 9, Batches: 20, Rate: 500, Duration: 10 * time.Second, Burst: 5000, Meetings: []int{2000, 10_000}, Sweeps: []int{20_000, 100_000}, Covered: []int{20_000}, Calendars: []int{5_000}, People: []int{2_000}}
+	return Sizes{Users: 650, Step: 600 * time.Millisecond, Rounds: 9, Batches: 20, Rate: 500, Duration: 10 * time.Second, Burst: 5000, Meetings: []int{2000, 10_000}, Phones: []int{2000}, Sweeps: []int{20_000, 100_000}, Covered: []int{20_000}, Calendars: []int{5_000}, People: []int{2_000}}
 }
 
 // Full is what the project's aims are about.
@@ -110,7 +112,7 @@ type Bench struct {
 
 // Tables lists the tables of this package, in the order in which a change travels.
 func Tables() []Table {
-	return []Table{doorTable(), batchTable(), pipelineTable(), burstTable(), boundaryTable(), sweepTable(), coverageTable(), peersTable(), peopleTable(), binariesTable()}
+	return []Table{doorTable(), batchTable(), pipelineTable(), burstTable(), boundaryTable(), phonesTable(), sweepTable(), coverageTable(), peersTable(), peopleTable(), binariesTable()}
 }
 
 // Run prints the machine and then each table when it is done. It fails if a table

@@ -74,7 +74,7 @@ func (b *Bench) boundary(ctx context.Context, people int, r *Report) (err error)
 	if err != nil {
 		return err
 	}
-	if err := c.populate(ctx); err != nil {
+	if err := c.populate(ctx, true); err != nil {
 		return err
 	}
 	log, err := b.logFile()
@@ -82,12 +82,16 @@ func (b *Bench) boundary(ctx context.Context, people int, r *Report) (err error)
 		return err
 	}
 	defer func() { _ = log.Close() }()
-	tenant := config.DefaultTenant()
-	tenant.ID, tenant.Presence.Mode, tenant.Presence.Damping = "contoso", string(presence.Calendar), 0
-	service := start(ctx, config.Config{DataDir: b.dir, Telemetry: config.Telemetry{MetricsListen: "127.0.0.1:0", LogLevel: "warn"}, Tenants: []config.Tenant{tenant}},
-		c.broker, log, mapper.Part())
+	service := start(ctx, b.calendarsOnly(), c.broker, log, mapper.Part())
 	defer func() { err = errors.Join(err, service.halt()) }()
 	return c.measure(ctx, r, floor, writes)
+}
+
+// calendarsOnly is a configuration in which calendars alone decide, at once.
+func (b *Bench) calendarsOnly() config.Config {
+	tenant := config.DefaultTenant()
+	tenant.ID, tenant.Presence.Mode, tenant.Presence.Damping = "contoso", string(presence.Calendar), 0
+	return config.Config{DataDir: b.dir, Telemetry: config.Telemetry{MetricsListen: "127.0.0.1:0", LogLevel: "warn"}, Tenants: []config.Tenant{tenant}}
 }
 
 // measure lets everyone's meeting begin, and then changes everyone's mode.
@@ -129,9 +133,9 @@ func (c *calendars) measure(ctx context.Context, r *Report, floor sample, writes
 	return err
 }
 
-// populate links everyone to an extension that shows available, and to a calendar
-// with nothing in it.
-func (c *calendars) populate(ctx context.Context) error {
+// populate links everyone to an extension, and to a calendar with nothing in it. shown
+// says that it also tells that the extension shows available.
+func (c *calendars) populate(ctx context.Context, shown bool) error {
 	linked, err := store.Open(ctx, c.bus.JetStream(), topology.Links)
 	if err != nil {
 		return err
@@ -143,7 +147,7 @@ func (c *calendars) populate(ctx context.Context) error {
 			_, err = linked.Put(ctx, wire.PersonKey(benchPerson(i)), record)
 		}
 		now := c.bus.Now()
-		if err == nil {
+		if err == nil && shown {
 			err = c.publish(ctx, wire.Status{Reading: presence.StatusReading{Line: benchLine(i), Status: presence.Available, Origin: presence.Person, SeenAt: now,
 				Observation: now.UnixMicro(), LastPerson: &presence.Choice{Status: presence.Available, Observation: now.UnixMicro(), At: now}}})
 		}

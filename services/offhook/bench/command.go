@@ -46,6 +46,9 @@ func Command(more ...Table) *cobra.Command {
 	f.IntVar(&o.Sizes.Rate, "rate", o.Sizes.Rate, "rich notifications a second in the table pipeline")
 	f.DurationVar(&o.Sizes.Duration, "duration", o.Sizes.Duration, "how long they come")
 	f.IntVar(&o.Sizes.Burst, "burst", o.Sizes.Burst, "notifications at once in the table burst")
+	f.IntSliceVar(&o.Sizes.Meetings, "meetings", o.Sizes.Meetings, "meetings at the same instant in the table boundary")
+	f.IntSliceVar(&o.Sizes.Phones, "phones", o.Sizes.Phones, "meetings at the same instant in the table phones")
+	f.DurationVar(&o.Sizes.Latency, "latency", 0, "how late Graph and its login answer in the tables pipeline and burst")
 	f.IntSliceVar(&o.Sizes.Sweeps, "sweep", o.Sizes.Sweeps, "users in the table sweep")
 	f.IntSliceVar(&o.Sizes.Covered, "covered", o.Sizes.Covered, "users in the table coverage")
 	f.IntSliceVar(&o.Sizes.Calendars, "calendars", o.Sizes.Calendars, "calendars in the table peers")
@@ -72,6 +75,9 @@ func withFlags(c *cobra.Command, preset, given Sizes) Sizes {
 		"rate":      func() { preset.Rate = given.Rate },
 		"duration":  func() { preset.Duration = given.Duration },
 		"burst":     func() { preset.Burst = given.Burst },
+		"meetings":  func() { preset.Meetings = given.Meetings },
+		"phones":    func() { preset.Phones = given.Phones },
+		"latency":   func() { preset.Latency = given.Latency },
 		"sweep":     func() { preset.Sweeps = given.Sweeps },
 		"covered":   func() { preset.Covered = given.Covered },
 		"calendars": func() { preset.Calendars = given.Calendars },

@@ -130,6 +130,20 @@ func freeAddress(ctx context.Context) (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
+// answersAfter lets Graph and its login answer late.
+func (in *installation) answersAfter(latency time.Duration) error {
+	in.tenant().ClearFaults()
+	if latency == 0 {
+		return nil
+	}
+	for _, path := range []string{"", "/oauth2/", "/discovery/"} {
+		if _, err := in.tenant().Fault(graphsim.Fault{Kind: graphsim.FaultLatency, Path: path, Delay: latency}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // ready says what is missing before the tape can be recorded, or "".
 func (in *installation) ready() (string, error) {
 	subscriptions := in.tenant().Subscriptions() // that of /users is another one

@@ -46,7 +46,7 @@ func (b *Bench) rehearse(ctx context.Context) (*play, error) {
 		return nil, err
 	}
 	p := &play{b: b, in: in, ids: in.tenant().UserIDs(), poster: newPoster(in.sim.Graph.Authority().Pool(), 64)}
-	if err := p.prepare(ctx); err != nil {
+	if err := errors.Join(p.prepare(ctx), in.answersAfter(b.Sizes.Latency)); err != nil {
 		p.close()
 		return nil, err
 	}

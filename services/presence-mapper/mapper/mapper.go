@@ -42,10 +42,12 @@ type Mapper struct {
 	links   *links.Mirror
 	options *options.Mirror
 	sweeps  sweeps
-	log     *slog.Logger
-	metrics *metrics
-	epoch   uint64
-	again   chan struct{} // asks for a pass now: the broker was away
+	// published spares a reading of the want that a new one replaces.
+	published published
+	log       *slog.Logger
+	metrics   *metrics
+	epoch     uint64
+	again     chan struct{} // asks for a pass now: the broker was away
 }
 
 // Run runs the service until ctx ends or something breaks.
@@ -75,6 +77,7 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 		return err
 	}
 	m.bus.OnReconnect(func() {
+		m.published.forget()
 		select {
 		case m.again <- struct{}{}:
 		default:

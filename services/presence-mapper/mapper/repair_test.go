@@ -233,3 +233,40 @@ func TestAFireThatComesTooEarlyIsNotTheLast(t *testing.T) {
 	}
 	s.wants(0, presence.Available)
 }
+
+// A replica goes over its own last want without a look. Somebody else's in between is
+// looked at all the same: a newer one stays, an older one gives way.
+func TestAWantOfSomebodyElseInBetweenIsLookedAt(t *testing.T) {
+	for name, newer := range map[string]bool{"a newer one": true, "an older one": false} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t)
+			s.pass = time.Hour
+			s.run("a")
+			s.ready(0)
+			s.wants(0, presence.Available)
+			s.teams(0, "Busy", s.bus.Now()) // goes over its own
+			s.wants(0, presence.DND)
+			foreign, _ := s.want(0)
+			foreign.Status = presence.Away
+			if newer {
+				foreign.Revision.Sequence += 1000
+			} else {
+				foreign.Revision.Sequence--
+			}
+			subject, data := foreign.Encode()
+			if _, err := s.bus.Publish(t.Context(), bus.Message{Subject: subject, Data: data}); err != nil {
+				t.Fatal(err)
+			}
+			s.teams(0, "DoNotDisturb", s.bus.Now())
+			s.teams(0, "Available", s.bus.Now())
+			s.idle()
+			want := presence.Available
+			if newer {
+				want = presence.Away
+			}
+			if w, _ := s.want(0); w.Status != want {
+				t.Errorf("%s is wanted, not %s", w.Status, want)
+			}
+		})
+	}
+}
