@@ -16,9 +16,9 @@ func Markdown() string {
 	for _, s := range Streams() {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", s.Name, s.keeps(), yes(s.Synced), s.Meaning)
 	}
-	b.WriteString("\n| bucket | written by | read by | meaning |\n|---|---|---|---|\n")
+	b.WriteString("\n| bucket | streams | written by | read by | meaning |\n|---|---|---|---|---|\n")
 	for _, k := range Buckets() {
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", k.Name, names(k.Writes), names(k.Reads), k.Meaning)
+		fmt.Fprintf(&b, "| `%s` | %d | %s | %s | %s |\n", k.Name, len(k.Name.Parts()), names(k.Writes), names(k.Reads), k.Meaning)
 	}
 	return b.String()
 }
