@@ -32,6 +32,9 @@ func (r *replay) phone(e event) {
 //	yes     | no      | overrides U until U changes
 //	yes     | yes     | yields to a dnd that comes later, and returns
 //	P = U   |         | ends, unless it was given a time
+//
+// A U that is held back, because the sources want to ring, is not what would show: in a
+// moment it does not. Who chooses it has chosen.
 func (r *replay) choose(l *lineState, e event) {
 	powers := r.powers(l)
 	l.Manual, l.Expired = claim{}, false
@@ -46,7 +49,7 @@ func (r *replay) choose(l *lineState, e event) {
 	if e.Kind != phoneChoice || e.Line != l.Line {
 		chosen, _ = powers.Project(chosen) // a phone system shows what it shows; elsewhere it must be possible
 	}
-	if chosen == Unset || chosen == over && e.Until.IsZero() {
+	if chosen == Unset || chosen == over && e.Until.IsZero() && l.Rising.IsZero() {
 		return
 	}
 	how := stays

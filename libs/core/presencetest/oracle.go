@@ -356,6 +356,12 @@ func (t *table) sources(index int, line Line, now int) string {
 	return u
 }
 
+// heldBack says whether U shows only because something that rings has not been wanted
+// for long enough.
+func (t *table) heldBack(line Line, now int, u string) bool {
+	return !t.undecided(now) && !line.rings(u) && line.rings(t.raw(line, now))
+}
+
 // want returns what a line must show.
 func (t *table) want(index int, line Line, now int) string {
 	before := ""
@@ -470,7 +476,7 @@ func (t *table) holds(line Line, p choice, now int, u []string) (status string, 
 	if under == "" {
 		under = line.possible(t.Rules.Base)
 	}
-	if p.Status == "" || status == under && p.Until == 0 && !p.first {
+	if p.Status == "" || status == under && p.Until == 0 && !p.first && !t.heldBack(line, p.At, under) {
 		return "", false, false // chose what shows anyway, or cleared it
 	}
 	if p.Until > 0 && now >= p.Until {

@@ -33,6 +33,8 @@ func TestExpected(t *testing.T) {
 			Choices: []Choice{{At: 1, Status: "lunch"}}, Rules: auto}, "allddlll"},
 		"choosing what shows ends it": {History{Readings: []Reading{{0, "Available", ""}, {5, "Busy", ""}},
 			Choices: []Choice{{At: 1, Status: "dnd"}, {At: 3, Status: "available"}}, Rules: auto}, "addaaddd"},
+		"what shows only a moment longer is chosen": {History{Readings: []Reading{busy, free},
+			Choices: []Choice{{At: 1, Status: "available"}, {At: 5, Status: "dnd"}}, Rules: damped}, "daaaaddd"},
 		"a time is kept":    {History{Readings: []Reading{busy, free}, Choices: []Choice{{At: 1, Line: -1, Status: "dnd", Offhook: true, Until: 6}}, Rules: auto}, "ddddddaa"},
 		"away is projected": {History{Readings: []Reading{{0, "Away", ""}, {4, "Busy", ""}}, Lines: []Line{dndOnly}, Rules: auto}, "aaaadddd"},
 	} {
