@@ -315,6 +315,8 @@ func (w *world) judgeWrites(seen Seen, v *Verdict) {
 			// own hides what a user had changed in Teams until it ends: that comes out too,
 			// even if a change right after it keeps it from being due.
 			changes := n + within(unmasked, from-2, to+2)
+			// The end of a mask waits for no reading of Teams, any more than a timer does: see below.
+			changes += min(within(unmasked, from-2, from+Bound), readings)
 			if n > 1 {
 				// A timer waits for no reading: what it leads to is put right when a reading of Teams
 				// comes that was under way, and then follows what that had put off.

@@ -77,6 +77,38 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// What a call's session had hidden comes out when its mask ends, although a reading is
+// under way that tells otherwise; then that does, after its damping.
+func TestJudgeCountsWritesAtTheEndOfAMask(t *testing.T) {
+	call := []Event{{At: 4, Kind: Talks, Calls: 1}, {At: 10, Kind: Talks}}
+	for name, test := range map[string]struct {
+		says   string // in Teams, when the mask ends
+		writes int
+		most   int
+	}{
+		"a reading that was under way":         {"Available/Available", 3, 1},
+		"but no more":                          {"Available/Available", 4, 2},
+		"the end of the mask, and no reading":  {"", 2, 1},
+		"no reading, and three for two causes": {"", 3, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, _ := judged("both", call...)
+			end := 10 + l.Rules.Mask
+			last := Event{At: end - 1, Kind: Shows, Says: test.says}
+			if test.says == "" {
+				last = Event{At: end - 1, Kind: Chooses, Says: "dnd"}
+			}
+			l, seen := judged("both", append(call, last)...)
+			for i := range test.writes {
+				seen.Writes = append(seen.Writes, Write{At: end + i, Target: "line 0"})
+			}
+			if v := Judge(l, seen); v.Most != test.most {
+				t.Errorf("most %d, not %d (%+v)", v.Most, test.most, v)
+			}
+		})
+	}
+}
+
 // One write to a target for each change, and none long after.
 func TestJudgeCountsWrites(t *testing.T) {
 	busy, back := Event{At: 10, Kind: Shows, Says: "Busy/InAMeeting"}, Event{At: 12, Kind: Shows, Says: "Available/Available"}
