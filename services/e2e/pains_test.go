@@ -89,6 +89,7 @@ var pains = []pain{
 	{46, "it is not there when the other node has taken over", "services/pbx-writer/writer", "TestOfTwoWritersOneOwnsAndTheOtherTakesOver"},
 	{46, "nor when any service is killed", "services/e2e", "TestServicesApart"},
 	{47, "two tools fight over one user", "services/graph-writer/graphwriter", "TestTheBreakerStopsSaysSoAndTriesAgain"},
+	{47, "the same on the phone", "services/pbx-writer/writer", "TestAProgramThatFightsOverAnExtensionIsNotFoughtForEver"},
 	{47, "the phone system's own sync is such a tool", "services/pbx-writer/writer", "TestNothingIsWrittenWhileThePhoneSystemSyncsStatusesItself"},
 	{49, "a cloud that lacks a call fails the rest", "services/e2e", "TestWhateverACloudLacksTheRestWorks"},
 	{50, "a notification that anybody can forge", "services/webhook-receiver/receiver", "TestWhateverIsWrongIsAnswered202WithNothingInIt"},

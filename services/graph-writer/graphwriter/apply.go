@@ -77,7 +77,7 @@ func (t *tenant) prepare(ctx context.Context, p *person, w *work) map[target]ste
 			t.refuse(p, w, each, wire.Unsupported, fmt.Sprintf("%s cannot show %q", each, each.asked(w.want).Show))
 			continue
 		}
-		if do.asks() && t.fought(p, do, len(steps), now) {
+		if do.asks() && t.fought(ctx, p, do, len(steps), now) {
 			w.settle(each, wire.Failed, "breaker")
 			continue
 		}
@@ -100,15 +100,17 @@ func (t *tenant) prepare(ctx context.Context, p *person, w *work) map[target]ste
 	return steps
 }
 
-// fought says whether the breaker keeps a step from being made.
-func (t *tenant) fought(p *person, do step, planned int, now time.Time) bool {
-	if do == refresh || p.breaker.stopped(now) {
-		return p.breaker.stopped(now)
+// fought says whether the breaker keeps a step from being made: more writes than it
+// allows for one person come about only if something else writes there too.
+func (t *tenant) fought(ctx context.Context, p *person, do step, planned int, now time.Time) bool {
+	if do == refresh || p.breaker.Stopped(now) {
+		return p.breaker.Stopped(now)
 	}
-	if p.breaker.allows(now, planned, t.w.opts.Pause) {
+	if p.breaker.Allows(now, planned, t.w.opts.Pause) {
 		return false
 	}
-	t.log.Warn("breaker: something else keeps writing for a user; left alone for a while", "user", p.id.User, "until", p.breaker.until)
+	t.w.metrics.fought(ctx, t.conf.ID)
+	t.log.Warn("breaker: something else keeps writing for a user; left alone for a while", "user", p.id.User, "until", p.breaker.Until())
 	return true
 }
 
@@ -183,7 +185,7 @@ func (t *tenant) ask(ctx context.Context, p *person, w *work, each target, do st
 		return client.SetPreferredPresence(ctx, p.id.User, graphPreferred(ask.Show), each.life(ask.Until, now))
 	})
 	if do != refresh && (err == nil || !changedNothing(err)) {
-		p.breaker.count(now)
+		p.breaker.Count(now)
 	}
 	if err != nil {
 		if changedNothing(err) {

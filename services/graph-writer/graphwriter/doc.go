@@ -8,5 +8,5 @@
 // a crash or a lost answer the state is set again and nothing of a person's is
 // cleared. Nothing is written without a want, and nothing twice for the same one:
 // what is about to end is renewed by presence-mapper, which moves the end that it
-// wants (apply.go). Whoever is fought over is left alone for a while (breaker.go).
+// wants (apply.go). Whoever is fought over is left alone for a while (libs/core/breaker).
 package graphwriter

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"offhook.dev/libs/core/breaker"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/topology"
@@ -249,12 +250,12 @@ func TestTheBreakerStopsSaysSoAndTriesAgain(t *testing.T) {
 	s.run("a")
 	// A refresh is no write of a fight.
 	s.ends(s.publish(s.choosing(1, dnd)), wire.Applied)
-	for i := range 2 * mostWrites {
+	for i := range 2 * breaker.Most {
 		w := s.choosing(1, dnd)
 		w.PreferredUntil = w.PreferredUntil.Add(time.Duration(i+1) * time.Minute)
 		s.ends(s.publish(w), wire.Applied)
 	}
-	for i := range mostWrites {
+	for i := range breaker.Most {
 		s.ends(s.publish(s.choosing(0, []string{dnd, pinned}[i%2])), wire.Applied)
 	}
 	// Ten writes took less than a minute, unless the machine is very slow indeed.
@@ -271,7 +272,7 @@ func TestTheBreakerStopsSaysSoAndTriesAgain(t *testing.T) {
 	})
 	s.shows(0, dnd)
 	s.teams.with(0, func(p *seat) {
-		if len(p.writes) != mostWrites+1 {
+		if len(p.writes) != breaker.Most+1 {
 			t.Errorf("%d writes", len(p.writes))
 		}
 	})

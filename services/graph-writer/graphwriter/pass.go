@@ -102,7 +102,7 @@ func (t *tenant) repair(ctx context.Context, want wire.TeamsWant) error {
 // held.
 func (t *tenant) open(p *person, want wire.TeamsWant) bool {
 	now := t.w.bus.Now()
-	if want.Revision.Compare(p.newest) < 0 || want.Revision.Compare(p.pins.Revision) < 0 || p.breaker.stopped(now) || t.wait(now) > 0 {
+	if want.Revision.Compare(p.newest) < 0 || want.Revision.Compare(p.pins.Revision) < 0 || p.breaker.Stopped(now) || t.wait(now) > 0 {
 		return false
 	}
 	for _, each := range targets {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"offhook.dev/libs/bus"
+	"offhook.dev/libs/core/breaker"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/run"
@@ -45,7 +46,8 @@ type person struct {
 	// told is the revision of the newest want whose outcome is known to be stored.
 	told    wire.Revision
 	refused map[target]refusal
-	breaker breaker
+	// breaker lives with the lease: a new owner starts to count anew. Refreshes do not count.
+	breaker breaker.Breaker
 }
 
 // refusal is why a want is not tried again for a target.

@@ -60,6 +60,9 @@ func (s *system) carryOut(ctx context.Context, l *line, want wire.Want, received
 	case !l.ledger.covers(want):
 		o.Result = wire.RefusedPerson
 		o.Detail = fmt.Sprintf("a person chose %s at %s, which the decision did not know of", l.ledger.Person.Status, l.ledger.Person.At.UTC().Format(time.RFC3339))
+	case s.fought(ctx, l, s.w.bus.Now()):
+		o.Result = wire.Failed
+		o.Detail = "breaker: something else keeps changing this extension; nothing is written before " + l.breaker.Until().UTC().Format(time.RFC3339)
 	default:
 		return s.write(ctx, l, want, o, overtaken)
 	}
@@ -122,6 +125,9 @@ func (s *system) write(ctx context.Context, l *line, want wire.Want, o wire.Outc
 	err := s.pbx.SetStatusUnless(bounded, l.id.Extension, want.Status, overtaken)
 	o.EndedAt = s.w.bus.Now()
 	l.blind = o.EndedAt
+	if l.disputed() && (err == nil || !changedNothing(err)) {
+		l.breaker.Count(o.EndedAt)
+	}
 	if err != nil {
 		if changedNothing(err) {
 			next := l.ledger

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"offhook.dev/libs/bus"
+	"offhook.dev/libs/core/breaker"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
@@ -40,6 +41,8 @@ type line struct {
 	refused wire.Revision
 	// forgot is the reading for which what was forgotten was written again at once.
 	forgot time.Time
+	// breaker lives with the lease: a new owner starts to count anew.
+	breaker breaker.Breaker
 }
 
 // save stores the ledger entry by compare-and-set, under the fence of our lease.

@@ -19,6 +19,7 @@ type metrics struct {
 	writes  metric.Int64Counter
 	seen    metric.Int64Counter
 	repairs metric.Int64Counter
+	fights  metric.Int64Counter
 	delay   metric.Float64Histogram
 	state   metric.Int64Gauge
 	bulk    metric.Int64Counter
@@ -26,7 +27,7 @@ type metrics struct {
 
 func newMetrics(m metric.Meter) (*metrics, error) {
 	var x metrics
-	var errs [6]error
+	var errs [7]error
 	x.writes, errs[0] = m.Int64Counter("offhook_pbx_writes", metric.WithDescription("Wants settled, by result."))
 	x.seen, errs[1] = m.Int64Counter("offhook_pbx_observations", metric.WithDescription("Statuses that changed, by whose they are."))
 	x.repairs, errs[2] = m.Int64Counter("offhook_pbx_repairs", metric.WithDescription("Wants that the minute pass carried out again."))
@@ -34,6 +35,7 @@ func newMetrics(m metric.Meter) (*metrics, error) {
 		metric.WithExplicitBucketBoundaries(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300))
 	x.state, errs[4] = m.Int64Gauge("offhook_pbx_up", metric.WithDescription("Whether the phone system answered last time."))
 	x.bulk, errs[5] = m.Int64Counter("offhook_pbx_changes", metric.WithDescription("Changes of extensions, photos and contacts, by result."))
+	x.fights, errs[6] = m.Int64Counter("offhook_pbx_fights", metric.WithDescription("Times that an extension was left alone for a while because something else kept changing it."))
 	return &x, errors.Join(errs[:]...)
 }
 
@@ -51,6 +53,10 @@ func (x *metrics) observed(ctx context.Context, id identity.System, origin prese
 
 func (x *metrics) repaired(ctx context.Context, id identity.System) {
 	x.repairs.Add(ctx, 1, metric.WithAttributes(attribute.String("system", string(id))))
+}
+
+func (x *metrics) fought(ctx context.Context, id identity.System) {
+	x.fights.Add(ctx, 1, metric.WithAttributes(attribute.String("system", string(id))))
 }
 
 func (x *metrics) latency(ctx context.Context, d time.Duration) {

@@ -163,7 +163,7 @@ func (s *system) repair(ctx context.Context, want wire.Want) error {
 func (s *system) open(l *line, want wire.Want) bool {
 	refused, _ := s.refuses(l, want)
 	return l.origin != "" && l.status != want.Status && refused == wire.ResultUnknown && l.refused != want.Revision &&
-		l.ledger.covers(want) && !(want.Release && l.ledger.personShows())
+		l.ledger.covers(want) && !(want.Release && l.ledger.personShows()) && !l.breaker.Stopped(s.w.bus.Now())
 }
 
 // compareFacts finds the lines of which the stream of facts no longer tells what

@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"testing"
 	"time"
 
-	meter "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
 	tracer "go.opentelemetry.io/otel/trace/noop"
 
 	"offhook.dev/libs/bus"
@@ -200,11 +202,13 @@ type stage struct {
 	buckets  map[topology.Bucket]*store.Bucket
 	sequence uint64 // of the last want
 	opts     Options
+	meter    metric.Meter
+	log      io.Writer // what the service logs
 }
 
 func newStage(t testing.TB, extensions int) *stage {
 	t.Helper()
-	s := &stage{t: t, broker: bustest.Broker(t), phones: newPhones(extensions), buckets: map[topology.Bucket]*store.Bucket{}}
+	s := &stage{t: t, broker: bustest.Broker(t), phones: newPhones(extensions), buckets: map[topology.Bucket]*store.Bucket{}, meter: noop.Meter{}, log: t.Output()}
 	s.bus = bustest.Connect(t, s.broker, "test")
 	s.make()
 	for _, name := range []topology.Bucket{topology.Links, topology.Ledger, topology.Leases} {
@@ -251,7 +255,7 @@ func (s *stage) put(bucket topology.Bucket, key string, value any) {
 // run runs the service until stop or the end of the test.
 func (s *stage) run(instance string) (stop func()) {
 	s.t.Helper()
-	log := slog.New(slog.NewTextHandler(s.t.Output(), nil)).With("instance", instance)
+	log := slog.New(slog.NewTextHandler(s.log, nil)).With("instance", instance)
 	b, err := bus.Connect(s.t.Context(), bus.Options{InProcess: s.broker, Service: "pbx-writer", Instance: instance, Log: log})
 	if err != nil {
 		s.t.Fatal(err)
@@ -259,7 +263,7 @@ func (s *stage) run(instance string) (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))
 	ended := make(chan error, 1)
 	deps := run.Deps{Instance: instance, Bus: b, Hot: hot.InProcess(), Log: log, Health: run.NewHealth(),
-		Tracer: tracer.NewTracerProvider().Tracer(""), Meter: meter.NewMeterProvider().Meter("")}
+		Tracer: tracer.NewTracerProvider().Tracer(""), Meter: s.meter}
 	opts := s.opts
 	opts.Systems = append([]SystemConfig(nil), opts.Systems...)
 	go func() { ended <- Run(ctx, deps, opts) }()

@@ -25,6 +25,8 @@ type Options struct {
 	// ConfirmCalls is how often a call that goes on is told again; 0: 4 min, which is
 	// less than half of the ten minutes that a session in Teams lives.
 	ConfirmCalls time.Duration
+	// Pause is how long an extension that is fought over is left alone; 0: 5 min.
+	Pause time.Duration
 }
 
 // SystemConfig is one phone system.
@@ -118,6 +120,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.ConfirmCalls == 0 {
 		o.ConfirmCalls = 4 * time.Minute
+	}
+	if o.Pause == 0 {
+		o.Pause = 5 * time.Minute
 	}
 	for i := range o.Systems {
 		if o.Systems[i].Poll == 0 {
