@@ -49,6 +49,43 @@ func TestTheBreakerOpensProbesAndCloses(t *testing.T) {
 	})
 }
 
+// However long a phone system is away, it is asked every few seconds, by whoever comes
+// then, while callers are told to stay away for longer; and so its return is noticed.
+func TestAPhoneSystemThatIsAwayIsAskedEveryFewSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newSetup(t, 1, pbx.Options{})
+		b.answering(0, always(closed))
+		read := func() error { _, err := b.Status(t.Context(), "200"); return err }
+		for range 400 { // somebody comes four times a second
+			_ = read()
+			time.Sleep(time.Second / 4) // virtual
+		}
+		before := b.world.Requests()
+		for range 2400 {
+			_ = read()
+			time.Sleep(time.Second / 4) // virtual
+		}
+		if n := b.world.Requests() - before; n < 180 || n > 270 {
+			t.Errorf("%d probes in ten minutes, want one every 2.25 s to 3 s", n)
+		}
+		err := read()
+		for fault.RetryAfter(err) == 0 { // it was the probe
+			err = read()
+		}
+		if wait := fault.RetryAfter(err); wait < 26*time.Second || wait > 30*time.Second {
+			t.Errorf("callers are told to come back in %v", wait)
+		}
+		b.world.Intercept(nil)
+		back := time.Now()
+		for read() != nil {
+			time.Sleep(100 * time.Millisecond) // virtual
+		}
+		if noticed := time.Since(back); noticed > 3*time.Second || b.Resting() {
+			t.Errorf("noticed after %v, resting: %v", noticed, b.Resting())
+		}
+	})
+}
+
 func TestOnlyOneProbeIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newSetup(t, 1, pbx.Options{Pace: pbx.Pace{InFlight: 64}})

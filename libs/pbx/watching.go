@@ -18,6 +18,8 @@ const (
 	watchSilence = 3 * WatchBeat
 	// syncTimeout bounds connecting and reading what is the case.
 	syncTimeout = 30 * time.Second
+	// watchLongest is the mean of the longest wait between two connections.
+	watchLongest = 30 * time.Second
 	// restDenied is the wait after a refusal that only a person can end.
 	restDenied = time.Minute
 	// settledAfter is how long a watch must have lived for its loss to be taken as
@@ -61,7 +63,7 @@ func (s *System) Watch(ctx context.Context, sink Sink) error {
 				wait = firstWait
 			}
 			delay := watchDelay(err, wait)
-			wait = min(2*wait, restLongest)
+			wait = min(2*wait, watchLongest)
 			if news := s.watching.lost(err); news {
 				s.log.Warn("the watch is lost", "kind", fault.KindOf(err).String(), "error", err, "again_in", delay)
 			}

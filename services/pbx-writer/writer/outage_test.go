@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -101,7 +102,10 @@ func TestAfterAnOutageEverybodyIsWrittenOnceAndSilencedFirst(t *testing.T) {
 	for i := range people {
 		on[i] = s.tells(i, presence.Available, presence.Person).Observation
 	}
+	var asked atomic.Int64
+	gone := time.Now()
 	s.phones.stand(func(context.Context, string, identity.Extension, func() error) error {
+		asked.Add(1)
 		return fault.New(fault.Unavailable, "test", nil)
 	})
 	before := inUse()
@@ -117,6 +121,10 @@ func TestAfterAnOutageEverybodyIsWrittenOnceAndSilencedFirst(t *testing.T) {
 	grown := int64(inUse()) - int64(before)
 	back := time.Now()
 	s.phones.stand(nil)
+	// A few until it is known to be away, then one every two to three seconds.
+	if most := 50 + int64(back.Sub(gone)/(2*time.Second)); asked.Load() > most {
+		t.Errorf("asked %d times while it was away for %v, want %d at most", asked.Load(), back.Sub(gone), most)
+	}
 	s.convergesOn(last, j)
 	silent, ringing := 0, 0
 	for i, w := range last {
@@ -132,11 +140,11 @@ func TestAfterAnOutageEverybodyIsWrittenOnceAndSilencedFirst(t *testing.T) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	writes, took := len(j.writes), j.last.Sub(j.first)
-	t.Logf("%d changes of %d people; %d writes, the first %v after it was back, then %v in all (%.0f a second); %d phones to silence, %d to ring, %d rang before the last was silent; heap %+d KiB",
-		changes*people, people, writes, j.first.Sub(back).Round(time.Millisecond), took.Round(time.Millisecond), float64(writes)/took.Seconds(), silent, ringing, j.early(), grown>>10)
+	t.Logf("%d changes of %d people while it was away for %v, in which it was asked %d times; %d writes, the first %v after it was back, then %v in all (%.0f a second); %d phones to silence, %d to ring, %d rang before the last was silent; heap %+d KiB",
+		changes*people, people, back.Sub(gone).Round(time.Millisecond), asked.Load(), writes, j.first.Sub(back).Round(time.Millisecond), took.Round(time.Millisecond), float64(writes)/took.Seconds(), silent, ringing, j.early(), grown>>10)
 	if pace > 0 {
 		ideal := time.Duration(writes) * time.Second / time.Duration(pace)
-		t.Logf("at %d writes a second %d writes take %v: converged in %.3f times that after the first, in %.3f times after it was back", pace, writes, ideal, took.Seconds()/ideal.Seconds(), j.last.Sub(back).Seconds()/ideal.Seconds())
+		t.Logf("at %d writes a second %d writes take %v at least: converged in %.3f times that from the first write, in %.3f times from its return", pace, writes, ideal, took.Seconds()/ideal.Seconds(), j.last.Sub(back).Seconds()/ideal.Seconds())
 	}
 	if j.early() > 0 {
 		t.Errorf("%d phones rang before the last one was silent", j.early())

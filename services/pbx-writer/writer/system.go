@@ -202,12 +202,37 @@ func (s *system) line(id identity.Line) *line {
 	return l
 }
 
+// probe asks a phone system that has not answered for a while about one line: whether it
+// is back is not worth a listing every few seconds.
+func (s *system) probe(ctx context.Context) error {
+	s.mu.Lock()
+	var ext identity.Extension
+	for id := range s.lines { // whichever
+		ext = id.Extension
+		break
+	}
+	s.mu.Unlock()
+	if ext == "" {
+		return nil
+	}
+	_, err := s.pbx.Status(ctx, ext)
+	if s.pbx.Resting() {
+		return err
+	}
+	return nil // it has answered, whatever it said of the line
+}
+
 // poll reads all statuses and then folds in those of linked lines: only when the
 // listing is over is it known whether the phone system had been away before it.
 func (s *system) poll(ctx context.Context) error {
 	type shown struct {
 		id     identity.Line
 		status presence.Status
+	}
+	if s.pbx.Resting() {
+		if err := s.probe(ctx); err != nil {
+			return err
+		}
 	}
 	var all []shown
 	began := s.w.bus.Now()
