@@ -86,6 +86,7 @@ type phone struct {
 	origin      presence.Origin
 	observation int64
 	last        *presence.Choice
+	unread      bool // a person chose what shows while Offhook was stopped
 }
 
 // play does one line of a scene.
@@ -139,6 +140,8 @@ func (w *world) play(f []string) {
 		w.links = slices.DeleteFunc(w.links, func(l presence.Link) bool { return l.Line == line(args[0]) })
 		w.revision++
 		w.decide(presence.LinksChanged{Revision: w.revision, Links: w.links})
+	case "reads":
+		w.reads(line(args[0]))
 	case "phone":
 		w.choose(line(args[0]), status(args[1]))
 	case "choose":
@@ -214,15 +217,24 @@ func (w *world) order(args []string) {
 	w.decide(c)
 }
 
-// choose is a person's hand on the phone, seen at once.
+// choose is a person's hand on the phone, seen at once unless Offhook is stopped.
 func (w *world) choose(l identity.Line, s presence.Status) {
 	p := w.phones[l]
 	if p == nil {
 		p = &phone{}
 		w.phones[l] = p
 	}
-	p.observation++
-	p.shows, p.origin, p.last = s, presence.Person, &presence.Choice{Status: s, Observation: p.observation, At: w.now}
+	if p.shows, p.unread = s, true; !w.stopped {
+		w.reads(l)
+	}
+}
+
+// reads is the writer's look at a line, which finds what a person chose since the last.
+func (w *world) reads(l identity.Line) {
+	if p := w.phones[l]; p.unread {
+		p.observation++
+		p.unread, p.origin, p.last = false, presence.Person, &presence.Choice{Status: p.shows, Observation: p.observation, At: w.now}
+	}
 	w.read(l)
 }
 
@@ -280,12 +292,12 @@ func (w *world) written() {
 	}
 }
 
-// write applies a want as the writer may.
+// write applies a want as the writer may, who looks before that.
 func (w *world) write(want presence.Want) {
 	p := w.phones[want.Line]
 	foreign := p != nil && p.origin == presence.Person
 	switch {
-	case p == nil || p.shows == want.Status || foreign && (want.Released || want.DecidedOn < p.last.Observation):
+	case p == nil || p.unread || p.shows == want.Status || foreign && (want.Released || want.DecidedOn < p.last.Observation):
 		return
 	}
 	p.observation++
