@@ -32,6 +32,7 @@ var successions = []succession{
 	{"graph-poller", []string{"graph.contoso.presence-all", "graph.fabrikam.presence-all", "graph.contoso.people", "graph.fabrikam.people", "graph.contoso.calendar-all", "graph.fabrikam.calendar-all"},
 		func(n *town) { n.delayGraph("/communications/getPresencesByUserId") }, 0},
 	{"graph-writer", []string{"graph.contoso.writes", "graph.fabrikam.writes"}, func(n *town) { n.delayGraph("/presence/") }, mostWrong},
+	{"presence-mapper", []string{"mapper.minute-pass"}, func(*town) {}, 0},
 	{"pbx-writer", []string{"pbx.hq"}, func(n *town) { n.PBX.Inject(pbxsim.Fault{Kind: pbxsim.Latency, Delay: slowAnswer, Only: "write"}) }, 0},
 }
 
