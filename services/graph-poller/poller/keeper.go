@@ -22,8 +22,9 @@ import (
 	"offhook.dev/libs/wire"
 )
 
-// askFor is the life asked for: Graph's most, less a margin for clocks that differ.
-const askFor = graph.MaxPresenceLife - 2*time.Minute
+// askFor is the life asked for: Graph's most, less by how much clocks may differ. Where
+// Graph's is behind by that, it is asked for its most.
+const askFor = graph.MaxPresenceLife - clockSkew
 
 // longestPause between two tries after something failed.
 const longestPause = 2 * time.Minute

@@ -127,6 +127,28 @@ func TestASubscriptionIsRenewedWithMarginAndTakesTheNewCertificate(t *testing.T)
 	})
 }
 
+// As with the subscriptions of calendars: Graph's clock is five minutes ahead, or behind.
+// A lane is made, read back and renewed, and neither refused, replaced nor given up.
+func TestClocksThatDifferByFiveMinutesDoNotMatterToALane(t *testing.T) {
+	for _, skew := range []time.Duration{-clockSkew, clockSkew} {
+		t.Run(skew.String(), func(t *testing.T) {
+			s := newStage(t, 2, func(c *graphsim.Config) { c.Now = func() time.Time { return time.Now().Add(skew) } })
+			s.keep(2, func(c *TenantConfig) {
+				c.Keep.RenewBefore, c.Keep.Verify = askFor-100*time.Millisecond, 20*time.Millisecond
+			})
+			first, _ := s.only("")
+			s.eventually("not renewed", func() bool { return s.sent("PATCH") >= 3 })
+			s.eventually("not kept", func() bool {
+				is, record := s.only("")
+				return is.ID == first.ID && is.Expires.After(first.Expires) && record.Expires.Equal(is.Expires)
+			})
+			if s.sent("POST") != 1 {
+				t.Errorf("created %d times", s.sent("POST"))
+			}
+		})
+	}
+}
+
 func TestASubscriptionWithMarginIsLeftAlone(t *testing.T) {
 	s := newStage(t, 2, nil)
 	s.keep(2, nil)
