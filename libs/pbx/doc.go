@@ -9,7 +9,8 @@
 //     that is done for extensions, phonebooks and photos;
 //   - up to three tries within the caller's deadline, where a repetition cannot
 //     do what was not asked for;
-//   - a circuit breaker, so that a dead phone system costs its callers nothing;
+//   - a circuit breaker, so that a dead phone system costs its callers nothing and is
+//     asked whether it is back every few seconds, by one of them;
 //   - spans, metrics, and the check that a write is within the declared powers;
 //   - a watch that connects again, says when it is lost, and keeps a table of calls.
 //

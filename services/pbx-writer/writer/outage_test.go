@@ -155,7 +155,7 @@ func TestAfterAnOutageEverybodyIsWrittenOnceAndSilencedFirst(t *testing.T) {
 }
 
 // convergesOn waits until every line shows what is wanted, for as long as there is
-// progress: a phone system that was away is asked again within half a minute.
+// progress: a phone system that was away is asked again within a few seconds.
 func (s *stage) convergesOn(wants []wire.Want, j *journal) {
 	s.t.Helper()
 	count, since := -1, time.Now()

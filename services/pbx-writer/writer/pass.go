@@ -155,7 +155,17 @@ func (s *system) repair(ctx context.Context, want wire.Want) error {
 	}
 	s.w.metrics.repaired(ctx, s.id)
 	s.log.Info("minute pass: want carried out again", "extension", want.Line.Extension, "status", want.Status.String())
-	return s.carryOut(ctx, l, want, s.w.bus.Now(), nil)
+	return s.carryOut(ctx, l, want, s.w.bus.Now(), func() bool { return s.overtaken(ctx, want) })
+}
+
+// overtaken says whether the stream holds a newer want of the line.
+func (s *system) overtaken(ctx context.Context, want wire.Want) bool {
+	m, err := s.w.bus.Last(ctx, topology.Wants, wire.WantSubject(want.Line))
+	if err != nil {
+		return false
+	}
+	newest, err := wire.DecodeWant(m.Data)
+	return err == nil && newest.Revision.Compare(want.Revision) > 0
 }
 
 // open says whether a want should be carried out and is not: the line is known to

@@ -1,9 +1,11 @@
 package writer
 
 import (
+	"slices"
 	"testing"
 	"time"
 
+	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/wire"
@@ -31,5 +33,31 @@ func TestAReadingOlderThanTheNewestSaysNothing(t *testing.T) {
 	s := &system{}
 	if used, err := s.see(t.Context(), l, presence.DND, asked, 0); used || err != nil || l.status != presence.Lunch {
 		t.Errorf("used %v, %v: it shows %s", used, err, l.status)
+	}
+}
+
+// A pass carries out a want and the phone system asks for two seconds, as in
+// TestAWantThatIsOvertakenWhileThePhoneSystemIsBusyIsNotWritten.
+func TestAWantOfThePassThatIsOvertakenIsNotWritten(t *testing.T) {
+	s := newStage(t, 1)
+	s.run("a")
+	seen := s.tells(0, presence.Available, presence.Person)
+	old, next := s.wanted(0, presence.Away), s.wanted(0, presence.DND)
+	old.DecidedOn, next.DecidedOn = seen.Observation, seen.Observation
+	old.LinkRevision, next.LinkRevision = 2, 2
+	s.ends(s.publish(old), wire.RefusedLink) // until the writer knows of the link, which is a reason for a pass
+	s.phones.stand(onWrites(func(func() error) error {
+		s.phones.stand(nil)
+		s.publish(next)
+		s.delivered("pbx-writer-hq-status", next)
+		return fault.After(fault.Throttled, "test", 2*time.Second, nil)
+	}))
+	s.link(0, 0, 2)
+	s.ends(next, wire.Applied)
+	if all := s.outcomes(old.Line); !slices.ContainsFunc(all, func(o wire.Outcome) bool { return o.Revision == old.Revision && o.Result == wire.Stale }) {
+		t.Errorf("outcomes %+v", all)
+	}
+	if got := s.phones.written(extension(0)); !slices.Equal(got, []presence.Status{presence.DND}) {
+		t.Errorf("written %v, want the newest alone", got)
 	}
 }
