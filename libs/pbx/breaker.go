@@ -8,17 +8,16 @@ import (
 	"offhook.dev/libs/core/fault"
 )
 
-// The breaker opens after breakAfter calls in a row without a usable answer. Whoever is
-// kept away is told to come back after restFirst, twice as long each time a probe fails,
-// at most restLongest. Whoever comes earlier than that can be the next probe: when the
-// same time or probeLongest, whichever is less, is over but for a random part of up to a
-// quarter. A request every three seconds is less than a phone system has to answer while
-// it is well, so its return need not wait for those who were told half a minute.
+// The breaker opens after breakAfter calls in a row without a usable answer, for
+// restFirst, twice as long each time a probe fails, at most restLongest; each time for up
+// to a quarter less, at random. A request every three seconds is less than a phone system
+// has to answer while it is well. Callers are told to come back when the next probe may
+// be made: a want that waited for longer would hold its place in the queue although the
+// phone system is back.
 const (
-	breakAfter   = 5
-	restFirst    = time.Second
-	restLongest  = 30 * time.Second
-	probeLongest = 3 * time.Second
+	breakAfter  = 5
+	restFirst   = time.Second
+	restLongest = 3 * time.Second
 )
 
 // breaker keeps calls away from a phone system that does not answer, and counts
@@ -26,8 +25,7 @@ const (
 type breaker struct {
 	mu         sync.Mutex
 	failures   int           // calls without an answer, in a row
-	rest       time.Duration // how long callers were told to wait last; 0: closed
-	told       time.Time     // until when
+	rest       time.Duration // how long it was opened last; 0: closed
 	until      time.Time     // open until then; later: half open
 	probing    bool          // half open, and the one probe is under way
 	down       bool          // unreachable since the last answer
@@ -41,8 +39,8 @@ func (b *breaker) admit(op string) (probe bool, err error) {
 	if b.rest == 0 {
 		return false, nil
 	}
-	if time.Until(b.until) > 0 {
-		return false, fault.After(fault.Unavailable, op, time.Until(b.told), errOpen)
+	if wait := time.Until(b.until); wait > 0 {
+		return false, fault.After(fault.Unavailable, op, wait, errOpen)
 	}
 	if b.probing {
 		return false, fault.After(fault.Unavailable, op, restFirst, errOpen)
@@ -66,9 +64,7 @@ func (b *breaker) settle(probe bool, err error) {
 		b.down = b.down || kind == fault.Unavailable || b.failures >= breakAfter
 		if probe || b.rest == 0 && b.failures >= breakAfter {
 			b.rest = min(max(restFirst, 2*b.rest), restLongest)
-			now := time.Now()
-			gap := min(b.rest, probeLongest)
-			b.told, b.until = now.Add(b.rest), now.Add(gap-rand.N(gap/4))
+			b.until = time.Now().Add(b.rest - rand.N(b.rest/4))
 		}
 	default:
 		if b.down {
