@@ -56,6 +56,7 @@ type Life struct {
 	Lines    []Line
 	Meetings []Span
 	Refused  []Span  // Graph refuses to write what is wanted then
+	Hidden   []Span  // nobody gets to read what Teams shows then
 	Events   []Event // in order
 }
 
@@ -258,7 +259,7 @@ func (l Life) play(lateness []int) world {
 	}
 	var events []seen
 	sees := 0 // the tick from which on Teams is seen again
-	var blinded []Span
+	blinded := slices.Clone(l.Hidden)
 	repeated := map[int]int{} // the tick whose reading is believed again, by when
 	h := History{Ticks: l.Ticks, Blind: make([]bool, l.Ticks), Lines: l.Lines, Rules: l.Rules, Calendars: []Calendar{{At: 0, Spans: l.Meetings}}}
 	newest := map[Event]int{} // when the newest event of a source is seen
@@ -280,6 +281,7 @@ func (l Life) play(lateness []int) world {
 		}
 	}
 	slices.SortStableFunc(events, func(a, b seen) int { return a.At - b.At })
+	slices.SortStableFunc(blinded, func(a, b Span) int { return a.From - b.From })
 	talking := make([]int, len(l.Lines)) // the place of each line's last word
 	for i := range talking {
 		talking[i] = -1

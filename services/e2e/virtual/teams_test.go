@@ -66,7 +66,14 @@ type client struct {
 	*teams
 	graph.ContactReader // nil, as is the next: nobody asks
 	graph.PhotoReader
+	door   *door
 	closed bool
+}
+
+// writing is a tenant's Graph for graph-writer.
+type writing struct {
+	*teams
+	door *door
 }
 
 // GroupMembers is of a directory without groups.
@@ -91,6 +98,9 @@ func (f client) GroupsCalled(context.Context, string) ([]graph.Group, error) { r
 func (f client) Presences(ctx context.Context, users []identity.User) ([]graph.Presence, []identity.User, error) {
 	if f.closed {
 		return nil, nil, fault.After(fault.Throttled, "read", time.Minute, nil)
+	}
+	if err := f.door.pass(graph.APIPresence); err != nil {
+		return nil, nil, err
 	}
 	f.mu.Lock()
 	wait := 20*time.Millisecond + time.Duration(f.dice.Int64N(int64(300*time.Millisecond)))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -55,6 +56,9 @@ type inhabitant struct {
 	lines []phone
 	calls [2]int // each line is in
 	seen  presencetest.Seen
+
+	told time.Time       // when their Teams last showed something else while nobody was told; zero: something else happened since
+	took []time.Duration // from then to the write to a phone
 }
 
 type phone struct {
@@ -71,6 +75,8 @@ type options struct {
 	lost      int           // notifications of a hundred
 	crashes   bool
 	throttled identity.Tenant // of which Graph answers nothing but 429
+	storm     *storm          // in which Graph refuses everything, or nil
+	mute      *storm          // in which no notification arrives, or nil
 	pass      time.Duration   // of the minute passes; 0: a minute
 	dir       string
 	log       *slog.Logger
@@ -88,6 +94,7 @@ type world struct {
 	people    []*inhabitant
 	began     time.Time
 	services  []*service
+	doors     map[identity.Tenant]*door
 
 	mu    sync.Mutex // guards dice and what has been seen
 	dice  *rand.Rand
@@ -106,7 +113,7 @@ type service struct {
 const settling = time.Minute
 
 func newWorld(t *testing.T, o options) *world {
-	w := &world{options: o, t: t, teams: newTeams(o.seed), dice: rand.New(rand.NewPCG(o.seed, 0)),
+	w := &world{options: o, t: t, teams: newTeams(o.seed), dice: rand.New(rand.NewPCG(o.seed, 0)), doors: map[identity.Tenant]*door{},
 		began: time.Now().Truncate(presencetest.Tick).Add(settling)}
 	var err error
 	w.broker, err = embedded.Start(embedded.Options{Dir: o.dir, NoSync: true})
@@ -153,6 +160,9 @@ func (w *world) settle(i int, linked *store.Bucket) {
 		record.Lines = append(record.Lines, links.Line{Line: identity.Line{System: l.at.id, Extension: l.ext}, Revision: 1, Powers: powers, How: "mail"})
 	}
 	p.life = presencetest.RandomLife(w.dice, w.events, string(tenant.mode), lines...)
+	if w.storm != nil {
+		p.life = w.storm.over(p.life)
+	}
 	p.life.Rules.MaxAt = p.life.Ticks + 1 // the nights of a bubble are of the year 2000, and far away
 	p.seen = presencetest.NewSeen(p.life)
 	data, err := json.Marshal(record)
@@ -204,9 +214,12 @@ func (w *world) start() {
 	var polled poller.Options
 	var written graphwriter.Options
 	for _, t := range tenants {
-		polled.Tenants = append(polled.Tenants, poller.TenantConfig{ID: t.id, Directory: string(t.id), App: "app", Client: func() (poller.Client, error) { return client{teams: w.teams, closed: t.id == w.throttled}, nil },
+		w.doors[t.id] = newDoor(w.seed, w.storm, w.began)
+		polled.Tenants = append(polled.Tenants, poller.TenantConfig{ID: t.id, Directory: string(t.id), App: "app", Client: func() (poller.Client, error) {
+			return client{teams: w.teams, door: w.doors[t.id], closed: t.id == w.throttled}, nil
+		},
 			Mode: t.mode, Presence: true, Calendar: true, Sweep: w.sweep})
-		written.Tenants = append(written.Tenants, graphwriter.TenantConfig{ID: t.id, App: "app", Writes: t.mode.WritesTeams(), Client: func() (graphwriter.Client, error) { return w.teams, nil }})
+		written.Tenants = append(written.Tenants, graphwriter.TenantConfig{ID: t.id, App: "app", Writes: t.mode.WritesTeams(), Client: func() (graphwriter.Client, error) { return writing{w.teams, w.doors[t.id]}, nil }})
 	}
 	written.MinutePass = w.pass
 	phones := writer.Options{MinutePass: w.pass}
@@ -262,7 +275,7 @@ func (w *world) end() {
 func (w *world) notify(user identity.User, shows string) {
 	w.mu.Lock()
 	copies, late := 1+w.dice.IntN(5)/4, w.dice.IntN(10) == 0
-	if w.dice.IntN(100) < w.lost {
+	if w.dice.IntN(100) < w.lost || w.storm.at(w.began) || w.mute.at(w.began) {
 		copies = 0
 	}
 	var waits []time.Duration
@@ -328,6 +341,10 @@ func (w *world) tick() int { return int(time.Since(w.began) / presencetest.Tick)
 func (w *world) wrote(p *inhabitant, target string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	boundary := func(e presencetest.Event) bool { return e.Kind == presencetest.Boundary && e.At == w.tick() }
+	if !p.told.IsZero() && strings.HasPrefix(target, "line") && !slices.ContainsFunc(p.life.Events, boundary) {
+		p.took, p.told = append(p.took, time.Since(p.told)), time.Time{}
+	}
 	if time.Now().After(w.began) {
 		p.seen.Writes = append(p.seen.Writes, presencetest.Write{At: w.tick(), Target: target})
 	}
@@ -409,6 +426,11 @@ func (w *world) invite(p *inhabitant) {
 
 // happens lets somebody do something.
 func (w *world) happens(p *inhabitant, n int, e presencetest.Event) {
+	w.mu.Lock()
+	if p.told = (time.Time{}); e.Kind == presencetest.Shows && w.mute.at(w.began) {
+		p.told = time.Now()
+	}
+	w.mu.Unlock()
 	switch e.Kind {
 	case presencetest.Shows:
 		w.teams.at(p.who.User, func(s *seat) { s.Do(e) })
