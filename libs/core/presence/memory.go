@@ -211,6 +211,15 @@ func compareLines(a, b identity.Line) int {
 	return cmp.Or(strings.Compare(string(a.System), string(b.System)), strings.Compare(string(a.Extension), string(b.Extension)))
 }
 
+// Lapsed says whether an opinion of Teams has ended because nobody had read it for
+// StaleAfter, and when the last read that is known began.
+func (m Memory) Lapsed() (last time.Time, lapsed bool) {
+	if n := len(m.Reads); n > 0 {
+		return m.Reads[n-1].To, m.Reads[n-1].Noticed
+	}
+	return time.Time{}, false
+}
+
 // Wants lists what is wanted for each line, from memory alone: what the stream of
 // wants should hold. Wants of lines that have been unlinked are listed for an hour.
 func (m Memory) Wants() []Want {

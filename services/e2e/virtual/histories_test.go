@@ -79,7 +79,12 @@ func lives(t *testing.T, o options) (people []*inhabitant, crashes int) {
 }
 
 // livesIn is lives for who wants to see all of the world that was.
-func livesIn(t *testing.T, o options) (was *world) {
+func livesIn(t *testing.T, o options) *world {
+	return bubble(t, o, (*world).live)
+}
+
+// bubble makes a world in virtual time, starts its services, and does something there.
+func bubble(t *testing.T, o options, do func(*world)) (was *world) {
 	o.dir, o.log = t.TempDir(), slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	runtime.GC() // pools may hold timers of the last bubble
 	runtime.GC()
@@ -91,7 +96,7 @@ func livesIn(t *testing.T, o options) (was *world) {
 		time.Sleep(time.Until(start))
 		w := newWorld(t, o)
 		w.start()
-		w.live()
+		do(w)
 		w.end()
 		was = w
 	})

@@ -23,8 +23,16 @@ type exchange struct {
 	system *memory.PhoneSystem
 	wrote  func(identity.Extension) // called for a write that changed something
 
-	mu   sync.Mutex // guards dice
-	dice *rand.Rand
+	mu    sync.Mutex // guards what follows
+	dice  *rand.Rand
+	count int // of writes that changed something
+}
+
+// writes is how many writes changed something so far.
+func (e *exchange) writes() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.count
 }
 
 func newExchange(id identity.System, powers presence.Powers, extensions int, seed uint64) *exchange {
@@ -66,6 +74,9 @@ func (c counted) SetStatus(ctx context.Context, ext identity.Extension, s presen
 	}
 	c.e.mu.Lock()
 	defer c.e.mu.Unlock()
+	if c.e.system.Shown(ext) == s && before != s {
+		c.e.count++
+	}
 	if err == nil && c.e.dice.IntN(200) == 0 {
 		return fault.New(fault.Timeout, "set status", memory.ErrLost)
 	}

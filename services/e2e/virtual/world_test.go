@@ -74,10 +74,13 @@ type options struct {
 	sweep     time.Duration // 0: 10 s
 	lost      int           // notifications of a hundred
 	crashes   bool
-	throttled identity.Tenant // of which Graph answers nothing but 429
-	storm     *storm          // in which Graph refuses everything, or nil
-	mute      *storm          // in which no notification arrives, or nil
-	pass      time.Duration   // of the minute passes; 0: a minute
+	throttled identity.Tenant                                    // of which Graph answers nothing but 429
+	storm     *storm                                             // in which Graph refuses everything, or nil
+	mute      *storm                                             // in which no notification arrives, or nil
+	pass      time.Duration                                      // of the minute passes; 0: a minute
+	still     bool                                               // nothing happens in anybody's life
+	shows     func(i int) string                                 // what somebody's Teams shows at the begin; nil: available
+	meetings  func(i int, began time.Time) []graph.CalendarEntry // besides those of lives; nil: none
 	dir       string
 	log       *slog.Logger
 }
@@ -160,7 +163,9 @@ func (w *world) settle(i int, linked *store.Bucket) {
 		record.Lines = append(record.Lines, links.Line{Line: identity.Line{System: l.at.id, Extension: l.ext}, Revision: 1, Powers: powers, How: "mail"})
 	}
 	p.life = presencetest.RandomLife(w.dice, w.events, string(tenant.mode), lines...)
-	if w.storm != nil {
+	if w.still {
+		p.life = still(p.life)
+	} else if w.storm != nil {
 		p.life = w.storm.over(p.life)
 	}
 	p.life.Rules.MaxAt = p.life.Ticks + 1 // the nights of a bubble are of the year 2000, and far away
@@ -170,10 +175,16 @@ func (w *world) settle(i int, linked *store.Bucket) {
 	_, err = linked.Put(w.t.Context(), wire.PersonKey(p.who), data)
 	must(w.t, err)
 	s := &seat{shown: "Available/Available"}
+	if w.shows != nil {
+		s.shown = w.shows(i)
+	}
 	s.Client = s.shown
 	s.wrote = func(target string) { w.wrote(p, target) }
 	w.teams.seats[p.who.User] = s
 	w.invite(p)
+	if w.meetings != nil {
+		s.meetings = w.meetings(i, w.began)
+	}
 	w.people = append(w.people, p)
 }
 
@@ -189,6 +200,14 @@ func (w *world) connect(name topology.Service, instance string) *bus.Bus {
 	b, err := bus.Connect(context.WithoutCancel(w.t.Context()), bus.Options{InProcess: w.broker, Service: string(name), Instance: instance, Log: w.log})
 	must(w.t, err)
 	return b
+}
+
+// still is a life in which nothing happens but what a test does, under the rules that hold
+// where nobody says otherwise.
+func still(l presencetest.Life) presencetest.Life {
+	l.Events, l.Meetings = nil, nil
+	l.Rules.Policy, l.Rules.Strongest, l.Rules.WholeUser = "auto", false, false
+	return l
 }
 
 // choices are the options of everybody, from the rules of their lives.

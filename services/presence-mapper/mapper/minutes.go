@@ -55,8 +55,8 @@ func (m *Mapper) lookAtEverybody(ctx context.Context) {
 	}
 }
 
-// pass looks at everyone whose time has come, everyone linked without a memory,
-// and compares all wants with the stream.
+// pass looks at everyone whose time has come, or whose Teams can be read again, everyone
+// linked without a memory, and compares all wants with the stream.
 func (m *Mapper) pass(ctx context.Context) error {
 	stored, err := m.storedWants(ctx)
 	if err != nil {
@@ -79,7 +79,7 @@ func (m *Mapper) pass(ctx context.Context) error {
 			m.log.Error("memory cannot be read: nothing is decided for this person until it is repaired or deleted", "key", e.Key, "error", err)
 			return nil
 		}
-		if r.due(now) {
+		if r.due(now) || m.readAgain(who, r) {
 			due = append(due, who)
 			return nil
 		}

@@ -2,6 +2,7 @@ package mapper
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -132,6 +133,45 @@ func TestWhoeverLooksLateKnowsOfTheLastSweep(t *testing.T) {
 	if w, _ := s.want(0); w.Status != presence.DND {
 		t.Errorf("wanted is %q", w.Status)
 	}
+}
+
+// What Teams had said ends where nobody can read it. When it is read again and shows the
+// same, no fact tells of it: the sweep does, or the minute pass where the sweep was missed.
+func TestWhenTeamsIsReadAgainWhatItHadSaidCountsAgain(t *testing.T) {
+	sweep := func(s *stage, shard string, ago time.Duration) {
+		at := s.bus.Now().Add(-ago)
+		s.publish(wire.Sweep{Tenant: "contoso", Shard: shard, Began: at, Ended: at, Users: 1, OK: true})
+	}
+	stale := func(t *testing.T, pass time.Duration) *stage {
+		s := newStage(t)
+		s.options.StaleAfter, s.pass = 500*time.Millisecond, pass
+		s.run("a")
+		s.ready(0)
+		sweep(s, wire.ShardAll, 2*time.Minute)
+		s.teams(0, "Busy", s.bus.Now())
+		s.wants(0, presence.DND)
+		s.wants(0, presence.Available)
+		return s
+	}
+	// It may be over again before the want is seen.
+	seen := func(s *stage) {
+		s.eventually(func() string {
+			if !slices.ContainsFunc(s.decisions(0), func(d wire.Decision) bool { return d.Trigger != presenceFact && d.Reason == presence.ByTeams.String() }) {
+				return "what Teams says is forgotten"
+			}
+			return ""
+		})
+	}
+	t.Run("by the sweep", func(t *testing.T) {
+		s := stale(t, time.Hour)
+		sweep(s, wire.ShardAll, 0)
+		seen(s)
+	})
+	t.Run("by the minute pass", func(t *testing.T) {
+		s := stale(t, 50*time.Millisecond)
+		sweep(s, "0", 0) // of a shard of which nothing was known
+		seen(s)
+	})
 }
 
 // The control: without a sweep the opinion ends.
