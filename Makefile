@@ -48,10 +48,12 @@ bench: ## the benchmark tables, each with its floor; and that of kills
 	table=$$(mktemp); OFFHOOK_TABLE=$$table go test -count=1 -timeout 1h ./services/e2e -run TestServicesApart/killing; \
 		code=$$?; cat $$table; rm -f $$table; exit $$code
 
-soak: ## the long forms: 100,000 histories of 200 events, 1,000 lives at once, an outage of 10,000, a million contacts, kills under 200 changes a second
+soak: ## the long forms: 100,000 histories of 200 events, 1,000 lives at once, an outage of 10,000, eight hours without Graph, ten minutes of its refusals, a million contacts, kills under 200 changes a second
 	OFFHOOK_LIVES=100000 OFFHOOK_LIFE=200 go test -count=1 -timeout 6h -v ./services/pbx-writer/writer -run 'Histories'
 	for pace in 20 100; do OFFHOOK_OUTAGE=10000 OFFHOOK_PACE=$$pace go test -count=1 -timeout 1h -v ./services/pbx-writer/writer -run TestAfterAnOutage || exit 1; done
 	OFFHOOK_PEOPLE=1000 OFFHOOK_LIFE=200 go test -count=1 -timeout 3h -v ./services/e2e/virtual -run TestAThousandLives
+	OFFHOOK_AWAY=8 go test -count=1 -timeout 1h -v ./services/e2e/virtual -run TestGraphIsAwayForHours
+	OFFHOOK_STORM=10m go test -count=1 -timeout 1h -v ./services/e2e -run TestGraphIsLeftAlone
 	OFFHOOK_MAILBOXES=10000 go test -count=1 -timeout 3h -v ./services/contact-sync/contactsync -run TestManyMailboxes
 	OFFHOOK_SOAK=1 go test -count=1 -timeout 3h -v ./services/e2e -run TestServicesApart
 
