@@ -12,7 +12,8 @@ import (
 // FaultKind is what goes wrong.
 type FaultKind string
 
-// The faults of requests, then those of notifications, then those of subscriptions.
+// The faults of requests, then those of notifications, those of subscriptions, and that
+// of presence.
 const (
 	FaultStatus  FaultKind = "status"  // the answer is Status (429, 500, 503, 504, ...) with RetryAfter or RetryDate
 	FaultLatency FaultKind = "latency" // the answer takes Delay longer
@@ -29,21 +30,23 @@ const (
 	FaultMiss        FaultKind = "miss"         // never sent, but the lifecycle URL is told "missed"
 	FaultRemove      FaultKind = "remove"       // instead of the notification the subscription ends, and its lifecycle URL is told so
 	FaultReauthorize FaultKind = "reauthorize"  // the lifecycle URL is told "reauthorizationRequired" as well
+
+	FaultFade FaultKind = "fade" // a presence session ends after Delay, whatever life it was granted
 )
 
 var faultKinds = []FaultKind{FaultStatus, FaultLatency, FaultHangUp, FaultGarbage, FaultLate, FaultDouble, FaultReorder,
-	FaultLose, FaultSilent, FaultStuckExpiry, FaultMiss, FaultRemove, FaultReauthorize}
+	FaultLose, FaultSilent, FaultStuckExpiry, FaultMiss, FaultRemove, FaultReauthorize, FaultFade}
 
 // Fault is something that goes wrong until it has happened Count times or For has
 // passed, whichever is first; with neither until it is cleared.
 type Fault struct {
 	Kind         FaultKind
 	Path         string        // requests: only paths that contain this, inside of batches too; "" is all of Graph over the wire, "/oauth2/" is the login
-	User         string        // requests about this user and notifications of it only: id, UPN or local part; "" is all
+	User         string        // requests about this user, notifications of it and its sessions only: id, UPN or local part; "" is all
 	Status       int           // of FaultStatus; 0 is 429
 	RetryAfter   string        // header of FaultStatus, verbatim: "3", "2.128"; "" is no header
 	RetryDate    time.Duration // instead of RetryAfter: an HTTP date so far ahead
-	Delay        time.Duration // of FaultLatency, FaultLate and FaultReorder; 0 is one second for the last
+	Delay        time.Duration // of FaultLatency, FaultLate, FaultReorder and FaultFade; 0 is one second for FaultReorder, five minutes for FaultFade
 	Probability  float64       // in 0..1; 0 is 1
 	Count        int           // 0 is no limit
 	For          time.Duration // wall time; 0 is no limit
@@ -83,6 +86,9 @@ func (t *Tenant) Fault(f Fault) (int, error) {
 	set(&f.Status, http.StatusTooManyRequests)
 	if f.Kind == FaultReorder {
 		set(&f.Delay, time.Second)
+	}
+	if f.Kind == FaultFade {
+		set(&f.Delay, 5*time.Minute)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -164,6 +164,9 @@ func setPresence(c *call, p *person, body presenceRequest, life time.Duration) (
 	}
 	set(&life, shortestSession)
 	t, now := c.tenant, c.server.now()
+	if f, fades := t.strike(FaultFade, func(f Fault) bool { return f.User == "" || f.User == p.id }); fades {
+		life = min(life, f.Delay)
+	}
 	before, had := p.why().apps[id]
 	p.why().apps[id] = session{pair.availability, pair.activity, now, now.Add(c.server.config.scaled(life))}
 	t.reckon(p)

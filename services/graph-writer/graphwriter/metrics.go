@@ -23,7 +23,7 @@ func newMetrics(m metric.Meter) (*metrics, error) {
 	var x metrics
 	var errs [4]error
 	x.writes, errs[0] = m.Int64Counter("offhook_graph_writes", metric.WithDescription("What came of each session and preferred presence that a want named or ended, by result; tries that will be repeated by their error."))
-	x.repairs, errs[1] = m.Int64Counter("offhook_graph_repairs", metric.WithDescription("Wants that the minute pass carried out again."))
+	x.repairs, errs[1] = m.Int64Counter("offhook_graph_repairs", metric.WithDescription("Wants that the minute pass carried out again, and sessions that it set again because Teams had let them fade."))
 	x.delay, errs[2] = m.Float64Histogram("offhook_change_latency", metric.WithUnit("s"), metric.WithDescription("From a change being seen to its being applied."),
 		metric.WithExplicitBucketBoundaries(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300))
 	x.fights, errs[3] = m.Int64Counter("offhook_graph_fights", metric.WithDescription("Times that a user's Teams presence was left alone for a while because something else kept changing it."))

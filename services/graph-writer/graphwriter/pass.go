@@ -43,10 +43,10 @@ func poke(again chan<- struct{}) {
 	}
 }
 
-// pass goes over wants and pins once.
+// pass goes over wants, pins, and what Teams shows of calls once.
 func (t *tenant) pass(ctx context.Context) error {
 	wanted := map[identity.User]wire.Revision{}
-	var open []wire.TeamsWant
+	var open, calls []wire.TeamsWant
 	err := t.w.bus.Each(ctx, topology.Wants, t.filter(), func(m bus.Message) error {
 		want, err := decode(m)
 		if err != nil {
@@ -55,6 +55,8 @@ func (t *tenant) pass(ctx context.Context) error {
 		wanted[want.Person.User] = want.Revision
 		if t.worthALook(want) {
 			open = append(open, want)
+		} else if want.Session != "" && t.toConfirm(want) {
+			calls = append(calls, want)
 		}
 		return nil
 	})
@@ -72,6 +74,9 @@ func (t *tenant) pass(ctx context.Context) error {
 		})
 	}
 	_ = g.Wait()
+	if err := t.confirm(ctx, calls); err != nil && ctx.Err() == nil {
+		t.log.Warn("minute pass: calls in Teams", "error", err)
+	}
 	return t.tidy(ctx, wanted)
 }
 

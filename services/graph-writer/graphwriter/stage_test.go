@@ -185,10 +185,13 @@ func (f *teams) ClearPreferredPresence(ctx context.Context, user identity.User) 
 }
 
 func (f *teams) Presences(ctx context.Context, users []identity.User) (found []graph.Presence, missing []identity.User, err error) {
-	err = f.pass(ctx, "read", users[0], func(s *seat) error {
-		s.reads++
-		availability, activity, _ := strings.Cut(s.shown(), "/")
-		found = []graph.Presence{{User: users[0], Availability: availability, Activity: activity}}
+	err = f.pass(ctx, "read", users[0], func(*seat) error {
+		for _, user := range users {
+			s := f.seat(user)
+			s.reads++
+			availability, activity, _ := strings.Cut(s.shown(), "/")
+			found = append(found, graph.Presence{User: user, Availability: availability, Activity: activity})
+		}
 		return nil
 	})
 	return found, nil, err

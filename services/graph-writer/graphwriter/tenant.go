@@ -45,6 +45,7 @@ type person struct {
 	newest wire.Revision
 	// told is the revision of the newest want whose outcome is known to be stored.
 	told    wire.Revision
+	seen    time.Time // when the session was set that a reading has shown since; zero: none
 	refused map[target]refusal
 	// breaker lives with the lease: a new owner starts to count anew. Refreshes do not count.
 	breaker breaker.Breaker
