@@ -97,6 +97,26 @@ func TestACallInsideOfAMeetingLeavesTeamsAsTheMeetingHasIt(t *testing.T) {
 	lawful(t, w)
 }
 
+// A call on the phone is a session of the application in Teams and nothing that is preferred:
+// others see that the person is in a call, and Teams rings all the same. Offhook does not
+// silence Teams for a call (docs/presence.md).
+func TestACallOnThePhoneIsShownAndSilencesNothingInTeams(t *testing.T) {
+	w := world.New(t, world.Options{Mode: presence.Both})
+	w.Start()
+	w.Settled(1)
+	if _, err := w.PBX.StartCall(world.Extension(0), ""); err != nil {
+		t.Fatal(err)
+	}
+	w.InTeams("anna", "Busy/InACall", 30*time.Second)
+	w.PBX.EndCalls(world.Extension(0))
+	w.InTeams("anna", "Available/Available", 30*time.Second)
+	for _, write := range w.Tenant.PresenceWrites().Last {
+		if write.Call != "setPresence" && write.Call != "clearPresence" || write.Call == "setPresence" && write.Availability != "Busy" {
+			t.Errorf("for a call Graph was asked for %+v", write)
+		}
+	}
+}
+
 // wrote waits until Graph was asked to write in a certain way.
 func wrote(t *testing.T, w *world.World, call string) {
 	t.Helper()

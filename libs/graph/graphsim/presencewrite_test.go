@@ -221,3 +221,34 @@ func TestWhatACloudLacks(t *testing.T) {
 		})
 	}
 }
+
+// Seen in the field: a session ends after five minutes, whatever it was granted. The
+// answer is the same.
+func TestASessionCanFadeBeforeItsTime(t *testing.T) {
+	clock := newClock()
+	s := start(t, func(c *graphsim.Config) { writers(c); c.Now, c.TokenLife = clock.now, 1000*time.Hour })
+	token := s.appToken(contoso)
+	check(t, s.contoso().SetPresence("anna", "Available", ""))
+	fault, err := s.contoso().Fault(graphsim.Fault{Kind: graphsim.FaultFade, User: "anna"})
+	check(t, err)
+	for _, step := range []struct {
+		after time.Duration
+		want  string
+	}{{0, "Busy/InACall"}, {4 * time.Minute, "Busy/InACall"}, {2 * time.Minute, "Available/Available"}} {
+		if step.after == 0 {
+			if got := s.write(token, "setPresence", session("Busy", "InACall", "PT1H")); got.status != http.StatusOK {
+				t.Fatalf("%d %s", got.status, got.message())
+			}
+		}
+		clock.add(step.after)
+		if got := s.shows(token); got != step.want {
+			t.Errorf("%v later it shows %s, want %s", step.after, got, step.want)
+		}
+	}
+	check(t, s.contoso().ClearFault(fault))
+	s.write(token, "setPresence", session("Busy", "InACall", "PT1H"))
+	clock.add(59 * time.Minute)
+	if got := s.shows(token); got != "Busy/InACall" {
+		t.Errorf("the control: without the fault it shows %s after 59 minutes", got)
+	}
+}

@@ -19,6 +19,7 @@ import (
 // of graph-writer.
 type teams struct {
 	notify func(identity.User, string) // called when somebody shows something else
+	fades  time.Duration               // as options.fades
 
 	mu    sync.Mutex // guards what follows
 	dice  *rand.Rand
@@ -125,6 +126,9 @@ func (f *teams) SetPresence(ctx context.Context, user identity.User, _ string, s
 	return f.write(ctx, user, func(s *seat) {
 		if s.Session != string(show) {
 			s.wrote("session")
+		}
+		if f.fades > 0 {
+			lives = min(lives, f.fades)
 		}
 		s.Session, s.ends = string(show), time.Now().Add(lives)
 	})

@@ -78,6 +78,7 @@ type options struct {
 	storm     *storm                                             // in which Graph refuses everything, or nil
 	mute      *storm                                             // in which no notification arrives, or nil
 	pass      time.Duration                                      // of the minute passes; 0: a minute
+	fades     time.Duration                                      // how long sessions live at most, whatever they are granted; 0: as long as that
 	still     bool                                               // nothing happens in anybody's life
 	shows     func(i int) string                                 // what somebody's Teams shows at the begin; nil: available
 	meetings  func(i int, began time.Time) []graph.CalendarEntry // besides those of lives; nil: none
@@ -124,7 +125,7 @@ func newWorld(t *testing.T, o options) *world {
 	w.bus = w.connect("webhook-receiver", "test")
 	must(t, w.bus.Apply(t.Context(), bus.Layout{}))
 	w.exchanges = []*exchange{newExchange("hq", allPowers, o.people, o.seed), newExchange("branch", dndOnly, o.people, o.seed+1)}
-	w.teams.notify = w.notify
+	w.teams.notify, w.teams.fades = w.notify, o.fades
 	linked, err := store.Open(t.Context(), w.bus.JetStream(), topology.Links)
 	must(t, err)
 	for i := range o.people {
