@@ -10,9 +10,9 @@ import (
 
 // Offhook dies while it has pinned somebody in Teams and shows somebody else's call. Nobody
 // clears either: both end by themselves in Microsoft's Teams, the pin after two hours at
-// most. The simulator's hours are half a minute.
+// most. The simulator's hours are five seconds long.
 func TestWhatOffhookMadeTeamsShowEndsByItselfWhenOffhookDies(t *testing.T) {
-	w := world.New(t, world.Options{Mode: presence.Both, TimeScale: 120})
+	w := world.New(t, world.Options{Mode: presence.Both, TimeScale: 720})
 	w.Start()
 	w.Settled(2)
 	if !w.PBX.SetStatus(world.Extension(0), presence.DND) {

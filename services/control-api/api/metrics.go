@@ -77,16 +77,21 @@ func (l *backlog) keep(ctx context.Context, b *bus.Bus, every time.Duration, fai
 	}
 }
 
+// quantiles of ages that are told of each lane; 1 is the oldest.
+var quantiles = map[string]float64{"0.5": 0.5, "0.99": 0.99, "1": 1}
+
 // observe registers the metrics; they are computed when they are scraped.
 func observe(meter metric.Meter, m *model, l *backlog) (metric.Registration, error) {
 	age, err1 := meter.Float64ObservableGauge("offhook_presence_age", metric.WithUnit("s"),
 		metric.WithDescription("Since the last good sweep of a tenant's stalest shard began."))
 	stale, err4 := meter.Int64ObservableGauge("offhook_presence_stale",
 		metric.WithDescription("Users whose Teams presence was last confirmed more than three sweeps ago."))
+	lanes, err5 := meter.Float64ObservableGauge("offhook_lane_age", metric.WithUnit("s"),
+		metric.WithDescription("Since the Teams values of the users on the lane of an account were last confirmed, by quantile; account \"\": of those who are swept only."))
 	parked, err2 := meter.Int64ObservableGauge("offhook_parked", metric.WithDescription("Messages set aside for a person."))
 	pending, err3 := meter.Int64ObservableGauge("offhook_consumer_pending",
 		metric.WithDescription("Messages that a consumer has not dealt with yet, delivered or not."))
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return nil, err
 	}
 	return meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
@@ -95,6 +100,12 @@ func observe(meter metric.Meter, m *model, l *backlog) (metric.Registration, err
 		}
 		for tenant, n := range m.staleness() {
 			o.ObserveInt64(stale, int64(n), metric.WithAttributes(attribute.String("tenant", string(tenant))))
+		}
+		for lane, ages := range m.laneAges() {
+			for name, quantile := range quantiles {
+				o.ObserveFloat64(lanes, ages[int(quantile*float64(len(ages)-1))].Seconds(), metric.WithAttributes(
+					attribute.String("tenant", string(lane.tenant)), attribute.String("account", lane.account), attribute.String("quantile", name)))
+			}
 		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -106,5 +117,5 @@ func observe(meter metric.Meter, m *model, l *backlog) (metric.Registration, err
 			o.ObserveInt64(pending, int64(n), metric.WithAttributes(attribute.String("stream", c.stream), attribute.String("consumer", c.name)))
 		}
 		return nil
-	}, age, stale, parked, pending)
+	}, age, stale, lanes, parked, pending)
 }

@@ -1,6 +1,11 @@
 package api
 
-import "offhook.dev/libs/core/identity"
+import (
+	"slices"
+	"time"
+
+	"offhook.dev/libs/core/identity"
+)
 
 // staleAfter is how many sweeps a Teams value may be old.
 const staleAfter = 3
@@ -15,8 +20,7 @@ func (m *model) stale(people []identity.Person) []identity.Person {
 	defer m.mu.RUnlock()
 	var found []identity.Person
 	for _, who := range people {
-		o, _ := m.options.Of(who)
-		if !o.Mode.ReadsTeams() || o.TeamsAbsent || now.Before(o.PausedUntil) {
+		if !m.reads(who, now) {
 			continue
 		}
 		r, known := m.teams[who]
@@ -25,6 +29,34 @@ func (m *model) stale(people []identity.Person) []identity.Person {
 		}
 	}
 	return found
+}
+
+// reads says whether the options let Offhook read somebody in Teams now.
+func (m *model) reads(who identity.Person, now time.Time) bool {
+	o, _ := m.options.Of(who)
+	return o.Mode.ReadsTeams() && !o.TeamsAbsent && !now.Before(o.PausedUntil)
+}
+
+// laneAges returns how old the Teams values of the people on each lane are, in order; the
+// lane with the account "" are those of a tenant who are swept only. Who was never read
+// has no age: stale names them.
+func (m *model) laneAges() map[laneKey][]time.Duration {
+	now := m.now()
+	ages := map[laneKey][]time.Duration{}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for tenant := range m.tenants {
+		for _, who := range m.links.People(tenant) {
+			if r, known := m.teams[who]; known && m.reads(who, now) {
+				lane := laneKey{tenant, m.lanes.On(who)}
+				ages[lane] = append(ages[lane], max(0, now.Sub(m.confirmed(who, r))))
+			}
+		}
+	}
+	for _, of := range ages {
+		slices.Sort(of)
+	}
+	return ages
 }
 
 // staleness counts, for each configured tenant, the linked people whose Teams value

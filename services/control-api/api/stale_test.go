@@ -9,6 +9,9 @@ import (
 	"offhook.dev/libs/bus/bustest"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/store"
+	"offhook.dev/libs/subscription"
+	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
 	"offhook.dev/services/control-api/api"
 	"offhook.dev/services/control-api/apitest"
@@ -90,4 +93,51 @@ func TestWhoeversTeamsValueIsOlderThanThreeSweepsIsNamedAndCounted(t *testing.T)
 	if _, all := get[[]api.Status](t, s.URL+"/api/v1/status?stale=false"); len(all) != 5 {
 		t.Errorf("%d of 5", len(all))
 	}
+}
+
+// How old the values of a lane's users are is told for each lane, and for those who are on
+// none: nobody has to look at 100,000 people to see that one lane is late.
+func TestTheAgeOfALanesUsersIsAMetric(t *testing.T) {
+	s := scene(t)
+	bucket, err := store.Open(t.Context(), s.Bus.JetStream(), topology.Lanes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := []byte(`{"users":["` + string(apitest.Anna.User) + `"]}`)
+	if _, err := bucket.Put(t.Context(), subscription.LaneKey("contoso", "presence-1"), value); err != nil {
+		t.Fatal(err)
+	}
+	read := func(who identity.Person, ago time.Duration) {
+		t.Helper()
+		s.Publish(t, wire.Presence{Person: who, Reading: presence.TeamsReading{Availability: "Available", Activity: "Available", SeenAt: s.Bus.Now().Add(-ago), Source: presence.Notification}})
+	}
+	read(apitest.Anna, 0)
+	read(apitest.Ben, 5*time.Minute)
+	read(apitest.Clara, 20*time.Minute)
+	bustest.Eventually(t, 10*time.Second, func() string {
+		families, err := s.Telemetry.Registry.Gather()
+		if err != nil {
+			return err.Error()
+		}
+		got := map[string]float64{}
+		for _, f := range families {
+			if f.GetName() == "offhook_lane_age_seconds" {
+				for _, m := range f.Metric {
+					labels := map[string]string{}
+					for _, l := range m.Label {
+						labels[l.GetName()] = l.GetValue()
+					}
+					got[labels["tenant"]+"/"+labels["account"]+"/"+labels["quantile"]] = m.GetGauge().GetValue()
+				}
+			}
+		}
+		within := func(key string, least, most float64) bool {
+			age, told := got[key]
+			return told && age >= least && age <= most
+		}
+		if !within("contoso/presence-1/1", 0, 200) || !within("contoso//0.5", 300, 500) || !within("contoso//1", 1200, 1400) {
+			return fmt.Sprint(got)
+		}
+		return ""
+	})
 }
