@@ -8,8 +8,8 @@ import (
 )
 
 // People talk on the phone for half an hour, and Graph lets their sessions fade after 100
-// seconds, although they are granted ten minutes. Teams shows the call again within a minute pass
-// each time, shows it most of the time, and no longer than that after the call.
+// seconds, although they are granted ten minutes. Teams shows the call again within a
+// minute pass each time, and no longer than that after the call.
 func TestACallIsShownAlthoughItsSessionFades(t *testing.T) {
 	const (
 		lasts = 30 * time.Minute

@@ -165,7 +165,7 @@ func (f *teams) ClearPreferredPresence(ctx context.Context, user identity.User) 
 // a lock keeps a bubble's time from passing. Now and then Graph is not there.
 func (f *teams) write(ctx context.Context, user identity.User, change func(*seat)) error {
 	f.mu.Lock()
-	away := f.dice.IntN(100) == 0
+	away := f.dice.IntN(100) == 0 && f.fades == 0 // one fault at a time
 	f.mu.Unlock()
 	if err := ctx.Err(); err != nil || away {
 		return fault.New(fault.Unavailable, "write", err)

@@ -1,6 +1,7 @@
 package graphwriter
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -16,15 +17,21 @@ import (
 // that a reading had shown and a later one does not. It has to be seen anew before that
 // can happen once more: what covers it, as what the person prefers, costs one request.
 
-// settles is how long after it was set a session need not show.
-const settles = 30 * time.Second
+const (
+	// settles is how long after it was set a session need not show.
+	settles = 30 * time.Second
+	// worthAgain is how long a session must still be wanted. Graph grants five minutes at
+	// least, so one that is not renewed may show for four minutes too long.
+	worthAgain = time.Minute
+)
 
 // below are the availabilities, in lower case, that do not show where a session that is
 // busy or in do not disturb lives and nothing is preferred.
 var below = []string{"available", "availableidle", "away", "berightback", "offline"}
 
-// confirm reads what Teams shows for wants whose session should show.
-func (t *tenant) confirm(ctx context.Context, wants []wire.TeamsWant) error {
+// confirm reads what Teams shows for wants whose session should show. The error is the
+// first; it is tried again with the next pass.
+func (t *tenant) confirm(ctx context.Context, wants []wire.TeamsWant) (failed error) {
 	for chunk := range slices.Chunk(wants, graph.MaxPresences) {
 		byUser := make(map[identity.User]wire.TeamsWant, len(chunk))
 		users := make([]identity.User, 0, len(chunk))
@@ -43,19 +50,19 @@ func (t *tenant) confirm(ctx context.Context, wants []wire.TeamsWant) error {
 		}
 		for _, shown := range found {
 			if want, asked := byUser[shown.User]; asked {
-				if err := t.compare(ctx, want, shown, began); err != nil {
-					return err
+				if err := t.compare(ctx, want, shown, began); err != nil { // nobody else's
+					failed = cmp.Or(failed, err)
 				}
 			}
 		}
 	}
-	return nil
+	return failed
 }
 
 // settledSession says whether the session of a want should show at a time. p.mu is held.
 func (t *tenant) settledSession(p *person, want wire.TeamsWant, at time.Time) bool {
 	ours := p.pins.Session
-	return ours != nil && !at.Before(ours.SetAt.Add(settles)) && want.SessionUntil.Sub(at) >= graph.MinSessionLife &&
+	return ours != nil && !at.Before(ours.SetAt.Add(settles)) && want.SessionUntil.Sub(at) >= worthAgain &&
 		want.Revision.Compare(p.newest) >= 0 && want.Revision.Compare(p.pins.Revision) >= 0 &&
 		p.pins.step(session, want, at) == keep && !p.breaker.stopped(at)
 }
@@ -89,7 +96,6 @@ func (t *tenant) compare(ctx context.Context, want wire.TeamsWant, shown graph.P
 	}
 	t.log.Warn("a session of ours does not show any more although it should: it is set again", "user", want.Person.User, "after", began.Sub(ours.SetAt), "shown", shown.Availability+"/"+shown.Activity)
 	t.w.metrics.repaired(ctx, t.conf.ID)
-	p.seen = time.Time{}
 	w := &work{want: want, next: p.pins.at(want.Revision), results: map[target]wire.Result{}}
 	if err := t.write(ctx, p, w, map[target]step{session: refresh}); err != nil {
 		return err
