@@ -64,7 +64,7 @@ func (t *tenant) settledSession(p *person, want wire.TeamsWant, at time.Time) bo
 	ours := p.pins.Session
 	return ours != nil && !at.Before(ours.SetAt.Add(settles)) && want.SessionUntil.Sub(at) >= worthAgain &&
 		want.Revision.Compare(p.newest) >= 0 && want.Revision.Compare(p.pins.Revision) >= 0 &&
-		p.pins.step(session, want, at) == keep && !p.breaker.stopped(at)
+		p.pins.step(session, want, at) == keep && !p.breaker.Stopped(at)
 }
 
 // toConfirm is settledSession for who does not hold p.mu. Somebody who is being written
