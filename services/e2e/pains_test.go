@@ -131,13 +131,6 @@ func TestEachPainHasItsTest(t *testing.T) {
 			t.Errorf("pain %d, %s: %s: %s", p.number, p.sentence, p.folder, why)
 		}
 	}
-	// Controls: what is not there is missed.
-	names := folders["libs/core/presence"]
-	for _, test := range []string{"TestNothingAtAll", "Test", "TestScenes/a day on the moon", "TestTheDefaultTable/hibernating"} {
-		if names.lacks(test) == "" {
-			t.Errorf("control: %s is there", test)
-		}
-	}
 	for _, number := range slices.Concat(aboutPresence, aboutPeople) {
 		if !slices.ContainsFunc(pains, func(p pain) bool { return p.number == number }) && !slices.Contains(withoutTest, number) {
 			t.Errorf("nothing shows what pain %d is like here", number)
@@ -148,53 +141,118 @@ func TestEachPainHasItsTest(t *testing.T) {
 	}
 }
 
-// testNames are the tests of a package and the texts in their sources.
+// testNames are the tests of a package, each with the cases of its own.
 type testNames struct {
-	tests  map[string]bool
-	texts  map[string]bool // the string literals
-	scenes string          // testdata/scenes.txt, or ""
+	cases  map[string]map[string]bool // what a test's tables and its calls of Run name, by the test
+	played map[string]bool            // the tests that play testdata/scenes.txt
+	scenes string                     // testdata/scenes.txt, or ""
 }
+
+// scenesFile is where scenes are, beside the test that plays them.
+const scenesFile = "testdata/scenes.txt"
 
 func readTests(folder string) (*testNames, error) {
 	files, err := filepath.Glob(filepath.Join(folder, "*_test.go"))
 	if err != nil || len(files) == 0 {
 		return nil, fmt.Errorf("no tests in %s (%v)", folder, err)
 	}
-	names := &testNames{tests: map[string]bool{}, texts: map[string]bool{}}
+	names := &testNames{cases: map[string]map[string]bool{}, played: map[string]bool{}}
 	for _, file := range files {
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
 		if err != nil {
 			return nil, err
 		}
-		ast.Inspect(parsed, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.FuncDecl:
-				if n.Recv == nil && strings.HasPrefix(n.Name.Name, "Test") {
-					names.tests[n.Name.Name] = true
-				}
-			case *ast.BasicLit:
-				if text, err := strconv.Unquote(n.Value); n.Kind == token.STRING && err == nil {
-					names.texts[text] = true
-				}
+		for _, d := range parsed.Decls {
+			if d, ok := d.(*ast.FuncDecl); ok && d.Recv == nil && strings.HasPrefix(d.Name.Name, "Test") {
+				names.add(d)
 			}
-			return true
-		})
+		}
 	}
-	scenes, err := os.ReadFile(filepath.Join(folder, "testdata", "scenes.txt"))
+	scenes, err := os.ReadFile(filepath.Join(folder, filepath.FromSlash(scenesFile)))
 	if err == nil {
 		names.scenes = "\n" + string(scenes)
 	}
 	return names, nil
 }
 
-// lacks says what of a test is not there, or "".
+// add reads a test: a text counts as the name of a case where it stands in a table (an
+// element, a key or a field of a composite literal) or is what Run is called with.
+func (n *testNames) add(test *ast.FuncDecl) {
+	cases := map[string]bool{}
+	n.cases[test.Name.Name] = cases
+	named := func(e ast.Expr) {
+		if lit, ok := e.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+			if text, err := strconv.Unquote(lit.Value); err == nil {
+				cases[text] = true
+			}
+		}
+	}
+	ast.Inspect(test, func(node ast.Node) bool {
+		switch node := node.(type) {
+		case *ast.CompositeLit:
+			for _, e := range node.Elts {
+				named(e)
+			}
+		case *ast.KeyValueExpr:
+			named(node.Key)
+			named(node.Value)
+		case *ast.CallExpr:
+			if f, ok := node.Fun.(*ast.SelectorExpr); ok && f.Sel.Name == "Run" && len(node.Args) > 0 {
+				named(node.Args[0])
+			}
+		case *ast.BasicLit:
+			n.played[test.Name.Name] = n.played[test.Name.Name] || node.Value == strconv.Quote(scenesFile)
+		}
+		return true
+	})
+}
+
+// lacks says what of a test is not there, or "". A case has to be one of the test's own:
+// what stands in another test, or is only said somewhere, is not a case of it.
 func (n *testNames) lacks(test string) string {
 	name, part, parted := strings.Cut(test, "/")
+	cases, there := n.cases[name]
 	switch {
-	case !n.tests[name]:
+	case !there:
 		return "there is no " + name
-	case parted && !n.texts[part] && !strings.Contains(n.scenes, "\n== "+part+"\n"):
+	case parted && !cases[part] && !(n.played[name] && strings.Contains(n.scenes, "\n== "+part+"\n")):
 		return fmt.Sprintf("%s has no case %q", name, part)
 	}
 	return ""
+}
+
+// Controls: what is not there is missed, also where its text stands nearby.
+func TestACaseIsLookedForInItsOwnTest(t *testing.T) {
+	folder := t.TempDir()
+	must(t, os.Mkdir(filepath.Join(folder, "testdata"), 0o700))
+	must(t, os.WriteFile(filepath.Join(folder, filepath.FromSlash(scenesFile)), []byte("== a day\n\n== a night\n"), 0o600))
+	must(t, os.WriteFile(filepath.Join(folder, "a_test.go"), []byte(`package a
+
+func TestTable(t *testing.T) {
+	for name, c := range map[string]struct{ is string }{"a key": {"the first field"}, "another": {is: "a named field"}} {
+		t.Run("run/"+name, func(t *testing.T) { t.Error("only said") })
+	}
+	t.Run("run by itself", nil)
+}
+
+func TestOther(t *testing.T) { _ = []struct{ name string }{{"of the other"}} }
+
+func TestScenes(t *testing.T) { play(t, "testdata/scenes.txt") }
+
+func helper() []string { return []string{"of nobody"} }
+`), 0o600))
+	names, err := readTests(folder)
+	must(t, err)
+	for _, test := range []string{"TestTable", "TestTable/a key", "TestTable/the first field", "TestTable/a named field", "TestTable/run by itself",
+		"TestOther/of the other", "TestScenes/a day", "TestScenes/a night"} {
+		if why := names.lacks(test); why != "" {
+			t.Errorf("%s is there, and %s", test, why)
+		}
+	}
+	for _, test := range []string{"Test", "TestNothingAtAll", "helper", "TestTable/of the other", "TestTable/only said", "TestTable/of nobody",
+		"TestTable/a day", "TestOther/a key", "TestScenes/a", "TestScenes/a key"} {
+		if names.lacks(test) == "" {
+			t.Errorf("control: %s is there", test)
+		}
+	}
 }
