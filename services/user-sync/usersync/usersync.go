@@ -45,6 +45,9 @@ type Sync struct {
 	// requests are done by the goroutine that plans, between two runs.
 	requests chan request
 	active   *active
+	// ran is up to when the clock was looked at, by the goroutine that plans: what becomes due
+	// while it does something else is due as soon as it is done with that.
+	ran time.Time
 }
 
 // request is something that somebody waits for.
@@ -169,6 +172,7 @@ func (s *Sync) outcome(ctx context.Context, m bus.Message) error {
 // clock says so.
 func (s *Sync) keep(ctx context.Context) error {
 	d := demand{due: true}
+	s.ran = s.deps.Bus.Now()
 	for {
 		began := time.Now()
 		if err := s.pass(ctx, d); err != nil {
@@ -191,7 +195,7 @@ func (s *Sync) keep(ctx context.Context) error {
 
 // wait returns when it is time to plan again, and why.
 func (s *Sync) wait(ctx context.Context, settle time.Duration) (demand, error) {
-	clock := s.clock()
+	next, clock := s.clock()
 	minute := time.NewTimer(s.opts.Minute) // the repair of what failed
 	defer minute.Stop()
 	var settled <-chan time.Time
@@ -209,25 +213,27 @@ func (s *Sync) wait(ctx context.Context, settle time.Duration) (demand, error) {
 		case <-minute.C:
 			return demand{}, s.found(ctx)
 		case <-clock:
+			if s.ran = s.deps.Bus.Now(); s.ran.Before(next) { // a clock that is behind must not have it due twice
+				s.ran = next
+			}
 			s.deps.Log.Info("synchronise: it is time")
 			return demand{due: true}, nil
 		}
 	}
 }
 
-// clock is the next time at which some tenant is synchronised by the clock; nil: never.
-func (s *Sync) clock() <-chan time.Time {
-	now := s.deps.Bus.Now()
-	var next time.Time
+// clock is the next time at which some tenant is synchronised by the clock, and tells when
+// it has come, at once if it has; nil: never.
+func (s *Sync) clock() (next time.Time, come <-chan time.Time) {
 	for _, rules := range s.opts.Rules {
-		if at := rules.NextRun(now); rules.on() && !at.IsZero() && (next.IsZero() || at.Before(next)) {
+		if at := rules.NextRun(s.ran); rules.on() && !at.IsZero() && (next.IsZero() || at.Before(next)) {
 			next = at
 		}
 	}
 	if next.IsZero() {
-		return nil
+		return next, nil
 	}
-	return time.After(next.Sub(now))
+	return next, time.After(next.Sub(s.deps.Bus.Now()))
 }
 
 // pass makes every phone system and every pair what it should be.

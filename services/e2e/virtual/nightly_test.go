@@ -1,0 +1,158 @@
+package virtual
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	meter "go.opentelemetry.io/otel/metric/noop"
+
+	"offhook.dev/libs/bus"
+	"offhook.dev/libs/bus/embedded"
+	"offhook.dev/libs/config"
+	"offhook.dev/libs/core/directory"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/run"
+	"offhook.dev/libs/topology"
+	"offhook.dev/libs/wire"
+	"offhook.dev/services/user-sync/usersync"
+)
+
+// night is user-sync, in a bubble, with a phone system that will not have one of two users.
+// What is refused is tried again when a run is due by the clock, and at no other time.
+type night struct {
+	t   *testing.T
+	bus *bus.Bus
+
+	mu    sync.Mutex // guards tries
+	tries []time.Time
+}
+
+// refused is the user whom the phone system will not have.
+const refused = "ben@contoso.example"
+
+// inTheNight lets user-sync run in virtual time, from 20:00 UTC of a day in winter on.
+func inTheNight(t *testing.T, users config.Users, live func(*night)) {
+	dir := t.TempDir()
+	runtime.GC() // pools may hold timers of the last bubble
+	runtime.GC()
+	// In a bubble that begins later than the process nothing gets too old.
+	start := time.Date(time.Now().Year()+1, time.February, 10, 20, 0, 0, 0, time.UTC)
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(start))
+		broker, err := embedded.Start(embedded.Options{Dir: dir, NoSync: true})
+		must(t, err)
+		log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
+		b, err := bus.Connect(context.WithoutCancel(t.Context()), bus.Options{InProcess: broker, Service: string(topology.UserSync), Instance: "test", Log: log})
+		must(t, err)
+		must(t, b.Apply(t.Context(), bus.Layout{}))
+		n := &night{t: t, bus: b}
+		ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+		deps := run.Deps{Instance: "test", Bus: b, Meter: meter.Meter{}, Log: log, Health: run.NewHealth()}
+		opts := usersync.Options{Serves: map[identity.System][]identity.Tenant{"hq": {"contoso"}},
+			Rules: map[identity.Tenant]usersync.Rules{"contoso": {Users: users}}}
+		ended := make(chan error, 2)
+		go func() { ended <- usersync.Run(ctx, deps, opts) }()
+		go func() {
+			ended <- b.Consume(ctx, bus.Consumer{Stream: topology.Changes, Durable: "phones", NewestOnly: true,
+				Filters: []string{topology.Wildcard("pbx.want.extension.<system>.<ext>")}}, n.carryOut)
+		}()
+		n.publish(wire.System{System: "hq", ListedAt: b.Now(), Fields: []directory.Field{directory.FirstName, directory.LastName, directory.Mail, directory.Enabled}})
+		n.named(1, "anna@contoso.example", "Anna")
+		n.named(2, refused, "Ben")
+		time.Sleep(time.Minute)
+		n.tried(1, "at the start")
+		live(n)
+		stop()
+		for range 2 {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+		b.Close()
+		broker.Close()
+	})
+}
+
+// carryOut does what is wanted as pbx-writer would.
+func (n *night) carryOut(_ context.Context, m bus.Message) error {
+	w, err := wire.DecodeExtensionWant(m.Data)
+	if err != nil {
+		return err
+	}
+	result := wire.ChangeDone
+	if w.Update.To.Mail == refused {
+		result = wire.ChangeRefused
+		n.mu.Lock()
+		n.tries = append(n.tries, time.Now())
+		n.mu.Unlock()
+	} else {
+		e := w.Update.To
+		n.publish(wire.Inventory{Line: w.Line, Fields: e.Fields, Marker: e.Marker, Enabled: e.Enabled, SeenAt: n.bus.Now()})
+	}
+	n.publish(wire.ExtensionOutcome{ID: w.ID, Person: w.Person, Line: w.Line, Op: w.Op, Result: result, Plan: w.Plan, At: n.bus.Now()})
+	return nil
+}
+
+func (n *night) publish(m wire.Message) {
+	subject, data := m.Encode()
+	if _, err := n.bus.Publish(context.WithoutCancel(n.t.Context()), bus.Message{Subject: subject, Data: data}); err != nil {
+		n.t.Error(err)
+	}
+}
+
+func (n *night) named(i int, mail, first string) {
+	n.publish(wire.User{Person: identity.Person{Tenant: "contoso", User: identity.User(fmt.Sprintf("00000000-0000-0000-0000-%012d", i))},
+		UPN: mail, Mail: mail, GivenName: first, Surname: "Moreau", DisplayName: first, Enabled: true, Type: "Member"})
+}
+
+// tried says how often the phone system has been asked by now.
+func (n *night) tried(times int, when string) {
+	n.t.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.tries) != times {
+		n.t.Errorf("%s it was tried %d times, want %d: %v", when, len(n.tries), times, n.tries)
+	}
+}
+
+func byTheClock(at, zone string) config.Users {
+	return config.Users{At: at, Zone: zone, Include: []string{"all"}, StartExtension: "200", Hold: 24 * time.Hour, Policy: "sync", Brake: config.Brake{Count: 3, Percent: 5}}
+}
+
+// At two o'clock by the clocks of the tenant's zone, which in winter is one hour after UTC
+// has midnight; not at midnight, and not at two by UTC.
+func TestTheNightlyRunIsAtItsTimeInTheZoneOfTheTenant(t *testing.T) {
+	inTheNight(t, byTheClock("0 2 * * *", "Europe/Berlin"), func(n *night) {
+		at := time.Now().Truncate(time.Hour).Add(5 * time.Hour) // 01:00 UTC
+		time.Sleep(time.Until(at.Add(-time.Second)))
+		n.tried(1, "a second before")
+		time.Sleep(2 * time.Second)
+		n.tried(2, "a second after")
+		if is := n.tries[len(n.tries)-1]; is.Before(at) || is.After(at.Add(time.Second)) {
+			t.Errorf("it ran at %s, want %s", is, at)
+		}
+		time.Sleep(2 * time.Hour)
+		n.tried(2, "in the rest of the night")
+	})
+}
+
+// A change is being planned, and what failed looked at, at the very moment at which a run
+// is due: it takes place all the same, twelve times out of twelve.
+func TestARunByTheClockIsNotLostBecauseSomethingElseIsDoneThen(t *testing.T) {
+	const settle = 200 * time.Millisecond // of usersync.Options
+	inTheNight(t, byTheClock("*/5 * * * *", "UTC"), func(n *night) {
+		for i := range 12 {
+			at := time.Now().Truncate(5 * time.Minute).Add(5 * time.Minute)
+			time.Sleep(time.Until(at.Add(-settle)))
+			n.named(1, "anna@contoso.example", fmt.Sprint("Anna ", i))
+			time.Sleep(time.Until(at.Add(time.Minute)))
+			n.tried(2+i, at.Format(time.TimeOnly))
+		}
+	})
+}
