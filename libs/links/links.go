@@ -62,6 +62,7 @@ type Mirror struct {
 	listed  map[identity.Person]uint64 // revision of each person's record, also of a deleted one
 	lines   map[identity.Line]Owner
 	left    map[identity.Person][]directory.Record // what is kept for those who left
+	due     map[identity.Person]bool               // whose photo has to be read once more
 	current chan struct{}
 	once    sync.Once
 }
@@ -75,7 +76,7 @@ type Owner struct {
 // NewMirror returns an empty mirror; Run fills it.
 func NewMirror() *Mirror {
 	return &Mirror{people: map[identity.Person][]Line{}, listed: map[identity.Person]uint64{}, lines: map[identity.Line]Owner{},
-		left: map[identity.Person][]directory.Record{}, current: make(chan struct{})}
+		left: map[identity.Person][]directory.Record{}, due: map[identity.Person]bool{}, current: make(chan struct{})}
 }
 
 // Run keeps the mirror current until ctx ends. changed, unless nil, is called after
@@ -116,6 +117,10 @@ func (m *Mirror) set(person identity.Person, record Record, revision uint64) (to
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.left, person)
+	delete(m.due, person)
+	if slices.ContainsFunc(record.Owned, func(r directory.Record) bool { return r.Active() && r.PhotoDue }) {
+		m.due[person] = true
+	}
 	if gone := slices.DeleteFunc(record.Owned, func(r directory.Record) bool { return r.Left.IsZero() }); len(gone) > 0 {
 		m.left[person] = gone
 	}
@@ -154,6 +159,13 @@ func (m *Mirror) Left(person identity.Person) []directory.Record {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.left[person]
+}
+
+// PhotoDue says whether an extension of a person's lacks the photo that the person has.
+func (m *Mirror) PhotoDue(person identity.Person) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.due[person]
 }
 
 // List is Of with the revision of the list, which grows with every change of it; 0

@@ -20,9 +20,13 @@ type Record struct {
 	// WasEnabled says that the account was once seen enabled. One that never was is a
 	// mailbox rather than a person who left.
 	WasEnabled bool `json:"was_enabled,omitempty"`
-	// Last is what was last sent to the phone system, and Photo the ETag of the picture.
+	// Last is what was last sent to the phone system, and Photo the ETag of the picture that
+	// it said it had taken.
 	Last  Fields `json:"last,omitzero"`
 	Photo string `json:"photo,omitempty"`
+	// PhotoDue says that the user has another picture than Photo, and that it, or that there
+	// is none any more, has to be read and sent once more: it did not get there.
+	PhotoDue bool `json:"photo_due,omitempty"`
 }
 
 // How is how an extension became Offhook's.

@@ -78,6 +78,9 @@ func (r *Result) Changes() iter.Seq[plan.Change] {
 	}
 }
 
+// SetPhoto is what was done, in outcomes, where a picture was to be set or removed.
+const SetPhoto = "photo"
+
 // Photo is a picture that is to be set, or removed where To is "".
 type Photo struct {
 	Person identity.Person

@@ -162,7 +162,7 @@ func (r *photoReader) read(ctx context.Context, users []identity.User) {
 }
 
 // settle publishes a photo if it is another than the one published last, or for other
-// extensions. The fact follows the photo, and what is remembered follows both.
+// extensions, or if it did not get to all of them. The fact follows the photo, and what is remembered follows both.
 func (r *photoReader) settle(ctx context.Context, tag graph.PhotoTag) (result string, err error) {
 	if tag.Err != nil {
 		return "", tag.Err
@@ -173,9 +173,10 @@ func (r *photoReader) settle(ctx context.Context, tag graph.PhotoTag) (result st
 	}
 	next := photoState{ETag: state.ETag, Lines: r.linesOf(tag.User), Bad: state.Bad}
 	result = "unchanged"
-	switch again := next.Lines != state.Lines; {
+	due := r.t.p.links.PhotoDue(r.t.person(tag.User))
+	switch again := due || next.Lines != state.Lines; {
 	case tag.ETag == "":
-		if result = "none"; state.ETag != "" {
+		if result = "none"; due || state.ETag != "" {
 			result, err = "removed", r.publish(ctx, tag.User, wire.Photo{})
 		}
 		next.ETag, next.Bad = "", ""

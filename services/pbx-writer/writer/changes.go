@@ -47,7 +47,7 @@ func (s *system) changes(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			return s.changePhoto(ctx, want)
+			return s.changePhoto(ctx, want, m.Delivered)
 		}
 		want, err := wire.DecodeContactsWant(m.Data)
 		if err != nil {

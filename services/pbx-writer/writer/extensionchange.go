@@ -197,20 +197,31 @@ func inventoryOf(line identity.Line, e directory.Extension) wire.Inventory {
 	return wire.Inventory{Line: line, Fields: e.Fields, Marker: e.Marker, Enabled: e.Enabled}
 }
 
-// changePhoto carries out one want. A picture that the phone system does not take is no
-// reason to try for ever: it is said and dropped.
-func (s *system) changePhoto(ctx context.Context, w wire.PhotoWant) error {
-	if !s.tenants[w.Person.Tenant] || s.kept.Load().Photos {
-		s.w.metrics.changed(ctx, s.id, "photo", wire.ChangeRefused)
-		return nil
-	}
-	result, err := settled(s.pbx.SetPhoto(ctx, w.Line.Extension, w.Image, w.MIME), 0)
+// changePhoto carries out one want and says what came of it, under the picture's ETag. A
+// picture that the phone system does not take is no reason to try for ever: it is said and
+// dropped, and comes again on another day.
+func (s *system) changePhoto(ctx context.Context, w wire.PhotoWant, delivered uint64) error {
+	result, detail, err := s.photoResult(ctx, w)
 	if err != nil {
-		return err
+		final, again := settled(err, delivered)
+		if again != nil {
+			return again
+		}
+		result, detail = final, err.Error()
 	}
 	s.w.metrics.changed(ctx, s.id, "photo", result)
 	if !result.Well() {
-		s.log.Warn("photo not set", "extension", w.Line.Extension, "result", result)
+		s.log.Warn("photo not set", "extension", w.Line.Extension, "result", result, "detail", detail)
 	}
-	return nil
+	return s.w.publish(ctx, wire.ExtensionOutcome{ID: w.ETag, Person: w.Person, Line: w.Line, Op: directory.SetPhoto, Result: result, Detail: detail, At: s.w.bus.Now()}, "")
+}
+
+func (s *system) photoResult(ctx context.Context, w wire.PhotoWant) (wire.ChangeResult, string, error) {
+	switch {
+	case !s.tenants[w.Person.Tenant]:
+		return wire.ChangeRefused, "the phone system does not serve this tenant", nil
+	case s.kept.Load().Photos:
+		return wire.ChangeRefused, "the phone system's own Microsoft 365 sync keeps its photos", nil
+	}
+	return wire.ChangeDone, "", s.pbx.SetPhoto(ctx, w.Line.Extension, w.Image, w.MIME)
 }

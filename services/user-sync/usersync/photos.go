@@ -12,7 +12,8 @@ import (
 )
 
 // photos hands pictures on to the extensions of whom they show. They are read for users
-// with extensions only, and again when somebody gets one.
+// with extensions only, and again when somebody gets one, or lacks the one that they should
+// have: which picture an extension has is remembered when the phone system has taken it.
 func (s *Sync) photos(ctx context.Context) error {
 	return s.deps.Bus.Consume(ctx, bus.Consumer{
 		Stream: topology.Pages, Durable: "user-sync-photos", Workers: 1, InFlight: 4, Patience: 5 * time.Minute,
@@ -27,9 +28,7 @@ func (s *Sync) photos(ctx context.Context) error {
 }
 
 func (s *Sync) photo(ctx context.Context, photo wire.Photo) error {
-	record := s.records.known[photo.Person].Record
-	next := record
-	for _, owned := range record.Owned {
+	for _, owned := range s.records.known[photo.Person].Owned {
 		info, known := s.facts.system(owned.Line.System)
 		if !owned.Active() || !known || info.Photo == 0 || owned.Photo == photo.ETag {
 			continue
@@ -39,8 +38,42 @@ func (s *Sync) photo(ctx context.Context, photo wire.Photo) error {
 		if _, err := s.deps.Bus.Publish(ctx, bus.Message{Subject: subject, Data: data}); err != nil {
 			return err
 		}
-		owned.Photo = photo.ETag
-		next = next.Put(owned)
 	}
-	return s.records.store(ctx, map[identity.Person]links.Record{photo.Person: next})
+	return nil
+}
+
+// notePhotos remembers which extensions have got which pictures since the last time.
+func (s *Sync) notePhotos(ctx context.Context) error {
+	next := map[identity.Person]links.Record{}
+	for _, o := range s.sent.photosSet() {
+		record, changed := next[o.Person]
+		if !changed {
+			record = s.records.known[o.Person].Record
+		}
+		for _, owned := range record.Owned {
+			if owned.Line == o.Line {
+				owned.Photo, owned.PhotoDue = o.ID, false
+				next[o.Person] = record.Put(owned)
+			}
+		}
+	}
+	return s.records.store(ctx, next)
+}
+
+// missing notes whose extensions have not got the pictures that they should have, so that
+// these are read and sent once more. In between, most of them are on their way.
+func (s *Sync) missing(ctx context.Context, p planned) error {
+	if info, _ := s.facts.system(p.system); info.Photo == 0 {
+		return nil
+	}
+	next := map[identity.Person]links.Record{}
+	for _, photo := range p.result.Photos {
+		for _, owned := range s.records.known[photo.Person].Owned {
+			if owned.Line == photo.Line && owned.Active() && !owned.PhotoDue {
+				owned.PhotoDue = true
+				next[photo.Person] = s.records.known[photo.Person].Put(owned)
+			}
+		}
+	}
+	return s.records.store(ctx, next)
 }

@@ -17,6 +17,8 @@ type sent struct {
 	lines map[identity.Line]sending
 	taken map[identity.System]map[identity.Extension]bool // numbers that turned out to be somebody's
 	full  map[identity.System]int                         // how many extensions there were when the licence was full
+	// photos are the outcomes of pictures that were set and are not noted yet.
+	photos map[identity.Line]wire.ExtensionOutcome
 }
 
 // sending is the newest want of a line.
@@ -28,7 +30,8 @@ type sending struct {
 }
 
 func newSent() *sent {
-	return &sent{lines: map[identity.Line]sending{}, taken: map[identity.System]map[identity.Extension]bool{}, full: map[identity.System]int{}}
+	return &sent{lines: map[identity.Line]sending{}, taken: map[identity.System]map[identity.Extension]bool{}, full: map[identity.System]int{},
+		photos: map[identity.Line]wire.ExtensionOutcome{}}
 }
 
 // what is the content of a want, whenever and for whichever plan it is sent.
@@ -74,6 +77,24 @@ func (s *sent) outcome(o wire.ExtensionOutcome, extensions int) {
 	case wire.ChangeFull:
 		s.full[o.Line.System] = extensions
 	}
+}
+
+// photo notes what came of a picture.
+func (s *sent) photo(o wire.ExtensionOutcome) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o.Result.Well() {
+		s.photos[o.Line] = o
+	}
+}
+
+// photosSet returns the pictures that were set since it was last called.
+func (s *sent) photosSet() map[identity.Line]wire.ExtensionOutcome {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	set := s.photos
+	s.photos = map[identity.Line]wire.ExtensionOutcome{}
+	return set
 }
 
 // settle forgets the lines of a phone system that have had their outcome and are wanted

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"offhook.dev/libs/bus"
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/plan"
@@ -153,7 +154,9 @@ func (s *Sync) found(ctx context.Context) error {
 }
 
 func (s *Sync) outcome(ctx context.Context, m bus.Message) error {
-	if o, err := wire.DecodeExtensionOutcome(m.Data); err == nil {
+	if o, err := wire.DecodeExtensionOutcome(m.Data); err == nil && o.Op == directory.SetPhoto {
+		s.sent.photo(o)
+	} else if err == nil {
 		extensions := 0
 		if o.Result == wire.ChangeFull {
 			extensions = len(s.facts.extensionsOf(o.Line.System))
@@ -238,16 +241,19 @@ func (s *Sync) clock() (next time.Time, come <-chan time.Time) {
 
 // pass makes every phone system and every pair what it should be.
 func (s *Sync) pass(ctx context.Context, d demand) error {
-	var errs []error
+	errs := []error{s.notePhotos(ctx)}
 	if !s.active.ready(s.facts, s.opts.Quiet) {
 		time.AfterFunc(s.opts.Quiet, func() { poke(s.facts.changed) })
-		return s.pair(ctx)
+		return errors.Join(append(errs, s.pair(ctx))...)
 	}
 	for system := range s.opts.Serves {
 		p, why, err := s.plan(ctx, system, d)
 		if err == nil && why == "" {
 			s.report(ctx, p)
 			_, err = s.carryOut(ctx, p, d)
+			if err == nil && d.due {
+				err = s.missing(ctx, p)
+			}
 		}
 		errs = append(errs, err)
 	}
