@@ -28,7 +28,13 @@ func (s *Sync) photos(ctx context.Context) error {
 }
 
 func (s *Sync) photo(ctx context.Context, photo wire.Photo) error {
-	for _, owned := range s.records.known[photo.Person].Owned {
+	record := s.records.known[photo.Person].Record
+	next := record
+	for _, owned := range record.Owned {
+		if owned.PhotoDue && owned.Photo == photo.ETag { // it is the old one again
+			owned.PhotoDue = false
+			next = next.Put(owned)
+		}
 		info, known := s.facts.system(owned.Line.System)
 		if !owned.Active() || !known || info.Photo == 0 || owned.Photo == photo.ETag {
 			continue
@@ -39,7 +45,7 @@ func (s *Sync) photo(ctx context.Context, photo wire.Photo) error {
 			return err
 		}
 	}
-	return nil
+	return s.records.store(ctx, map[identity.Person]links.Record{photo.Person: next})
 }
 
 // notePhotos remembers which extensions have got which pictures since the last time.
@@ -60,20 +66,20 @@ func (s *Sync) notePhotos(ctx context.Context) error {
 	return s.records.store(ctx, next)
 }
 
-// missing notes whose extensions have not got the pictures that they should have, so that
-// these are read and sent once more. In between, most of them are on their way.
-func (s *Sync) missing(ctx context.Context, p planned) error {
+// missing notes in next, the records that are about to be stored, which extensions have not
+// got the pictures that they should have, so that these are read and sent once more. of is
+// what next has of a person, or what is known.
+func (s *Sync) missing(p planned, of func(identity.Person) links.Record, next map[identity.Person]links.Record) {
 	if info, _ := s.facts.system(p.system); info.Photo == 0 {
-		return nil
+		return
 	}
-	next := map[identity.Person]links.Record{}
 	for _, photo := range p.result.Photos {
-		for _, owned := range s.records.known[photo.Person].Owned {
-			if owned.Line == photo.Line && owned.Active() && !owned.PhotoDue {
+		record := of(photo.Person)
+		for _, owned := range record.Owned {
+			if owned.Line == photo.Line && owned.Active() {
 				owned.PhotoDue = true
-				next[photo.Person] = s.records.known[photo.Person].Put(owned)
+				next[photo.Person] = record.Put(owned)
 			}
 		}
 	}
-	return s.records.store(ctx, next)
 }

@@ -110,6 +110,9 @@ func (s *Sync) carryOut(ctx context.Context, p planned, d demand) (wants int, er
 			removed = append(removed, plan.Removal{Key: key, At: s.deps.Bus.Now()})
 		}
 	}
+	if d.due {
+		s.missing(p, of, next)
+	}
 	if err := s.records.store(ctx, next); err != nil {
 		return 0, err
 	}

@@ -251,9 +251,6 @@ func (s *Sync) pass(ctx context.Context, d demand) error {
 		if err == nil && why == "" {
 			s.report(ctx, p)
 			_, err = s.carryOut(ctx, p, d)
-			if err == nil && d.due {
-				err = s.missing(ctx, p)
-			}
 		}
 		errs = append(errs, err)
 	}

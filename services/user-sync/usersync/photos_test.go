@@ -1,0 +1,117 @@
+package usersync
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"offhook.dev/libs/bus/bustest"
+	"offhook.dev/libs/core/directory"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/links"
+	"offhook.dev/libs/topology"
+	"offhook.dev/libs/wire"
+)
+
+// sentPhoto waits until a photo is on its way to an extension, takes it away as
+// pbx-writer does, and says what came of it.
+func (s *stage) sentPhoto(number identity.Extension, etag string, result wire.ChangeResult) {
+	s.t.Helper()
+	subject := "pbx.want.photo." + wire.LineKey(lineOf(number))
+	var want wire.PhotoWant
+	bustest.Eventually(s.t, 20*time.Second, func() string {
+		m, err := s.bus.Last(s.t.Context(), topology.Changes, subject)
+		if err != nil {
+			return err.Error()
+		}
+		if want, err = wire.DecodePhotoWant(m.Data); err != nil || want.ETag != etag {
+			return fmt.Sprintf("%s is to have %+v, %v; want %s", number, want, err, etag)
+		}
+		return ""
+	})
+	stream, err := s.bus.JetStream().Stream(s.t.Context(), string(topology.Changes))
+	if err == nil {
+		err = stream.Purge(s.t.Context())
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.publish(wire.ExtensionOutcome{ID: want.ETag, Person: want.Person, Line: want.Line, Op: directory.SetPhoto, Result: result, At: s.bus.Now()})
+}
+
+// pictured waits until it is remembered which picture an extension has, and whether
+// another one is due.
+func (s *stage) pictured(who identity.Person, etag string, due bool) {
+	s.t.Helper()
+	bustest.Eventually(s.t, 20*time.Second, func() string {
+		var record links.Record
+		e, err := s.bucket.Get(s.t.Context(), wire.PersonKey(who))
+		if err == nil {
+			err = json.Unmarshal(e.Value, &record)
+		}
+		if err != nil || len(record.Owned) != 1 || record.Owned[0].Photo != etag || record.Owned[0].PhotoDue != due || s.mirror.PhotoDue(who) != due {
+			return fmt.Sprintf("%+v, %v; want the picture %q, another one due %v", record.Owned, err, etag, due)
+		}
+		return ""
+	})
+}
+
+func (s *stage) photo(etag string) {
+	anna := named(1, "Anna")
+	anna.Photo = etag
+	image := []byte("\xff\xd8" + etag)
+	if etag == "" {
+		image = nil
+	}
+	s.publish(wire.Photo{Person: person(1), ETag: etag, MIME: "image/jpeg", Image: image}, anna)
+}
+
+func TestAPictureIsRememberedWhereItWasTakenAndDueAgainWhereItWasNot(t *testing.T) {
+	s := newStage(t)
+	p := s.phones()
+	p.listed()
+	s.publish(named(1, "Anna"))
+	s.start(synchronising("sync"))
+	p.eventually("200 Anna")
+	s.owned("200", person(1))
+
+	// Refused: as soon as a run is due it is known that the picture is missing.
+	s.photo("1")
+	s.sentPhoto("200", "1", wire.ChangeRefused)
+	s.pictured(person(1), "", false)
+	s.due()
+	s.pictured(person(1), "", true)
+	s.photo("1") // read once more
+	s.sentPhoto("200", "1", wire.ChangeDone)
+	s.pictured(person(1), "1", false)
+	s.due()
+	s.pictured(person(1), "1", false)
+
+	// The same once more is not sent; that there is none any more is.
+	s.photo("1")
+	s.photo("")
+	s.sentPhoto("200", "", wire.ChangeFailed)
+	s.due()
+	s.pictured(person(1), "1", true)
+	s.photo("")
+	s.sentPhoto("200", "", wire.ChangeDone)
+	s.pictured(person(1), "", false)
+
+	// One that does not get there, and the user has none again: nothing is due.
+	s.photo("2")
+	s.sentPhoto("200", "2", wire.ChangeForeign)
+	s.due()
+	s.pictured(person(1), "", true)
+	s.photo("")
+	s.pictured(person(1), "", false)
+	if did := p.did(); len(did) != 1 {
+		t.Errorf("%v", did)
+	}
+}
+
+// due has a run made that tries again what failed, as at night.
+func (s *stage) due() {
+	s.t.Helper()
+	s.eventually(wire.SyncOrder{Op: wire.SyncNow}, func(o wire.SyncOutcome) bool { return o.State == wire.SyncDone })
+}
