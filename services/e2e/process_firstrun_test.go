@@ -105,6 +105,12 @@ func killedInAFirstRun(t *testing.T, binaries procs.Binaries) {
 		t.Errorf("%d extensions were made for %d users without", len(made), size.users-size.had)
 	}
 
+	broken, err := s.Simulator.Violations(ctx)
+	must(t, err)
+	if len(broken) > 0 {
+		t.Errorf("%d things that Graph's clients must not do, the first: %+v", len(broken), broken[0])
+	}
+
 	// The control: what nobody has put right is seen.
 	for _, name := range killable {
 		s.Process(name).Kill()
