@@ -179,13 +179,14 @@ func (p *planner) fields(w *wants, u *User) Fields {
 }
 
 func (p *planner) problem(f Field, why Reason, detail string) {
-	p.result.Problems = append(p.result.Problems, Problem{p.about.Person.String(), string(f), why, detail})
+	p.result.Problems = append(p.result.Problems, Problem{Object: p.about.Person.String(), Field: string(f), Reason: why, Detail: detail, user: p.about})
 }
 
 // finish sorts what was found and lets the brake look at it.
 func (p *planner) finish() {
 	r := &p.result
 	sort.Sort(byPerson(r.Steps))
+	slices.SortStableFunc(r.Problems, func(a, b Problem) int { return comparePeople(a.user.Person, b.user.Person) })
 	for _, notes := range [][]Note{r.Notes, r.Forgets} {
 		slices.SortFunc(notes, func(a, b Note) int { return compareRecords(&a.Record, &b.Record) })
 	}

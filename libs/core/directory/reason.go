@@ -32,6 +32,7 @@ const (
 	NumbersFull     Reason = "numbers-full"     // the range has no free number
 	LicenceFull     Reason = "licence-full"     // the phone system takes no more extensions
 	ListingCut      Reason = "listing-cut"      // the phone system's extensions are not all known
+	Same            Reason = "same"             // all is as it should be, and there is something to be told
 )
 
 // What would be a guess.
@@ -72,4 +73,6 @@ type Problem struct {
 	Field  string // "" where it is about the whole
 	Reason Reason
 	Detail string
+
+	user *User // whose value it is
 }

@@ -2,7 +2,9 @@ package directory_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,6 +78,57 @@ func TestARecordAsItIsKept(t *testing.T) {
 	var back directory.Record
 	if err := json.Unmarshal(text, &back); err != nil || back.Line != r.Line || !back.Left.IsZero() || !back.Active() {
 		t.Errorf("%+v, %v", back, err)
+	}
+}
+
+// What is to be told of values stands at the first step of whose they are, and by itself
+// where nothing is to be done.
+func TestRemarksStandWhereTheirObjectDoes(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*directory.View)
+		want   string
+	}{
+		{"nothing is told of what is as it should be", func(*directory.View) {}, ""},
+		{"there is nothing to do", func(v *directory.View) { v.Users[1].Mobile = "call me" },
+			"skip ben@x same [mobile not-a-number]"},
+		{"somebody new, before and after others", func(v *directory.View) {
+			v.Users = append(v.Users, user("aaron"), user("cid"))
+			v.Users[0].Mobile, v.Users[2].Mobile, v.Users[3].Mobile = "call me", "ext. 12", "-"
+		}, "create aaron@x new [mobile only-an-extension], skip anna@x same [mobile not-a-number], create cid@x new [mobile no-digits]"},
+		{"an update", func(v *directory.View) {
+			v.Users[0].Surname, v.Users[0].GivenName = "Bergmann-Schulze", "Anna-Lena"
+			v.Rules["contoso"].Limits = map[directory.Field]int{directory.FirstName: 5, directory.LastName: 8}
+		}, "update anna@x differs [first_name shortened, last_name shortened]"},
+		{"two extensions of one user", func(v *directory.View) {
+			v.Users[0].Mobile = "call me"
+			v.Users[0].Surname = "Tal"
+			v.Extensions = append(v.Extensions, extension("203", "anna"))
+			v.Records = append(v.Records, record("203", "anna", directory.Created))
+		}, "update anna@x differs [mobile not-a-number], update anna@x differs []"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := small()
+			c.change(&v)
+			r, err := directory.PlanExtensions(v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for change, step := range r.Shown() {
+				if (step == nil) != (change.Reason == string(directory.Same)) {
+					t.Errorf("%s: step %v", change, step)
+				}
+				var remarks []string
+				for _, remark := range change.Remarks {
+					remarks = append(remarks, remark.Field+" "+remark.Reason)
+				}
+				got = append(got, fmt.Sprintf("%s %s %s [%s]", change.Op, change.Name, change.Reason, strings.Join(remarks, ", ")))
+			}
+			if strings.Join(got, ", ") != c.want {
+				t.Errorf("%s\nwant %s", strings.Join(got, ", "), c.want)
+			}
+		})
 	}
 }
 

@@ -1,7 +1,6 @@
 package directory
 
 import (
-	"iter"
 	"time"
 
 	"offhook.dev/libs/core/identity"
@@ -63,19 +62,8 @@ type Result struct {
 	Forgets []Note
 	// Photos to be set or removed, when there is time.
 	Photos   []Photo
-	Problems []Problem
+	Problems []Problem // in the order of persons
 	Brake    plan.State
-}
-
-// Changes are the steps as plans show them, one at a time.
-func (r *Result) Changes() iter.Seq[plan.Change] {
-	return func(yield func(plan.Change) bool) {
-		for i := range r.Steps {
-			if !yield(r.Steps[i].Change()) {
-				return
-			}
-		}
-	}
 }
 
 // SetPhoto is what was done, in outcomes, where a picture was to be set or removed.

@@ -42,6 +42,31 @@ type Change struct {
 	Detail string `json:"detail,omitempty"`
 	// Held says that the brake holds it back: it is done only when forced.
 	Held bool `json:"held,omitempty"`
+	// Remarks are what a person should know of values of the object, whatever is done.
+	Remarks []Remark `json:"remarks,omitempty"`
+	// Tried is what came of it when it was last tried in vain, before the plan was made;
+	// nil: it was not, as far as is known.
+	Tried *Attempt `json:"tried,omitempty"`
+	// Result is what came of it when the plan was applied; nil: it was not yet, or
+	// something newer has happened there.
+	Result *Attempt `json:"result,omitempty"`
+}
+
+// Remark is something about a value of an object: it is not as Microsoft 365 has it, or
+// another object has it as well.
+type Remark struct {
+	Field string `json:"field,omitempty"` // "" where it is about the whole
+	// Reason is a word of the closed list of whoever planned; Detail says the rest to people.
+	Reason string `json:"reason"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// Attempt is what came of a change when it was tried.
+type Attempt struct {
+	At time.Time `json:"at"`
+	// Result is a word of whoever tried: "done", "refused"; Detail says the rest to people.
+	Result string `json:"result"`
+	Detail string `json:"detail,omitempty"`
 }
 
 // Key is the name by which the brake counts: the object, and where.
