@@ -48,12 +48,25 @@ type Head struct {
 	Unlisted int `json:"unlisted,omitempty"`
 	// Incomplete is why the plan may not show everything, for people.
 	Incomplete string `json:"incomplete,omitempty"`
+	// Remarks counts what is to be told of values, by reason, listed or not.
+	Remarks map[string]int `json:"remarks,omitempty"`
+	// Order is what applies the plan, and Op what was ordered; "" before. Sent says that
+	// all that is to be done is on its way or done, so that only its end is waited for.
+	Order string      `json:"order,omitempty"`
+	Op    wire.SyncOp `json:"op,omitempty"`
+	Sent  bool        `json:"sent,omitempty"`
 }
 
 // Add counts a change, and lists it if fewer than most are listed; 0: all are.
 func (h *Head) Add(c plan.Change, most int) {
 	if c.Op.Acts() && !c.Held {
 		h.Total++
+	}
+	for _, r := range c.Remarks {
+		if h.Remarks == nil {
+			h.Remarks = map[string]int{}
+		}
+		h.Remarks[r.Reason]++
 	}
 	if most > 0 && len(h.Changes) >= most {
 		h.Unlisted++

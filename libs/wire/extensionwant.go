@@ -94,6 +94,7 @@ const (
 	ChangeFull    ChangeResult = "full"    // the licence, or the phonebook, has no room
 	ChangeRefused ChangeResult = "refused" // the phone system will not have it as it is
 	ChangeFailed  ChangeResult = "failed"  // tried for as long as there was hope
+	ChangeLost    ChangeResult = "lost"    // it left the queue, and nobody has told what came of it
 )
 
 // Well says whether the phone system is as it was wanted.
@@ -111,9 +112,12 @@ type ExtensionOutcome struct {
 	At     time.Time
 }
 
+// ExtensionOutcomeSubject is the subject of what came of wants for an extension.
+func ExtensionOutcomeSubject(l identity.Line) string { return "outcome.extension." + LineKey(l) }
+
 // Encode implements Message.
 func (o ExtensionOutcome) Encode() (string, []byte) {
-	return "outcome.extension." + LineKey(o.Line), marshal(&eventv1.ExtensionOutcome{
+	return ExtensionOutcomeSubject(o.Line), marshal(&eventv1.ExtensionOutcome{
 		Id: clean(o.ID), Tenant: string(o.Person.Tenant), User: string(o.Person.User), System: string(o.Line.System), Extension: string(o.Line.Extension),
 		Op: clean(string(o.Op)), Result: clean(string(o.Result)), Detail: clean(o.Detail), Plan: clean(o.Plan), At: stamp(o.At),
 	})

@@ -20,13 +20,16 @@ type facts struct {
 	lines   map[identity.Line]wire.Inventory
 	groups  map[identity.Tenant]map[identity.Group]wire.Group
 	systems map[identity.System]wire.System
+	// seen are the newest messages, by their sequences: of "users contoso", "groups
+	// contoso", "extensions hq" and "system hq".
+	seen    map[string]uint64
 	heard   time.Time // when the last of them came
 	changed chan struct{}
 }
 
 func newFacts() *facts {
 	return &facts{users: map[identity.Person]wire.User{}, lines: map[identity.Line]wire.Inventory{}, groups: map[identity.Tenant]map[identity.Group]wire.Group{},
-		systems: map[identity.System]wire.System{}, changed: make(chan struct{}, 1)}
+		systems: map[identity.System]wire.System{}, seen: map[string]uint64{}, changed: make(chan struct{}, 1)}
 }
 
 // subjects are what fold takes.
@@ -45,6 +48,7 @@ func (f *facts) fold(m bus.Message) error {
 	case strings.HasPrefix(m.Subject, "m365.fact.user."):
 		if user, err := wire.DecodeUser(m.Data); err == nil {
 			f.users[user.Person] = user
+			f.see("users "+string(user.Person.Tenant), m)
 		}
 	case strings.HasPrefix(m.Subject, "m365.fact.group."):
 		if group, err := wire.DecodeGroup(m.Data); err == nil {
@@ -52,20 +56,26 @@ func (f *facts) fold(m bus.Message) error {
 				f.groups[group.Tenant] = map[identity.Group]wire.Group{}
 			}
 			f.groups[group.Tenant][group.ID] = group
+			f.see("groups "+string(group.Tenant), m)
 		}
 	case strings.HasPrefix(m.Subject, "pbx.fact.system."):
 		if system, err := wire.DecodeSystem(m.Data); err == nil {
 			f.systems[system.System] = system
+			f.see("system "+string(system.System), m)
 		}
 	default:
 		if line, err := wire.DecodeInventory(m.Data); err == nil {
 			f.lines[line.Line] = line
+			f.see("extensions "+string(line.Line.System), m)
 		}
 	}
 	f.heard = time.Now()
 	poke(f.changed)
 	return nil
 }
+
+// see notes the sequence of a message; mu is held.
+func (f *facts) see(of string, m bus.Message) { f.seen[of] = max(f.seen[of], m.Sequence) }
 
 // poke wakes who waits for c, once.
 func poke(c chan struct{}) {

@@ -2,6 +2,8 @@ package usersync
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
@@ -51,13 +53,21 @@ func (s *Sync) between(ctx context.Context, do func(context.Context) error) erro
 // order carries out one order and says what came of it. An error means: try again.
 func (s *Sync) order(ctx context.Context, o wire.SyncOrder) error {
 	out := wire.SyncOutcome{ID: o.ID, Tenant: o.Tenant, Kind: wire.SyncUsers, Op: o.Op}
+	if over, err := s.over(ctx, o); over || err != nil {
+		return err
+	}
+	if begun, err := s.begun(ctx, o); err != nil {
+		return err
+	} else if begun != nil {
+		return s.apply(ctx, *begun, o, out)
+	}
 	if !o.Expires.IsZero() && !s.deps.Bus.Now().Before(o.Expires) {
 		out.State, out.Detail = wire.SyncExpired, "nobody took the order in time"
 		return s.say(ctx, out)
 	}
 	switch o.Op {
 	case wire.SyncPlan, wire.SyncNow:
-		head, err := s.make(ctx, o.Tenant)
+		head, err := s.make(ctx, o)
 		if fault.KindOf(err) == fault.Invalid {
 			out.State, out.Detail = wire.SyncFailed, err.Error()
 			return s.say(ctx, out)
@@ -85,24 +95,63 @@ func (s *Sync) order(ctx context.Context, o wire.SyncOrder) error {
 	return s.say(ctx, out)
 }
 
-// make plans for a tenant and stores the plan. Its error is Invalid where nothing can be
-// planned.
-func (s *Sync) make(ctx context.Context, tenant identity.Tenant) (plans.Head, error) {
+// over says whether an order that comes again has ended.
+func (s *Sync) over(ctx context.Context, o wire.SyncOrder) (bool, error) {
+	m, err := s.deps.Bus.Last(ctx, topology.Outcomes, wire.SyncOutcomeSubject(o.Tenant, o.ID))
+	if err != nil {
+		if fault.KindOf(err) == fault.NotFound {
+			return false, nil
+		}
+		return false, err
+	}
+	last, err := wire.DecodeSyncOutcome(m.Data)
+	return err == nil && last.Kind == o.Kind && last.State.Ended(o.Op), nil
+}
+
+// begun returns the plan that an order was being applied with when it was cut off, or nil.
+func (s *Sync) begun(ctx context.Context, o wire.SyncOrder) (*plans.Head, error) {
+	id := o.Plan
+	switch o.Op {
+	case wire.SyncNow:
+		id = plans.IDOf(o.Tenant, wire.SyncUsers, o.ID)
+	case wire.SyncApply:
+	default:
+		return nil, nil
+	}
+	head, err := plans.Read(ctx, s.plans, id)
+	if err != nil && fault.KindOf(err) != fault.NotFound {
+		return nil, err
+	}
+	if err != nil || head.State != wire.SyncApplying || head.Order != o.ID || head.Tenant != o.Tenant {
+		return nil, nil
+	}
+	return &head, nil
+}
+
+// make plans for an order and stores the plan, which has the same name if the order comes
+// again. Its error is Invalid where nothing can be planned.
+func (s *Sync) make(ctx context.Context, o wire.SyncOrder) (plans.Head, error) {
 	now := s.deps.Bus.Now()
-	head := plans.Head{Tenant: tenant, Kind: wire.SyncUsers, Made: now, State: wire.SyncPlanned,
-		Plan: plan.Plan{ID: plans.NewID(tenant, wire.SyncUsers), Expires: now.Add(plans.Life)}}
-	all, err := s.planAll(ctx, demand{tenant: tenant})
+	head := plans.Head{Tenant: o.Tenant, Kind: wire.SyncUsers, Made: now, State: wire.SyncPlanned,
+		Plan: plan.Plan{ID: plans.IDOf(o.Tenant, wire.SyncUsers, o.ID), Expires: now.Add(plans.Life)}}
+	all, err := s.planAll(ctx, demand{tenant: o.Tenant})
 	if err != nil {
 		return head, err
 	}
-	head.Basis = s.basis(all)
+	head.Basis = s.basis(o.Tenant, all)
 	for _, p := range all {
 		head.Brake = worse(head.Brake, p.result.Brake)
-		for i := range p.result.Steps {
-			head.Add(p.result.Steps[i].Change(), 0)
+		for c, step := range p.result.Shown() {
+			if step != nil && step.Op.Acts() && step.Writes() {
+				c.Tried = s.attempts.of(step.Line, step.Person)
+			}
+			head.Add(c, 0)
 		}
 	}
 	head.Digest = plan.Digest(slices.Values(head.Changes))
+	if err := plans.Forget(ctx, s.plans, now); err != nil {
+		return head, err
+	}
 	return head, plans.Save(ctx, s.plans, head)
 }
 
@@ -132,19 +181,32 @@ func (s *Sync) planAll(ctx context.Context, d demand) (all []planned, err error)
 	return all, nil
 }
 
-// basis is what a plan was made of, for people who compare two.
-func (s *Sync) basis(all []planned) map[string]uint64 {
-	basis := map[string]uint64{}
-	for _, p := range all {
-		if info, ok := s.facts.system(p.system); ok {
-			basis["listed "+string(p.system)] = uint64(info.ListedAt.Unix())
-		}
-		basis["extensions "+string(p.system)] = uint64(len(s.facts.extensionsOf(p.system)))
-	}
+// basis is the revision of everything that a plan was made of: two plans with the same
+// were made of the same. What follows from it is Digest's matter.
+func (s *Sync) basis(tenant identity.Tenant, all []planned) map[string]uint64 {
+	basis := map[string]uint64{"rules": s.rulesRevision(tenant), "links": s.records.revision()}
 	s.facts.mu.Lock()
 	defer s.facts.mu.Unlock()
-	basis["users"] = uint64(len(s.facts.users))
+	basis["users"], basis["groups"] = s.facts.seen["users "+string(tenant)], s.facts.seen["groups "+string(tenant)]
+	for _, p := range all {
+		for _, of := range []string{"extensions ", "system "} {
+			basis[of+string(p.system)] = s.facts.seen[of+string(p.system)]
+		}
+	}
 	return basis
+}
+
+// rulesRevision stands for what the configuration says of a tenant's users. Programs read
+// it from JSON, so it has no more bits than their numbers.
+func (s *Sync) rulesRevision(tenant identity.Tenant) uint64 {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%#v", s.opts.Rules[tenant])
+	for _, e := range s.opts.Explicit {
+		if e.Tenant == tenant {
+			fmt.Fprintf(sum, "%#v", e)
+		}
+	}
+	return binary.BigEndian.Uint64(sum.Sum(nil)) >> 12
 }
 
 // worse is what is shown of the brakes of several phone systems.
@@ -173,28 +235,49 @@ func (s *Sync) apply(ctx context.Context, head plans.Head, o wire.SyncOrder, out
 	} else if head.State != wire.SyncApplying {
 		out.State, out.Detail = wire.SyncRefused, "the plan is applied already"
 		return s.say(ctx, out)
+	} else if head.Order != o.ID && s.active.follows(head.ID) {
+		out.State, out.Detail = wire.SyncRefused, "the plan is being applied by the order "+head.Order
+		return s.say(ctx, out)
 	}
 	if d.force = o.Force; o.Force {
 		if all, err = s.planAll(ctx, d); err != nil {
 			return err
 		}
 	}
-	head.State, head.Changes = wire.SyncApplying, nil
+	head.Brake.Held = 0
+	for _, p := range all {
+		head.Brake.Held += p.result.Brake.Held
+	}
+	if head.State == wire.SyncPlanned { // else it was counted before some of it was done
+		head.Total = writes(all)
+	}
+	head.State, head.Changes, head.Order, head.Op = wire.SyncApplying, nil, o.ID, o.Op
 	if err := plans.Note(ctx, s.plans, head); err != nil {
 		return err
 	}
-	held, total := 0, 0
 	for _, p := range all {
-		wants, err := s.carryOut(ctx, p, d)
-		if err != nil {
+		if err := s.carryOut(ctx, p, d); err != nil {
 			return err
 		}
-		held += p.result.Brake.Held
-		total += wants
 	}
-	head.Brake.Held, head.Total = held, total
+	head.Sent = true
+	if err := plans.Note(ctx, s.plans, head); err != nil {
+		return err
+	}
 	s.active.begin(head, out)
 	return nil
+}
+
+// writes counts the changes that phone systems are asked for.
+func writes(all []planned) (n int) {
+	for _, p := range all {
+		for i := range p.result.Steps {
+			if step := &p.result.Steps[i]; step.Op.Acts() && !step.Held && step.Writes() {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 func digest(all []planned) string {

@@ -33,14 +33,21 @@ func (a *active) all() (all []*applying) {
 	return all
 }
 
+// follows says whether somebody is to be told of a plan's end.
+func (a *active) follows(id string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.applying[id] != nil
+}
+
 func (a *active) end(id string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.applying, id)
 }
 
-// resume follows the plans that were being applied when this service ended. Who asked
-// for them is told by the plan alone.
+// resume follows the plans that were being applied when this service ended. Whose changes
+// were not all sent by then waits for its order, which comes again.
 func (s *Sync) resume(ctx context.Context) error {
 	if err := plans.Forget(ctx, s.plans, s.deps.Bus.Now()); err != nil {
 		return err
@@ -50,8 +57,8 @@ func (s *Sync) resume(ctx context.Context) error {
 		return err
 	}
 	for _, head := range heads {
-		if head.State == wire.SyncApplying {
-			s.active.begin(head, wire.SyncOutcome{})
+		if head.State == wire.SyncApplying && head.Sent {
+			s.active.begin(head, wire.SyncOutcome{ID: head.Order, Tenant: head.Tenant, Kind: head.Kind, Op: head.Op, Plan: head.ID})
 		}
 	}
 	return nil
@@ -79,7 +86,7 @@ func (s *Sync) follow(ctx context.Context) {
 }
 
 func (s *Sync) told(ctx context.Context, one *applying) error {
-	underway, failed := s.sent.progress(one.head.ID)
+	underway, failed := s.sent.underway(one.head.ID), s.attempts.failed(one.head.ID)
 	done := max(0, one.head.Total-underway)
 	if underway > 0 && done == one.head.Done && failed == one.head.Failed {
 		return nil
@@ -101,7 +108,7 @@ func (s *Sync) told(ctx context.Context, one *applying) error {
 		case out.State == wire.SyncBraked:
 			out.Detail = fmt.Sprintf("%d changes are held back by the brake: look at them in a new plan, and apply that with --force", one.head.Brake.Held)
 		case underway == 0 && failed > 0:
-			out.Detail = fmt.Sprintf("%d changes failed: offhook plan users says which and why", failed)
+			out.Detail = fmt.Sprintf("%d changes failed: offhook plan %s says which and why", failed, one.head.ID)
 		}
 		if err := s.say(ctx, out); err != nil {
 			return err

@@ -118,6 +118,14 @@ func (r *records) owned(system identity.System) (all []*directory.Record) {
 	return all
 }
 
+// revision is that of the record that was written last.
+func (r *records) revision() (newest uint64) {
+	for _, k := range r.known {
+		newest = max(newest, k.revision)
+	}
+	return newest
+}
+
 // formerly is how many pairings that ended are remembered of a person.
 const formerly = 10
 

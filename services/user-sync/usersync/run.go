@@ -76,8 +76,8 @@ func (s *Sync) plan(ctx context.Context, system identity.System, d demand) (p pl
 }
 
 // carryOut stores what was decided, and then sends it: a number that was chosen stays
-// chosen wherever this is cut off. It returns how many wants are now on their way.
-func (s *Sync) carryOut(ctx context.Context, p planned, d demand) (wants int, err error) {
+// chosen wherever this is cut off.
+func (s *Sync) carryOut(ctx context.Context, p planned, d demand) error {
 	var all []wire.ExtensionWant
 	wanted := map[identity.Line]bool{}
 	next := map[identity.Person]links.Record{}
@@ -114,16 +114,16 @@ func (s *Sync) carryOut(ctx context.Context, p planned, d demand) (wants int, er
 		s.missing(p, of, next)
 	}
 	if err := s.records.store(ctx, next); err != nil {
-		return 0, err
+		return err
 	}
 	if err := s.remember(ctx, p.system, removed, len(p.removed)); err != nil {
-		return 0, err
+		return err
 	}
 	s.sent.settle(p.system, wanted, d.due)
-	if wants, err = s.send(ctx, all); err != nil {
-		return wants, err
+	if err := s.send(ctx, all); err != nil {
+		return err
 	}
-	return wants, s.forget(ctx, p.result.Forgets)
+	return s.forget(ctx, p.result.Forgets)
 }
 
 // forget removes records, after all that was decided with them is on its way.
@@ -141,14 +141,13 @@ func (s *Sync) forget(ctx context.Context, notes []directory.Note) error {
 }
 
 // send publishes the wants that are due, several side by side.
-func (s *Sync) send(ctx context.Context, all []wire.ExtensionWant) (wants int, err error) {
+func (s *Sync) send(ctx context.Context, all []wire.ExtensionWant) error {
 	g, ctx := errgroup.WithContext(bus.Begin(ctx))
 	g.SetLimit(writing)
 	for _, w := range all {
 		if !s.sent.due(w) {
 			continue
 		}
-		wants++
 		w.ID = newID()
 		s.sent.sending(w)
 		g.Go(func() error {
@@ -160,7 +159,7 @@ func (s *Sync) send(ctx context.Context, all []wire.ExtensionWant) (wants int, e
 			return err
 		})
 	}
-	return wants, g.Wait()
+	return g.Wait()
 }
 
 // remembered is how many removals are remembered at most; with more, which somebody

@@ -24,6 +24,9 @@ type sent struct {
 // sending is the newest want of a line.
 type sending struct {
 	what   [sha256.Size]byte
+	id     string // of the want
+	person identity.Person
+	op     wire.ChangeOp
 	plan   string
 	result wire.ChangeResult // "" while it is on its way
 	at     time.Time         // when it was sent
@@ -41,30 +44,39 @@ func what(w wire.ExtensionWant) [sha256.Size]byte {
 	return sha256.Sum256(data)
 }
 
-// due says whether a want is to be sent. One that is on its way is not sent twice. One
-// that had its outcome, and yet is wanted again, would have the same outcome: a phone
-// system that keeps values in a form of its own must not be written to for ever. It is
-// due again once something about it changed, or a run is due.
+// due says whether a want is to be sent. One that is on its way is not sent twice; where a
+// plan wants it, it counts for that from now on. One that had its outcome, and yet is
+// wanted again, would have the same outcome: a phone system that keeps values in a form
+// of its own must not be written to for ever. It is due again once something about it
+// changed, or a run is due.
 func (s *sent) due(w wire.ExtensionWant) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	is, known := s.lines[w.Line]
-	return !known || is.what != what(w)
+	if !known || is.what != what(w) {
+		return true
+	}
+	if is.result == "" && w.Plan != "" {
+		is.plan = w.Plan
+		s.lines[w.Line] = is
+	}
+	return false
 }
 
 // sending notes a want that is about to be sent, or found in the queue.
 func (s *sent) sending(w wire.ExtensionWant) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lines[w.Line] = sending{what: what(w), plan: w.Plan, at: time.Now()}
+	s.lines[w.Line] = sending{what: what(w), id: w.ID, person: w.Person, op: w.Op, plan: w.Plan, at: time.Now()}
 }
 
-// outcome notes what came of a want.
-func (s *sent) outcome(o wire.ExtensionOutcome, extensions int) {
+// outcome notes what came of a want, and returns the plan that it counts for.
+func (s *sent) outcome(o wire.ExtensionOutcome, extensions int) (plan string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if is, known := s.lines[o.Line]; known {
-		is.result = o.Result
+	plan = o.Plan
+	if is, known := s.lines[o.Line]; known && is.id == o.ID { // else it is of an older one
+		plan, is.result = is.plan, o.Result
 		s.lines[o.Line] = is
 	}
 	switch o.Result {
@@ -77,6 +89,7 @@ func (s *sent) outcome(o wire.ExtensionOutcome, extensions int) {
 	case wire.ChangeFull:
 		s.full[o.Line.System] = extensions
 	}
+	return plan
 }
 
 // photo notes what came of a picture.
@@ -112,9 +125,9 @@ func (s *sent) settle(system identity.System, wanted map[identity.Line]bool, due
 	}
 }
 
-// lost forgets what was sent a while ago, has had no outcome, and is not on its way: its
-// outcome was lost, and what came of it shows in the next plan.
-func (s *sent) lost(subjects []string, a time.Duration) {
+// lost returns what was sent a while ago, has had no outcome, and is not on its way, as
+// outcomes that nobody has told.
+func (s *sent) lost(subjects []string, a time.Duration) (lost []wire.ExtensionOutcome) {
 	underway := make(map[string]bool, len(subjects))
 	for _, subject := range subjects {
 		underway[subject] = true
@@ -123,8 +136,19 @@ func (s *sent) lost(subjects []string, a time.Duration) {
 	defer s.mu.Unlock()
 	for line, is := range s.lines {
 		if is.result == "" && !underway[wire.ExtensionWantSubject(line)] && time.Since(is.at) > a {
-			delete(s.lines, line)
+			lost = append(lost, wire.ExtensionOutcome{ID: is.id, Person: is.person, Line: line, Op: is.op, Plan: is.plan, Result: wire.ChangeLost,
+				Detail: "it left the queue, and nobody has told what came of it: look for it with offhook parked list"})
 		}
+	}
+	return lost
+}
+
+// forget forgets a want that was lost, unless a newer one has been sent since.
+func (s *sent) forget(o wire.ExtensionOutcome) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if is := s.lines[o.Line]; is.id == o.ID && is.result == "" {
+		delete(s.lines, o.Line)
 	}
 }
 
@@ -155,20 +179,16 @@ func (s *sent) takenOf(system identity.System) (numbers []identity.Extension) {
 	return numbers
 }
 
-// progress counts the wants of a plan that are on their way, and those that failed.
-func (s *sent) progress(plan string) (underway, failed int) {
+// underway counts the wants of a plan that are on their way.
+func (s *sent) underway(plan string) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, is := range s.lines {
-		switch {
-		case is.plan != plan:
-		case is.result == "":
-			underway++
-		case !is.result.Well():
-			failed++
+		if is.plan == plan && is.result == "" {
+			n++
 		}
 	}
-	return underway, failed
+	return n
 }
 
 // failed forgets a want that could not be sent.

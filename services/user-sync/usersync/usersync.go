@@ -42,7 +42,9 @@ type Sync struct {
 	records *records
 	facts   *facts
 	sent    *sent
-	metrics *metrics
+	// attempts are what was tried in vain.
+	attempts *attempts
+	metrics  *metrics
 	// requests are done by the goroutine that plans, between two runs.
 	requests chan request
 	active   *active
@@ -73,7 +75,7 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	}
 	holder := store.Leases{Bucket: leases, Holder: string(topology.UserSync) + "/" + deps.Instance, Log: deps.Log}
 	return holder.Hold(ctx, topology.Join("user-sync"), func(ctx context.Context, _ store.Lease) error {
-		s := &Sync{deps: deps, opts: opts, plans: plans, records: &records{bucket: linked}, facts: newFacts(), sent: newSent(), metrics: metrics,
+		s := &Sync{deps: deps, opts: opts, plans: plans, records: &records{bucket: linked}, facts: newFacts(), sent: newSent(), attempts: newAttempts(), metrics: metrics,
 			requests: make(chan request), active: newActive()}
 		return s.own(ctx)
 	})
@@ -91,7 +93,12 @@ func (s *Sync) own(outer context.Context) error {
 	})
 	g.Go(func() error {
 		return run.Ended(ctx, s.deps.Bus.Tail(ctx, topology.Outcomes, []string{topology.Wildcard("outcome.extension.<system>.<ext>")},
-			func(m bus.Message) error { return s.outcome(ctx, m) }))
+			func(m bus.Message) error {
+				if o, err := wire.DecodeExtensionOutcome(m.Data); err == nil {
+					s.outcome(ctx, o)
+				}
+				return nil
+			}))
 	})
 	g.Go(func() error {
 		select {
@@ -108,7 +115,7 @@ func (s *Sync) own(outer context.Context) error {
 }
 
 // begin reads what this service left: links and records, what is on its way to the phone
-// systems, and plans that are being applied.
+// systems and what was tried in vain, and plans that are being applied.
 func (s *Sync) begin(ctx context.Context) error {
 	err := s.records.load(ctx, func(person identity.Person, err error) {
 		s.deps.Log.Error("links cannot be read; they are made anew", "tenant", person.Tenant, "user", person.User, "error", err)
@@ -117,6 +124,9 @@ func (s *Sync) begin(ctx context.Context) error {
 		return err
 	}
 	if err := s.underway(ctx, s.sent.sending); err != nil {
+		return err
+	}
+	if err := s.recall(ctx); err != nil {
 		return err
 	}
 	return s.resume(ctx)
@@ -143,32 +153,51 @@ func (s *Sync) underway(ctx context.Context, do func(wire.ExtensionWant)) error 
 	return nil
 }
 
-// found compares what is thought to be on its way with what is.
+// found compares what is thought to be on its way with what is. What came of the rest may
+// have been told while nobody heard it.
 func (s *Sync) found(ctx context.Context) error {
 	subjects, err := s.deps.Bus.Subjects(ctx, topology.Changes, topology.Wildcard("pbx.want.extension.<system>.<ext>"))
 	if err != nil {
 		return err
 	}
-	s.sent.lost(subjects, s.opts.Minute)
+	for _, lost := range s.sent.lost(subjects, s.opts.Minute) {
+		lost.At = s.deps.Bus.Now()
+		m, err := s.deps.Bus.Last(ctx, topology.Outcomes, wire.ExtensionOutcomeSubject(lost.Line))
+		if err != nil && fault.KindOf(err) != fault.NotFound {
+			return err
+		}
+		if told, unread := wire.DecodeExtensionOutcome(m.Data); err == nil && unread == nil && told.ID == lost.ID {
+			s.outcome(ctx, told)
+			continue
+		}
+		s.attempts.note(lost)
+		s.sent.forget(lost)
+		s.deps.Log.Warn("nobody knows what came of a change of an extension", "system", lost.Line.System, "extension", lost.Line.Extension, "op", lost.Op)
+	}
 	return nil
 }
 
-func (s *Sync) outcome(ctx context.Context, m bus.Message) error {
-	if o, err := wire.DecodeExtensionOutcome(m.Data); err == nil && o.Op == directory.SetPhoto {
+// outcome takes in what came of a want.
+func (s *Sync) outcome(ctx context.Context, o wire.ExtensionOutcome) {
+	if o.Op == directory.SetPhoto {
 		s.sent.photo(o)
-	} else if err == nil {
-		extensions := 0
-		if o.Result == wire.ChangeFull {
-			extensions = len(s.facts.extensionsOf(o.Line.System))
-		}
-		s.sent.outcome(o, extensions)
-		s.metrics.outcome(ctx, o)
-		poke(s.facts.changed)
-		if !o.Result.Well() {
-			s.deps.Log.Warn("extension not as it should be", "system", o.Line.System, "extension", o.Line.Extension, "op", o.Op, "result", o.Result, "detail", o.Detail)
-		}
+		return
 	}
-	return nil
+	extensions := 0
+	if o.Result == wire.ChangeFull {
+		extensions = len(s.facts.extensionsOf(o.Line.System))
+	}
+	// Who counts what a plan has on its way must not see it gone and not yet failed.
+	s.attempts.note(o)
+	if plan := s.sent.outcome(o, extensions); plan != o.Plan {
+		o.Plan = plan
+		s.attempts.note(o)
+	}
+	s.metrics.outcome(ctx, o)
+	poke(s.facts.changed)
+	if !o.Result.Well() {
+		s.deps.Log.Warn("extension not as it should be", "system", o.Line.System, "extension", o.Line.Extension, "op", o.Op, "result", o.Result, "detail", o.Detail)
+	}
 }
 
 // keep plans whenever something changed and has been quiet for a moment, and when the
@@ -250,7 +279,7 @@ func (s *Sync) pass(ctx context.Context, d demand) error {
 		p, why, err := s.plan(ctx, system, d)
 		if err == nil && why == "" {
 			s.report(ctx, p)
-			_, err = s.carryOut(ctx, p, d)
+			err = s.carryOut(ctx, p, d)
 		}
 		errs = append(errs, err)
 	}

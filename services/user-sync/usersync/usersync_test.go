@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -47,20 +48,23 @@ func (s *stage) run() {
 	s.start(Options{Serves: map[identity.System][]identity.Tenant{"hq": {"contoso"}}, Settle: time.Millisecond})
 }
 
-func (s *stage) start(opts Options) {
+// start runs the service until stop is called, or the test ends.
+func (s *stage) start(opts Options) (stop func()) {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))
 	ended, mirrored := make(chan error, 1), make(chan error, 1)
 	deps := run.Deps{Instance: "test", Bus: s.bus, Meter: noop.Meter{}, Log: slog.New(slog.NewTextHandler(s.t.Output(), nil)), Health: run.NewHealth()}
 	go func() { ended <- Run(ctx, deps, opts) }()
 	go func() { mirrored <- s.mirror.Run(ctx, s.bucket, nil) }()
-	s.t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		<-mirrored
 		if err := <-ended; err != nil {
 			s.t.Error(err)
 		}
 	})
+	s.t.Cleanup(stop)
+	return stop
 }
 
 func (s *stage) publish(all ...wire.Message) {
