@@ -11,6 +11,8 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
+	"offhook.dev/libs/books"
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/plan"
 	"offhook.dev/libs/options"
 	"offhook.dev/libs/run"
@@ -59,6 +61,7 @@ func TestTheDescriptionHasTheRoutesAndFieldsThatThereAre(t *testing.T) {
 		"ToTeams": ToTeams{}, "OptionsEntry": OptionsEntry{}, "EffectiveOption": EffectiveOption{}, "Choice": Choice{}, "Pause": Pause{},
 		"Lane": Lane{}, "Order": Order{}, "OrderBody": OrderBody{},
 		"SyncBody": SyncBody{}, "ApplyBody": ApplyBody{}, "Plan": Plan{}, "Brake": plan.State{}, "PlannedChange": plan.Change{}, "FieldChange": plan.FieldChange{},
+		"Remark": plan.Remark{}, "Attempt": plan.Attempt{}, "Phonebooks": books.State{}, "PhonebookStanding": books.Standing{}, "Phonebook": directory.Book{},
 		"Options": options.Record{}, "Manual": options.Manual{}, "Chosen": options.Chosen{}, "Members": Members{}} {
 		schema := doc.Components.Schemas[name].Value
 		var described []string

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"offhook.dev/libs/bus"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/plan"
@@ -38,6 +39,8 @@ type Plan struct {
 	Unlisted int `json:"unlisted,omitempty"`
 	// Incomplete is why the plan may not show everything, for people.
 	Incomplete string `json:"incomplete,omitempty"`
+	// Remarks counts what is to be told of values, by reason, listed or not.
+	Remarks map[string]int `json:"remarks,omitempty"`
 	// Changes are left out where plans are listed.
 	Changes []plan.Change `json:"changes,omitempty"`
 
@@ -49,6 +52,7 @@ type Plan struct {
 // shelf reads plans from the buckets of those who make them.
 type shelf struct {
 	model *model
+	bus   *bus.Bus
 	users *store.Bucket // topology.Plans
 	books *store.Bucket // topology.BookPlans
 }
@@ -104,9 +108,14 @@ func (s shelf) describe(h plans.Head, kept *store.Bucket) Plan {
 		h.Basis = map[string]uint64{}
 	}
 	return Plan{ID: h.ID, Tenant: string(h.Tenant), Kind: string(h.Kind), State: string(h.State), Made: h.Made.UTC(), Expires: h.Expires.UTC(), Basis: h.Basis, Brake: h.Brake,
-		Total: h.Total, Done: h.Done, Failed: h.Failed, Unlisted: h.Unlisted, Incomplete: h.Incomplete,
+		Total: h.Total, Done: h.Done, Failed: h.Failed, Unlisted: h.Unlisted, Incomplete: h.Incomplete, Remarks: h.Remarks,
 		each: func(ctx context.Context, from int, do func([]plan.Change) error) error {
-			return plans.Each(ctx, kept, h, from, do)
+			return plans.Each(ctx, kept, h, from, func(some []plan.Change) error {
+				if err := s.results(ctx, h, some); err != nil {
+					return err
+				}
+				return do(some)
+			})
 		}}
 }
 

@@ -80,16 +80,36 @@ func planOut(p Plan) *controlv1.Plan {
 	return &controlv1.Plan{Id: p.ID, Tenant: p.Tenant, Kind: p.Kind, State: p.State, Made: timestamppb.New(p.Made), Expires: timestamppb.New(p.Expires), Basis: p.Basis,
 		Brake: &controlv1.Brake{Tripped: b.Tripped, Removed: uint32(b.Removed), Linked: uint32(b.Linked), Held: uint32(b.Held), Forced: b.Forced},
 		Total: uint32(p.Total), Done: uint32(p.Done), Failed: uint32(p.Failed),
-		Unlisted: uint32(p.Unlisted), Incomplete: p.Incomplete}
+		Unlisted: uint32(p.Unlisted), Incomplete: p.Incomplete, Remarks: counted(p.Remarks)}
 }
 
 func changesOut(some []plan.Change) (all []*controlv1.PlannedChange) {
 	for _, c := range some {
-		m := &controlv1.PlannedChange{Op: string(c.Op), Object: c.Object, Line: c.Line, Name: c.Name, Reason: c.Reason, Detail: c.Detail, Held: c.Held}
+		m := &controlv1.PlannedChange{Op: string(c.Op), Object: c.Object, Line: c.Line, Name: c.Name, Reason: c.Reason, Detail: c.Detail, Held: c.Held, Tried: attemptOut(c.Tried), Result: attemptOut(c.Result)}
 		for _, f := range c.Fields {
 			m.Fields = append(m.Fields, &controlv1.FieldChange{Name: f.Name, From: f.From, To: f.To})
+		}
+		for _, r := range c.Remarks {
+			m.Remarks = append(m.Remarks, &controlv1.Remark{Field: r.Field, Reason: r.Reason, Detail: r.Detail})
 		}
 		all = append(all, m)
 	}
 	return all
+}
+
+// attemptOut is what came of a change; nil where that is not known.
+func attemptOut(a *plan.Attempt) *controlv1.Attempt {
+	if a == nil {
+		return nil
+	}
+	return &controlv1.Attempt{At: timestamppb.New(a.At), Result: a.Result, Detail: a.Detail}
+}
+
+// counted are counts by name.
+func counted(counts map[string]int) map[string]uint32 {
+	out := make(map[string]uint32, len(counts))
+	for name, n := range counts {
+		out[name] = uint32(n)
+	}
+	return out
 }

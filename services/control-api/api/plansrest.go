@@ -16,6 +16,7 @@ func (a *rest) planRoutes() []route {
 		{"/api/v1/plans", []method{{"GET", []string{"tenant"}, a.getPlans}, {"POST", nil, a.postPlan}}},
 		{"/api/v1/plans/{id}", []method{{"GET", []string{"offset", "limit"}, a.getPlan}}},
 		{"/api/v1/plans/{id}/apply", []method{{"POST", nil, a.postApply}}},
+		{"/api/v1/phonebooks", []method{{"GET", []string{"tenant"}, a.getPhonebooks}}},
 		{"/api/v1/sync", []method{{"POST", nil, a.postSync}}},
 	}
 }

@@ -108,7 +108,7 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	defer func() { _ = registration.Unregister() }()
 
 	filling := newFilling(deps.Health)
-	plans := shelf{m, planned, books}
+	plans := shelf{m, deps.Bus, planned, books}
 	asked := orders{m, deps.Bus, plans}
 	a := &rest{
 		model: m, explain: explainer{m, deps.Bus}, options: keeper{m, optioned, memory, deps.Bus.Now}, orders: asked, plans: plans, hub: changes,

@@ -3226,7 +3226,9 @@ type Plan struct {
 	// Changes that are counted only: plans for phonebooks list so many.
 	Unlisted uint32 `protobuf:"varint,12,opt,name=unlisted,proto3" json:"unlisted,omitempty"`
 	// Why it may not show everything.
-	Incomplete    string `protobuf:"bytes,13,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
+	Incomplete string `protobuf:"bytes,13,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
+	// How many remarks about values there are, by reason, listed or not.
+	Remarks       map[string]uint32 `protobuf:"bytes,14,rep,name=remarks,proto3" json:"remarks,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3352,6 +3354,401 @@ func (x *Plan) GetIncomplete() string {
 	return ""
 }
 
+func (x *Plan) GetRemarks() map[string]uint32 {
+	if x != nil {
+		return x.Remarks
+	}
+	return nil
+}
+
+// ListPhonebooksRequest asks how phonebooks stand.
+type ListPhonebooksRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty: all tenants.
+	Tenant        string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPhonebooksRequest) Reset() {
+	*x = ListPhonebooksRequest{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPhonebooksRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPhonebooksRequest) ProtoMessage() {}
+
+func (x *ListPhonebooksRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPhonebooksRequest.ProtoReflect.Descriptor instead.
+func (*ListPhonebooksRequest) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *ListPhonebooksRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+// ListPhonebooksResponse has the tenants whose contacts are in phonebooks.
+type ListPhonebooksResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenants       []*Phonebooks          `protobuf:"bytes,1,rep,name=tenants,proto3" json:"tenants,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPhonebooksResponse) Reset() {
+	*x = ListPhonebooksResponse{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPhonebooksResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPhonebooksResponse) ProtoMessage() {}
+
+func (x *ListPhonebooksResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPhonebooksResponse.ProtoReflect.Descriptor instead.
+func (*ListPhonebooksResponse) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *ListPhonebooksResponse) GetTenants() []*Phonebooks {
+	if x != nil {
+		return x.Tenants
+	}
+	return nil
+}
+
+// Phonebooks is how the phonebooks of a tenant stand.
+type Phonebooks struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Tenant    string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	At        *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	Mailboxes uint32                 `protobuf:"varint,3,opt,name=mailboxes,proto3" json:"mailboxes,omitempty"`
+	Books     uint32                 `protobuf:"varint,4,opt,name=books,proto3" json:"books,omitempty"`
+	Counts    *PhonebookCounts       `protobuf:"bytes,5,opt,name=counts,proto3" json:"counts,omitempty"`
+	// Mailboxes that wait for a full reading, and pages that wait for their turn.
+	Unread uint32 `protobuf:"varint,6,opt,name=unread,proto3" json:"unread,omitempty"`
+	Pages  uint32 `protobuf:"varint,7,opt,name=pages,proto3" json:"pages,omitempty"`
+	// How many phonebooks stand how.
+	Standings map[string]uint32 `protobuf:"bytes,8,rep,name=standings,proto3" json:"standings,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// The phonebooks that a person should look at, the first 200.
+	Attention     []*PhonebookStanding `protobuf:"bytes,9,rep,name=attention,proto3" json:"attention,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Phonebooks) Reset() {
+	*x = Phonebooks{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Phonebooks) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Phonebooks) ProtoMessage() {}
+
+func (x *Phonebooks) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Phonebooks.ProtoReflect.Descriptor instead.
+func (*Phonebooks) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *Phonebooks) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Phonebooks) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Phonebooks) GetMailboxes() uint32 {
+	if x != nil {
+		return x.Mailboxes
+	}
+	return 0
+}
+
+func (x *Phonebooks) GetBooks() uint32 {
+	if x != nil {
+		return x.Books
+	}
+	return 0
+}
+
+func (x *Phonebooks) GetCounts() *PhonebookCounts {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+func (x *Phonebooks) GetUnread() uint32 {
+	if x != nil {
+		return x.Unread
+	}
+	return 0
+}
+
+func (x *Phonebooks) GetPages() uint32 {
+	if x != nil {
+		return x.Pages
+	}
+	return 0
+}
+
+func (x *Phonebooks) GetStandings() map[string]uint32 {
+	if x != nil {
+		return x.Standings
+	}
+	return nil
+}
+
+func (x *Phonebooks) GetAttention() []*PhonebookStanding {
+	if x != nil {
+		return x.Attention
+	}
+	return nil
+}
+
+// PhonebookCounts says how many entries there are and what is to be done.
+type PhonebookCounts struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Offhook's.
+	Entries uint32 `protobuf:"varint,1,opt,name=entries,proto3" json:"entries,omitempty"`
+	Creates uint32 `protobuf:"varint,2,opt,name=creates,proto3" json:"creates,omitempty"`
+	Updates uint32 `protobuf:"varint,3,opt,name=updates,proto3" json:"updates,omitempty"`
+	Deletes uint32 `protobuf:"varint,4,opt,name=deletes,proto3" json:"deletes,omitempty"`
+	// Deletions that wait for a person.
+	Held uint32 `protobuf:"varint,5,opt,name=held,proto3" json:"held,omitempty"`
+	// Changes that the phone system would not have.
+	Trouble uint32 `protobuf:"varint,6,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	// Contacts without room.
+	Over          uint32 `protobuf:"varint,7,opt,name=over,proto3" json:"over,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PhonebookCounts) Reset() {
+	*x = PhonebookCounts{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PhonebookCounts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PhonebookCounts) ProtoMessage() {}
+
+func (x *PhonebookCounts) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PhonebookCounts.ProtoReflect.Descriptor instead.
+func (*PhonebookCounts) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *PhonebookCounts) GetEntries() uint32 {
+	if x != nil {
+		return x.Entries
+	}
+	return 0
+}
+
+func (x *PhonebookCounts) GetCreates() uint32 {
+	if x != nil {
+		return x.Creates
+	}
+	return 0
+}
+
+func (x *PhonebookCounts) GetUpdates() uint32 {
+	if x != nil {
+		return x.Updates
+	}
+	return 0
+}
+
+func (x *PhonebookCounts) GetDeletes() uint32 {
+	if x != nil {
+		return x.Deletes
+	}
+	return 0
+}
+
+func (x *PhonebookCounts) GetHeld() uint32 {
+	if x != nil {
+		return x.Held
+	}
+	return 0
+}
+
+func (x *PhonebookCounts) GetTrouble() uint32 {
+	if x != nil {
+		return x.Trouble
+	}
+	return 0
+}
+
+func (x *PhonebookCounts) GetOver() uint32 {
+	if x != nil {
+		return x.Over
+	}
+	return 0
+}
+
+// PhonebookStanding is how one mailbox's part of one phonebook stands.
+type PhonebookStanding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The object id of its user.
+	Mailbox string `protobuf:"bytes,1,opt,name=mailbox,proto3" json:"mailbox,omitempty"`
+	System  string `protobuf:"bytes,2,opt,name=system,proto3" json:"system,omitempty"`
+	// Whose book it is; empty: the company's.
+	Extension string `protobuf:"bytes,3,opt,name=extension,proto3" json:"extension,omitempty"`
+	// A word of a closed list; detail says the rest to people.
+	Why           string           `protobuf:"bytes,4,opt,name=why,proto3" json:"why,omitempty"`
+	Detail        string           `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
+	Counts        *PhonebookCounts `protobuf:"bytes,6,opt,name=counts,proto3" json:"counts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PhonebookStanding) Reset() {
+	*x = PhonebookStanding{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PhonebookStanding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PhonebookStanding) ProtoMessage() {}
+
+func (x *PhonebookStanding) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PhonebookStanding.ProtoReflect.Descriptor instead.
+func (*PhonebookStanding) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *PhonebookStanding) GetMailbox() string {
+	if x != nil {
+		return x.Mailbox
+	}
+	return ""
+}
+
+func (x *PhonebookStanding) GetSystem() string {
+	if x != nil {
+		return x.System
+	}
+	return ""
+}
+
+func (x *PhonebookStanding) GetExtension() string {
+	if x != nil {
+		return x.Extension
+	}
+	return ""
+}
+
+func (x *PhonebookStanding) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+func (x *PhonebookStanding) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *PhonebookStanding) GetCounts() *PhonebookCounts {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
 // FieldChange is the change of one field; one without a value is empty.
 type FieldChange struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3364,7 +3761,7 @@ type FieldChange struct {
 
 func (x *FieldChange) Reset() {
 	*x = FieldChange{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[47]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3376,7 +3773,7 @@ func (x *FieldChange) String() string {
 func (*FieldChange) ProtoMessage() {}
 
 func (x *FieldChange) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[47]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3389,7 +3786,7 @@ func (x *FieldChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldChange.ProtoReflect.Descriptor instead.
 func (*FieldChange) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{47}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *FieldChange) GetName() string {
@@ -3430,14 +3827,21 @@ type PlannedChange struct {
 	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
 	Detail string `protobuf:"bytes,7,opt,name=detail,proto3" json:"detail,omitempty"`
 	// The brake holds it back.
-	Held          bool `protobuf:"varint,8,opt,name=held,proto3" json:"held,omitempty"`
+	Held bool `protobuf:"varint,8,opt,name=held,proto3" json:"held,omitempty"`
+	// What a person should know of values of the object.
+	Remarks []*Remark `protobuf:"bytes,9,rep,name=remarks,proto3" json:"remarks,omitempty"`
+	// What came of it when it was last tried in vain, before the plan was made.
+	Tried *Attempt `protobuf:"bytes,10,opt,name=tried,proto3" json:"tried,omitempty"`
+	// What came of it when the plan was applied; not there before, nor once something newer
+	// has happened.
+	Result        *Attempt `protobuf:"bytes,11,opt,name=result,proto3" json:"result,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PlannedChange) Reset() {
 	*x = PlannedChange{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[48]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3449,7 +3853,7 @@ func (x *PlannedChange) String() string {
 func (*PlannedChange) ProtoMessage() {}
 
 func (x *PlannedChange) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[48]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3462,7 +3866,7 @@ func (x *PlannedChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlannedChange.ProtoReflect.Descriptor instead.
 func (*PlannedChange) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{48}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *PlannedChange) GetOp() string {
@@ -3521,6 +3925,153 @@ func (x *PlannedChange) GetHeld() bool {
 	return false
 }
 
+func (x *PlannedChange) GetRemarks() []*Remark {
+	if x != nil {
+		return x.Remarks
+	}
+	return nil
+}
+
+func (x *PlannedChange) GetTried() *Attempt {
+	if x != nil {
+		return x.Tried
+	}
+	return nil
+}
+
+func (x *PlannedChange) GetResult() *Attempt {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+// Remark is something about a value: it is not as Microsoft 365 has it, or another object
+// has it as well.
+type Remark struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Not there where it is about the whole.
+	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	// A word of a closed list; detail says the rest to people.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Detail        string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Remark) Reset() {
+	*x = Remark{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Remark) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Remark) ProtoMessage() {}
+
+func (x *Remark) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Remark.ProtoReflect.Descriptor instead.
+func (*Remark) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *Remark) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *Remark) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Remark) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+// Attempt is what came of a change when it was tried.
+type Attempt struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	At    *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// "done", "already", "taken", "foreign", "full", "refused", "failed" or "lost".
+	Result        string `protobuf:"bytes,2,opt,name=result,proto3" json:"result,omitempty"`
+	Detail        string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Attempt) Reset() {
+	*x = Attempt{}
+	mi := &file_offhook_control_v1_control_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Attempt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Attempt) ProtoMessage() {}
+
+func (x *Attempt) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_control_v1_control_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
+func (*Attempt) Descriptor() ([]byte, []int) {
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *Attempt) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Attempt) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *Attempt) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
 // GetPlanRequest names a plan.
 type GetPlanRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3535,7 +4086,7 @@ type GetPlanRequest struct {
 
 func (x *GetPlanRequest) Reset() {
 	*x = GetPlanRequest{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[49]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3547,7 +4098,7 @@ func (x *GetPlanRequest) String() string {
 func (*GetPlanRequest) ProtoMessage() {}
 
 func (x *GetPlanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[49]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3560,7 +4111,7 @@ func (x *GetPlanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPlanRequest.ProtoReflect.Descriptor instead.
 func (*GetPlanRequest) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{49}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *GetPlanRequest) GetId() string {
@@ -3595,7 +4146,7 @@ type GetPlanResponse struct {
 
 func (x *GetPlanResponse) Reset() {
 	*x = GetPlanResponse{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[50]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3607,7 +4158,7 @@ func (x *GetPlanResponse) String() string {
 func (*GetPlanResponse) ProtoMessage() {}
 
 func (x *GetPlanResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[50]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3620,7 +4171,7 @@ func (x *GetPlanResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPlanResponse.ProtoReflect.Descriptor instead.
 func (*GetPlanResponse) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{50}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *GetPlanResponse) GetPlan() *Plan {
@@ -3651,7 +4202,7 @@ type ApplyPlanRequest struct {
 
 func (x *ApplyPlanRequest) Reset() {
 	*x = ApplyPlanRequest{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[51]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3663,7 +4214,7 @@ func (x *ApplyPlanRequest) String() string {
 func (*ApplyPlanRequest) ProtoMessage() {}
 
 func (x *ApplyPlanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[51]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3676,7 +4227,7 @@ func (x *ApplyPlanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyPlanRequest.ProtoReflect.Descriptor instead.
 func (*ApplyPlanRequest) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{51}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ApplyPlanRequest) GetPlan() string {
@@ -3710,7 +4261,7 @@ type ApplyPlanResponse struct {
 
 func (x *ApplyPlanResponse) Reset() {
 	*x = ApplyPlanResponse{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[52]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3722,7 +4273,7 @@ func (x *ApplyPlanResponse) String() string {
 func (*ApplyPlanResponse) ProtoMessage() {}
 
 func (x *ApplyPlanResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[52]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3735,7 +4286,7 @@ func (x *ApplyPlanResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyPlanResponse.ProtoReflect.Descriptor instead.
 func (*ApplyPlanResponse) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{52}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ApplyPlanResponse) GetOrder() *Order {
@@ -3760,7 +4311,7 @@ type SyncRequest struct {
 
 func (x *SyncRequest) Reset() {
 	*x = SyncRequest{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[53]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3772,7 +4323,7 @@ func (x *SyncRequest) String() string {
 func (*SyncRequest) ProtoMessage() {}
 
 func (x *SyncRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[53]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3785,7 +4336,7 @@ func (x *SyncRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncRequest.ProtoReflect.Descriptor instead.
 func (*SyncRequest) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{53}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *SyncRequest) GetTenant() string {
@@ -3819,7 +4370,7 @@ type SyncResponse struct {
 
 func (x *SyncResponse) Reset() {
 	*x = SyncResponse{}
-	mi := &file_offhook_control_v1_control_proto_msgTypes[54]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3831,7 +4382,7 @@ func (x *SyncResponse) String() string {
 func (*SyncResponse) ProtoMessage() {}
 
 func (x *SyncResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_control_v1_control_proto_msgTypes[54]
+	mi := &file_offhook_control_v1_control_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3844,7 +4395,7 @@ func (x *SyncResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncResponse.ProtoReflect.Descriptor instead.
 func (*SyncResponse) Descriptor() ([]byte, []int) {
-	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{54}
+	return file_offhook_control_v1_control_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *SyncResponse) GetOrder() *Order {
@@ -4102,7 +4653,7 @@ const file_offhook_control_v1_control_proto_rawDesc = "" +
 	"\aremoved\x18\x02 \x01(\rR\aremoved\x12\x16\n" +
 	"\x06linked\x18\x03 \x01(\rR\x06linked\x12\x12\n" +
 	"\x04held\x18\x04 \x01(\rR\x04held\x12\x16\n" +
-	"\x06forced\x18\x05 \x01(\bR\x06forced\"\xe2\x03\n" +
+	"\x06forced\x18\x05 \x01(\bR\x06forced\"\xdf\x04\n" +
 	"\x04Plan\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
@@ -4119,15 +4670,52 @@ const file_offhook_control_v1_control_proto_rawDesc = "" +
 	"\bunlisted\x18\f \x01(\rR\bunlisted\x12\x1e\n" +
 	"\n" +
 	"incomplete\x18\r \x01(\tR\n" +
-	"incomplete\x1a8\n" +
+	"incomplete\x12?\n" +
+	"\aremarks\x18\x0e \x03(\v2%.offhook.control.v1.Plan.RemarksEntryR\aremarks\x1a8\n" +
 	"\n" +
 	"BasisEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"E\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\x1a:\n" +
+	"\fRemarksEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"/\n" +
+	"\x15ListPhonebooksRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"R\n" +
+	"\x16ListPhonebooksResponse\x128\n" +
+	"\atenants\x18\x01 \x03(\v2\x1e.offhook.control.v1.PhonebooksR\atenants\"\xbf\x03\n" +
+	"\n" +
+	"Phonebooks\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12*\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1c\n" +
+	"\tmailboxes\x18\x03 \x01(\rR\tmailboxes\x12\x14\n" +
+	"\x05books\x18\x04 \x01(\rR\x05books\x12;\n" +
+	"\x06counts\x18\x05 \x01(\v2#.offhook.control.v1.PhonebookCountsR\x06counts\x12\x16\n" +
+	"\x06unread\x18\x06 \x01(\rR\x06unread\x12\x14\n" +
+	"\x05pages\x18\a \x01(\rR\x05pages\x12K\n" +
+	"\tstandings\x18\b \x03(\v2-.offhook.control.v1.Phonebooks.StandingsEntryR\tstandings\x12C\n" +
+	"\tattention\x18\t \x03(\v2%.offhook.control.v1.PhonebookStandingR\tattention\x1a<\n" +
+	"\x0eStandingsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\xbb\x01\n" +
+	"\x0fPhonebookCounts\x12\x18\n" +
+	"\aentries\x18\x01 \x01(\rR\aentries\x12\x18\n" +
+	"\acreates\x18\x02 \x01(\rR\acreates\x12\x18\n" +
+	"\aupdates\x18\x03 \x01(\rR\aupdates\x12\x18\n" +
+	"\adeletes\x18\x04 \x01(\rR\adeletes\x12\x12\n" +
+	"\x04held\x18\x05 \x01(\rR\x04held\x12\x18\n" +
+	"\atrouble\x18\x06 \x01(\rR\atrouble\x12\x12\n" +
+	"\x04over\x18\a \x01(\rR\x04over\"\xca\x01\n" +
+	"\x11PhonebookStanding\x12\x18\n" +
+	"\amailbox\x18\x01 \x01(\tR\amailbox\x12\x16\n" +
+	"\x06system\x18\x02 \x01(\tR\x06system\x12\x1c\n" +
+	"\textension\x18\x03 \x01(\tR\textension\x12\x10\n" +
+	"\x03why\x18\x04 \x01(\tR\x03why\x12\x16\n" +
+	"\x06detail\x18\x05 \x01(\tR\x06detail\x12;\n" +
+	"\x06counts\x18\x06 \x01(\v2#.offhook.control.v1.PhonebookCountsR\x06counts\"E\n" +
 	"\vFieldChange\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
-	"\x02to\x18\x03 \x01(\tR\x02to\"\xdc\x01\n" +
+	"\x02to\x18\x03 \x01(\tR\x02to\"\xfa\x02\n" +
 	"\rPlannedChange\x12\x0e\n" +
 	"\x02op\x18\x01 \x01(\tR\x02op\x12\x16\n" +
 	"\x06object\x18\x02 \x01(\tR\x06object\x12\x12\n" +
@@ -4136,7 +4724,19 @@ const file_offhook_control_v1_control_proto_rawDesc = "" +
 	"\x06fields\x18\x05 \x03(\v2\x1f.offhook.control.v1.FieldChangeR\x06fields\x12\x16\n" +
 	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06detail\x18\a \x01(\tR\x06detail\x12\x12\n" +
-	"\x04held\x18\b \x01(\bR\x04held\"]\n" +
+	"\x04held\x18\b \x01(\bR\x04held\x124\n" +
+	"\aremarks\x18\t \x03(\v2\x1a.offhook.control.v1.RemarkR\aremarks\x121\n" +
+	"\x05tried\x18\n" +
+	" \x01(\v2\x1b.offhook.control.v1.AttemptR\x05tried\x123\n" +
+	"\x06result\x18\v \x01(\v2\x1b.offhook.control.v1.AttemptR\x06result\"N\n" +
+	"\x06Remark\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\"e\n" +
+	"\aAttempt\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x16\n" +
+	"\x06result\x18\x02 \x01(\tR\x06result\x12\x16\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\"]\n" +
 	"\x0eGetPlanRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06offset\x18\x02 \x01(\rR\x06offset\x12\x19\n" +
@@ -4156,7 +4756,7 @@ const file_offhook_control_v1_control_proto_rawDesc = "" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x0e\n" +
 	"\x02id\x18\x03 \x01(\tR\x02id\"?\n" +
 	"\fSyncResponse\x12/\n" +
-	"\x05order\x18\x01 \x01(\v2\x19.offhook.control.v1.OrderR\x05order2\xdf\f\n" +
+	"\x05order\x18\x01 \x01(\v2\x19.offhook.control.v1.OrderR\x05order2\xc8\r\n" +
 	"\x0eControlService\x12[\n" +
 	"\n" +
 	"ListStatus\x12%.offhook.control.v1.ListStatusRequest\x1a&.offhook.control.v1.ListStatusResponse\x12R\n" +
@@ -4179,7 +4779,8 @@ const file_offhook_control_v1_control_proto_rawDesc = "" +
 	"\tListPlans\x12$.offhook.control.v1.ListPlansRequest\x1a%.offhook.control.v1.ListPlansResponse\x12T\n" +
 	"\aGetPlan\x12\".offhook.control.v1.GetPlanRequest\x1a#.offhook.control.v1.GetPlanResponse0\x01\x12X\n" +
 	"\tApplyPlan\x12$.offhook.control.v1.ApplyPlanRequest\x1a%.offhook.control.v1.ApplyPlanResponse\x12I\n" +
-	"\x04Sync\x12\x1f.offhook.control.v1.SyncRequest\x1a .offhook.control.v1.SyncResponseB4Z2offhook.dev/proto/gen/offhook/control/v1;controlv1b\x06proto3"
+	"\x04Sync\x12\x1f.offhook.control.v1.SyncRequest\x1a .offhook.control.v1.SyncResponse\x12g\n" +
+	"\x0eListPhonebooks\x12).offhook.control.v1.ListPhonebooksRequest\x1a*.offhook.control.v1.ListPhonebooksResponseB4Z2offhook.dev/proto/gen/offhook/control/v1;controlv1b\x06proto3"
 
 var (
 	file_offhook_control_v1_control_proto_rawDescOnce sync.Once
@@ -4193,97 +4794,106 @@ func file_offhook_control_v1_control_proto_rawDescGZIP() []byte {
 	return file_offhook_control_v1_control_proto_rawDescData
 }
 
-var file_offhook_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
+var file_offhook_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 68)
 var file_offhook_control_v1_control_proto_goTypes = []any{
-	(*ListStatusRequest)(nil),     // 0: offhook.control.v1.ListStatusRequest
-	(*ListStatusResponse)(nil),    // 1: offhook.control.v1.ListStatusResponse
-	(*Claim)(nil),                 // 2: offhook.control.v1.Claim
-	(*Teams)(nil),                 // 3: offhook.control.v1.Teams
-	(*ToTeams)(nil),               // 4: offhook.control.v1.ToTeams
-	(*StatusEntry)(nil),           // 5: offhook.control.v1.StatusEntry
-	(*ExplainRequest)(nil),        // 6: offhook.control.v1.ExplainRequest
-	(*Step)(nil),                  // 7: offhook.control.v1.Step
-	(*Explanation)(nil),           // 8: offhook.control.v1.Explanation
-	(*ExplainResponse)(nil),       // 9: offhook.control.v1.ExplainResponse
-	(*WatchRequest)(nil),          // 10: offhook.control.v1.WatchRequest
-	(*WatchResponse)(nil),         // 11: offhook.control.v1.WatchResponse
-	(*Manual)(nil),                // 12: offhook.control.v1.Manual
-	(*Choice)(nil),                // 13: offhook.control.v1.Choice
-	(*Options)(nil),               // 14: offhook.control.v1.Options
-	(*Target)(nil),                // 15: offhook.control.v1.Target
-	(*EffectiveOption)(nil),       // 16: offhook.control.v1.EffectiveOption
-	(*Members)(nil),               // 17: offhook.control.v1.Members
-	(*OptionsEntry)(nil),          // 18: offhook.control.v1.OptionsEntry
-	(*GetOptionsRequest)(nil),     // 19: offhook.control.v1.GetOptionsRequest
-	(*GetOptionsResponse)(nil),    // 20: offhook.control.v1.GetOptionsResponse
-	(*PutOptionsRequest)(nil),     // 21: offhook.control.v1.PutOptionsRequest
-	(*PutOptionsResponse)(nil),    // 22: offhook.control.v1.PutOptionsResponse
-	(*DeleteOptionsRequest)(nil),  // 23: offhook.control.v1.DeleteOptionsRequest
-	(*DeleteOptionsResponse)(nil), // 24: offhook.control.v1.DeleteOptionsResponse
-	(*PutChoiceRequest)(nil),      // 25: offhook.control.v1.PutChoiceRequest
-	(*PutChoiceResponse)(nil),     // 26: offhook.control.v1.PutChoiceResponse
-	(*DeleteChoiceRequest)(nil),   // 27: offhook.control.v1.DeleteChoiceRequest
-	(*DeleteChoiceResponse)(nil),  // 28: offhook.control.v1.DeleteChoiceResponse
-	(*PutPauseRequest)(nil),       // 29: offhook.control.v1.PutPauseRequest
-	(*PutPauseResponse)(nil),      // 30: offhook.control.v1.PutPauseResponse
-	(*DeletePauseRequest)(nil),    // 31: offhook.control.v1.DeletePauseRequest
-	(*DeletePauseResponse)(nil),   // 32: offhook.control.v1.DeletePauseResponse
-	(*ListLanesRequest)(nil),      // 33: offhook.control.v1.ListLanesRequest
-	(*Lane)(nil),                  // 34: offhook.control.v1.Lane
-	(*ListLanesResponse)(nil),     // 35: offhook.control.v1.ListLanesResponse
-	(*PutOrderRequest)(nil),       // 36: offhook.control.v1.PutOrderRequest
-	(*Order)(nil),                 // 37: offhook.control.v1.Order
-	(*PutOrderResponse)(nil),      // 38: offhook.control.v1.PutOrderResponse
-	(*GetOrderRequest)(nil),       // 39: offhook.control.v1.GetOrderRequest
-	(*GetOrderResponse)(nil),      // 40: offhook.control.v1.GetOrderResponse
-	(*CreatePlanRequest)(nil),     // 41: offhook.control.v1.CreatePlanRequest
-	(*CreatePlanResponse)(nil),    // 42: offhook.control.v1.CreatePlanResponse
-	(*ListPlansRequest)(nil),      // 43: offhook.control.v1.ListPlansRequest
-	(*ListPlansResponse)(nil),     // 44: offhook.control.v1.ListPlansResponse
-	(*Brake)(nil),                 // 45: offhook.control.v1.Brake
-	(*Plan)(nil),                  // 46: offhook.control.v1.Plan
-	(*FieldChange)(nil),           // 47: offhook.control.v1.FieldChange
-	(*PlannedChange)(nil),         // 48: offhook.control.v1.PlannedChange
-	(*GetPlanRequest)(nil),        // 49: offhook.control.v1.GetPlanRequest
-	(*GetPlanResponse)(nil),       // 50: offhook.control.v1.GetPlanResponse
-	(*ApplyPlanRequest)(nil),      // 51: offhook.control.v1.ApplyPlanRequest
-	(*ApplyPlanResponse)(nil),     // 52: offhook.control.v1.ApplyPlanResponse
-	(*SyncRequest)(nil),           // 53: offhook.control.v1.SyncRequest
-	(*SyncResponse)(nil),          // 54: offhook.control.v1.SyncResponse
-	nil,                           // 55: offhook.control.v1.Options.TeamsEntry
-	nil,                           // 56: offhook.control.v1.Options.CalendarEntry
-	nil,                           // 57: offhook.control.v1.Options.PbxEntry
-	nil,                           // 58: offhook.control.v1.Plan.BasisEntry
-	(*timestamppb.Timestamp)(nil), // 59: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 60: google.protobuf.Duration
+	(*ListStatusRequest)(nil),      // 0: offhook.control.v1.ListStatusRequest
+	(*ListStatusResponse)(nil),     // 1: offhook.control.v1.ListStatusResponse
+	(*Claim)(nil),                  // 2: offhook.control.v1.Claim
+	(*Teams)(nil),                  // 3: offhook.control.v1.Teams
+	(*ToTeams)(nil),                // 4: offhook.control.v1.ToTeams
+	(*StatusEntry)(nil),            // 5: offhook.control.v1.StatusEntry
+	(*ExplainRequest)(nil),         // 6: offhook.control.v1.ExplainRequest
+	(*Step)(nil),                   // 7: offhook.control.v1.Step
+	(*Explanation)(nil),            // 8: offhook.control.v1.Explanation
+	(*ExplainResponse)(nil),        // 9: offhook.control.v1.ExplainResponse
+	(*WatchRequest)(nil),           // 10: offhook.control.v1.WatchRequest
+	(*WatchResponse)(nil),          // 11: offhook.control.v1.WatchResponse
+	(*Manual)(nil),                 // 12: offhook.control.v1.Manual
+	(*Choice)(nil),                 // 13: offhook.control.v1.Choice
+	(*Options)(nil),                // 14: offhook.control.v1.Options
+	(*Target)(nil),                 // 15: offhook.control.v1.Target
+	(*EffectiveOption)(nil),        // 16: offhook.control.v1.EffectiveOption
+	(*Members)(nil),                // 17: offhook.control.v1.Members
+	(*OptionsEntry)(nil),           // 18: offhook.control.v1.OptionsEntry
+	(*GetOptionsRequest)(nil),      // 19: offhook.control.v1.GetOptionsRequest
+	(*GetOptionsResponse)(nil),     // 20: offhook.control.v1.GetOptionsResponse
+	(*PutOptionsRequest)(nil),      // 21: offhook.control.v1.PutOptionsRequest
+	(*PutOptionsResponse)(nil),     // 22: offhook.control.v1.PutOptionsResponse
+	(*DeleteOptionsRequest)(nil),   // 23: offhook.control.v1.DeleteOptionsRequest
+	(*DeleteOptionsResponse)(nil),  // 24: offhook.control.v1.DeleteOptionsResponse
+	(*PutChoiceRequest)(nil),       // 25: offhook.control.v1.PutChoiceRequest
+	(*PutChoiceResponse)(nil),      // 26: offhook.control.v1.PutChoiceResponse
+	(*DeleteChoiceRequest)(nil),    // 27: offhook.control.v1.DeleteChoiceRequest
+	(*DeleteChoiceResponse)(nil),   // 28: offhook.control.v1.DeleteChoiceResponse
+	(*PutPauseRequest)(nil),        // 29: offhook.control.v1.PutPauseRequest
+	(*PutPauseResponse)(nil),       // 30: offhook.control.v1.PutPauseResponse
+	(*DeletePauseRequest)(nil),     // 31: offhook.control.v1.DeletePauseRequest
+	(*DeletePauseResponse)(nil),    // 32: offhook.control.v1.DeletePauseResponse
+	(*ListLanesRequest)(nil),       // 33: offhook.control.v1.ListLanesRequest
+	(*Lane)(nil),                   // 34: offhook.control.v1.Lane
+	(*ListLanesResponse)(nil),      // 35: offhook.control.v1.ListLanesResponse
+	(*PutOrderRequest)(nil),        // 36: offhook.control.v1.PutOrderRequest
+	(*Order)(nil),                  // 37: offhook.control.v1.Order
+	(*PutOrderResponse)(nil),       // 38: offhook.control.v1.PutOrderResponse
+	(*GetOrderRequest)(nil),        // 39: offhook.control.v1.GetOrderRequest
+	(*GetOrderResponse)(nil),       // 40: offhook.control.v1.GetOrderResponse
+	(*CreatePlanRequest)(nil),      // 41: offhook.control.v1.CreatePlanRequest
+	(*CreatePlanResponse)(nil),     // 42: offhook.control.v1.CreatePlanResponse
+	(*ListPlansRequest)(nil),       // 43: offhook.control.v1.ListPlansRequest
+	(*ListPlansResponse)(nil),      // 44: offhook.control.v1.ListPlansResponse
+	(*Brake)(nil),                  // 45: offhook.control.v1.Brake
+	(*Plan)(nil),                   // 46: offhook.control.v1.Plan
+	(*ListPhonebooksRequest)(nil),  // 47: offhook.control.v1.ListPhonebooksRequest
+	(*ListPhonebooksResponse)(nil), // 48: offhook.control.v1.ListPhonebooksResponse
+	(*Phonebooks)(nil),             // 49: offhook.control.v1.Phonebooks
+	(*PhonebookCounts)(nil),        // 50: offhook.control.v1.PhonebookCounts
+	(*PhonebookStanding)(nil),      // 51: offhook.control.v1.PhonebookStanding
+	(*FieldChange)(nil),            // 52: offhook.control.v1.FieldChange
+	(*PlannedChange)(nil),          // 53: offhook.control.v1.PlannedChange
+	(*Remark)(nil),                 // 54: offhook.control.v1.Remark
+	(*Attempt)(nil),                // 55: offhook.control.v1.Attempt
+	(*GetPlanRequest)(nil),         // 56: offhook.control.v1.GetPlanRequest
+	(*GetPlanResponse)(nil),        // 57: offhook.control.v1.GetPlanResponse
+	(*ApplyPlanRequest)(nil),       // 58: offhook.control.v1.ApplyPlanRequest
+	(*ApplyPlanResponse)(nil),      // 59: offhook.control.v1.ApplyPlanResponse
+	(*SyncRequest)(nil),            // 60: offhook.control.v1.SyncRequest
+	(*SyncResponse)(nil),           // 61: offhook.control.v1.SyncResponse
+	nil,                            // 62: offhook.control.v1.Options.TeamsEntry
+	nil,                            // 63: offhook.control.v1.Options.CalendarEntry
+	nil,                            // 64: offhook.control.v1.Options.PbxEntry
+	nil,                            // 65: offhook.control.v1.Plan.BasisEntry
+	nil,                            // 66: offhook.control.v1.Plan.RemarksEntry
+	nil,                            // 67: offhook.control.v1.Phonebooks.StandingsEntry
+	(*timestamppb.Timestamp)(nil),  // 68: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),    // 69: google.protobuf.Duration
 }
 var file_offhook_control_v1_control_proto_depIdxs = []int32{
 	5,  // 0: offhook.control.v1.ListStatusResponse.entries:type_name -> offhook.control.v1.StatusEntry
-	59, // 1: offhook.control.v1.Claim.until:type_name -> google.protobuf.Timestamp
-	59, // 2: offhook.control.v1.ToTeams.until:type_name -> google.protobuf.Timestamp
-	59, // 3: offhook.control.v1.StatusEntry.since:type_name -> google.protobuf.Timestamp
+	68, // 1: offhook.control.v1.Claim.until:type_name -> google.protobuf.Timestamp
+	68, // 2: offhook.control.v1.ToTeams.until:type_name -> google.protobuf.Timestamp
+	68, // 3: offhook.control.v1.StatusEntry.since:type_name -> google.protobuf.Timestamp
 	2,  // 4: offhook.control.v1.StatusEntry.claims:type_name -> offhook.control.v1.Claim
 	3,  // 5: offhook.control.v1.StatusEntry.teams:type_name -> offhook.control.v1.Teams
 	4,  // 6: offhook.control.v1.StatusEntry.to_teams:type_name -> offhook.control.v1.ToTeams
-	59, // 7: offhook.control.v1.ExplainRequest.at:type_name -> google.protobuf.Timestamp
-	59, // 8: offhook.control.v1.Step.at:type_name -> google.protobuf.Timestamp
+	68, // 7: offhook.control.v1.ExplainRequest.at:type_name -> google.protobuf.Timestamp
+	68, // 8: offhook.control.v1.Step.at:type_name -> google.protobuf.Timestamp
 	5,  // 9: offhook.control.v1.Explanation.status:type_name -> offhook.control.v1.StatusEntry
 	7,  // 10: offhook.control.v1.Explanation.chain:type_name -> offhook.control.v1.Step
 	8,  // 11: offhook.control.v1.ExplainResponse.explanations:type_name -> offhook.control.v1.Explanation
 	5,  // 12: offhook.control.v1.WatchResponse.status:type_name -> offhook.control.v1.StatusEntry
-	59, // 13: offhook.control.v1.WatchResponse.at:type_name -> google.protobuf.Timestamp
-	59, // 14: offhook.control.v1.Choice.until:type_name -> google.protobuf.Timestamp
-	59, // 15: offhook.control.v1.Choice.at:type_name -> google.protobuf.Timestamp
+	68, // 13: offhook.control.v1.WatchResponse.at:type_name -> google.protobuf.Timestamp
+	68, // 14: offhook.control.v1.Choice.until:type_name -> google.protobuf.Timestamp
+	68, // 15: offhook.control.v1.Choice.at:type_name -> google.protobuf.Timestamp
 	12, // 16: offhook.control.v1.Options.manual:type_name -> offhook.control.v1.Manual
-	60, // 17: offhook.control.v1.Options.damping:type_name -> google.protobuf.Duration
-	60, // 18: offhook.control.v1.Options.stale_after:type_name -> google.protobuf.Duration
-	55, // 19: offhook.control.v1.Options.teams:type_name -> offhook.control.v1.Options.TeamsEntry
-	56, // 20: offhook.control.v1.Options.calendar:type_name -> offhook.control.v1.Options.CalendarEntry
-	57, // 21: offhook.control.v1.Options.pbx:type_name -> offhook.control.v1.Options.PbxEntry
+	69, // 17: offhook.control.v1.Options.damping:type_name -> google.protobuf.Duration
+	69, // 18: offhook.control.v1.Options.stale_after:type_name -> google.protobuf.Duration
+	62, // 19: offhook.control.v1.Options.teams:type_name -> offhook.control.v1.Options.TeamsEntry
+	63, // 20: offhook.control.v1.Options.calendar:type_name -> offhook.control.v1.Options.CalendarEntry
+	64, // 21: offhook.control.v1.Options.pbx:type_name -> offhook.control.v1.Options.PbxEntry
 	13, // 22: offhook.control.v1.Options.chosen:type_name -> offhook.control.v1.Choice
-	59, // 23: offhook.control.v1.Options.paused_until:type_name -> google.protobuf.Timestamp
-	59, // 24: offhook.control.v1.Options.at:type_name -> google.protobuf.Timestamp
-	59, // 25: offhook.control.v1.Members.seen_at:type_name -> google.protobuf.Timestamp
+	68, // 23: offhook.control.v1.Options.paused_until:type_name -> google.protobuf.Timestamp
+	68, // 24: offhook.control.v1.Options.at:type_name -> google.protobuf.Timestamp
+	68, // 25: offhook.control.v1.Members.seen_at:type_name -> google.protobuf.Timestamp
 	14, // 26: offhook.control.v1.OptionsEntry.options:type_name -> offhook.control.v1.Options
 	16, // 27: offhook.control.v1.OptionsEntry.effective:type_name -> offhook.control.v1.EffectiveOption
 	17, // 28: offhook.control.v1.OptionsEntry.members:type_name -> offhook.control.v1.Members
@@ -4294,72 +4904,85 @@ var file_offhook_control_v1_control_proto_depIdxs = []int32{
 	18, // 33: offhook.control.v1.PutOptionsResponse.entry:type_name -> offhook.control.v1.OptionsEntry
 	15, // 34: offhook.control.v1.DeleteOptionsRequest.target:type_name -> offhook.control.v1.Target
 	18, // 35: offhook.control.v1.DeleteOptionsResponse.entry:type_name -> offhook.control.v1.OptionsEntry
-	59, // 36: offhook.control.v1.PutChoiceRequest.until:type_name -> google.protobuf.Timestamp
+	68, // 36: offhook.control.v1.PutChoiceRequest.until:type_name -> google.protobuf.Timestamp
 	18, // 37: offhook.control.v1.PutChoiceResponse.entry:type_name -> offhook.control.v1.OptionsEntry
 	18, // 38: offhook.control.v1.DeleteChoiceResponse.entry:type_name -> offhook.control.v1.OptionsEntry
-	59, // 39: offhook.control.v1.PutPauseRequest.until:type_name -> google.protobuf.Timestamp
+	68, // 39: offhook.control.v1.PutPauseRequest.until:type_name -> google.protobuf.Timestamp
 	18, // 40: offhook.control.v1.PutPauseResponse.entry:type_name -> offhook.control.v1.OptionsEntry
 	18, // 41: offhook.control.v1.DeletePauseResponse.entry:type_name -> offhook.control.v1.OptionsEntry
-	59, // 42: offhook.control.v1.Lane.since:type_name -> google.protobuf.Timestamp
-	59, // 43: offhook.control.v1.Lane.expires:type_name -> google.protobuf.Timestamp
-	59, // 44: offhook.control.v1.Lane.heard_at:type_name -> google.protobuf.Timestamp
+	68, // 42: offhook.control.v1.Lane.since:type_name -> google.protobuf.Timestamp
+	68, // 43: offhook.control.v1.Lane.expires:type_name -> google.protobuf.Timestamp
+	68, // 44: offhook.control.v1.Lane.heard_at:type_name -> google.protobuf.Timestamp
 	34, // 45: offhook.control.v1.ListLanesResponse.lanes:type_name -> offhook.control.v1.Lane
-	59, // 46: offhook.control.v1.Order.code_expires:type_name -> google.protobuf.Timestamp
-	59, // 47: offhook.control.v1.Order.at:type_name -> google.protobuf.Timestamp
+	68, // 46: offhook.control.v1.Order.code_expires:type_name -> google.protobuf.Timestamp
+	68, // 47: offhook.control.v1.Order.at:type_name -> google.protobuf.Timestamp
 	37, // 48: offhook.control.v1.PutOrderResponse.order:type_name -> offhook.control.v1.Order
 	37, // 49: offhook.control.v1.GetOrderResponse.order:type_name -> offhook.control.v1.Order
 	37, // 50: offhook.control.v1.CreatePlanResponse.order:type_name -> offhook.control.v1.Order
 	46, // 51: offhook.control.v1.ListPlansResponse.plans:type_name -> offhook.control.v1.Plan
-	59, // 52: offhook.control.v1.Plan.made:type_name -> google.protobuf.Timestamp
-	59, // 53: offhook.control.v1.Plan.expires:type_name -> google.protobuf.Timestamp
-	58, // 54: offhook.control.v1.Plan.basis:type_name -> offhook.control.v1.Plan.BasisEntry
+	68, // 52: offhook.control.v1.Plan.made:type_name -> google.protobuf.Timestamp
+	68, // 53: offhook.control.v1.Plan.expires:type_name -> google.protobuf.Timestamp
+	65, // 54: offhook.control.v1.Plan.basis:type_name -> offhook.control.v1.Plan.BasisEntry
 	45, // 55: offhook.control.v1.Plan.brake:type_name -> offhook.control.v1.Brake
-	47, // 56: offhook.control.v1.PlannedChange.fields:type_name -> offhook.control.v1.FieldChange
-	46, // 57: offhook.control.v1.GetPlanResponse.plan:type_name -> offhook.control.v1.Plan
-	48, // 58: offhook.control.v1.GetPlanResponse.changes:type_name -> offhook.control.v1.PlannedChange
-	37, // 59: offhook.control.v1.ApplyPlanResponse.order:type_name -> offhook.control.v1.Order
-	37, // 60: offhook.control.v1.SyncResponse.order:type_name -> offhook.control.v1.Order
-	0,  // 61: offhook.control.v1.ControlService.ListStatus:input_type -> offhook.control.v1.ListStatusRequest
-	6,  // 62: offhook.control.v1.ControlService.Explain:input_type -> offhook.control.v1.ExplainRequest
-	10, // 63: offhook.control.v1.ControlService.Watch:input_type -> offhook.control.v1.WatchRequest
-	19, // 64: offhook.control.v1.ControlService.GetOptions:input_type -> offhook.control.v1.GetOptionsRequest
-	21, // 65: offhook.control.v1.ControlService.PutOptions:input_type -> offhook.control.v1.PutOptionsRequest
-	23, // 66: offhook.control.v1.ControlService.DeleteOptions:input_type -> offhook.control.v1.DeleteOptionsRequest
-	25, // 67: offhook.control.v1.ControlService.PutChoice:input_type -> offhook.control.v1.PutChoiceRequest
-	27, // 68: offhook.control.v1.ControlService.DeleteChoice:input_type -> offhook.control.v1.DeleteChoiceRequest
-	29, // 69: offhook.control.v1.ControlService.PutPause:input_type -> offhook.control.v1.PutPauseRequest
-	31, // 70: offhook.control.v1.ControlService.DeletePause:input_type -> offhook.control.v1.DeletePauseRequest
-	33, // 71: offhook.control.v1.ControlService.ListLanes:input_type -> offhook.control.v1.ListLanesRequest
-	36, // 72: offhook.control.v1.ControlService.PutOrder:input_type -> offhook.control.v1.PutOrderRequest
-	39, // 73: offhook.control.v1.ControlService.GetOrder:input_type -> offhook.control.v1.GetOrderRequest
-	41, // 74: offhook.control.v1.ControlService.CreatePlan:input_type -> offhook.control.v1.CreatePlanRequest
-	43, // 75: offhook.control.v1.ControlService.ListPlans:input_type -> offhook.control.v1.ListPlansRequest
-	49, // 76: offhook.control.v1.ControlService.GetPlan:input_type -> offhook.control.v1.GetPlanRequest
-	51, // 77: offhook.control.v1.ControlService.ApplyPlan:input_type -> offhook.control.v1.ApplyPlanRequest
-	53, // 78: offhook.control.v1.ControlService.Sync:input_type -> offhook.control.v1.SyncRequest
-	1,  // 79: offhook.control.v1.ControlService.ListStatus:output_type -> offhook.control.v1.ListStatusResponse
-	9,  // 80: offhook.control.v1.ControlService.Explain:output_type -> offhook.control.v1.ExplainResponse
-	11, // 81: offhook.control.v1.ControlService.Watch:output_type -> offhook.control.v1.WatchResponse
-	20, // 82: offhook.control.v1.ControlService.GetOptions:output_type -> offhook.control.v1.GetOptionsResponse
-	22, // 83: offhook.control.v1.ControlService.PutOptions:output_type -> offhook.control.v1.PutOptionsResponse
-	24, // 84: offhook.control.v1.ControlService.DeleteOptions:output_type -> offhook.control.v1.DeleteOptionsResponse
-	26, // 85: offhook.control.v1.ControlService.PutChoice:output_type -> offhook.control.v1.PutChoiceResponse
-	28, // 86: offhook.control.v1.ControlService.DeleteChoice:output_type -> offhook.control.v1.DeleteChoiceResponse
-	30, // 87: offhook.control.v1.ControlService.PutPause:output_type -> offhook.control.v1.PutPauseResponse
-	32, // 88: offhook.control.v1.ControlService.DeletePause:output_type -> offhook.control.v1.DeletePauseResponse
-	35, // 89: offhook.control.v1.ControlService.ListLanes:output_type -> offhook.control.v1.ListLanesResponse
-	38, // 90: offhook.control.v1.ControlService.PutOrder:output_type -> offhook.control.v1.PutOrderResponse
-	40, // 91: offhook.control.v1.ControlService.GetOrder:output_type -> offhook.control.v1.GetOrderResponse
-	42, // 92: offhook.control.v1.ControlService.CreatePlan:output_type -> offhook.control.v1.CreatePlanResponse
-	44, // 93: offhook.control.v1.ControlService.ListPlans:output_type -> offhook.control.v1.ListPlansResponse
-	50, // 94: offhook.control.v1.ControlService.GetPlan:output_type -> offhook.control.v1.GetPlanResponse
-	52, // 95: offhook.control.v1.ControlService.ApplyPlan:output_type -> offhook.control.v1.ApplyPlanResponse
-	54, // 96: offhook.control.v1.ControlService.Sync:output_type -> offhook.control.v1.SyncResponse
-	79, // [79:97] is the sub-list for method output_type
-	61, // [61:79] is the sub-list for method input_type
-	61, // [61:61] is the sub-list for extension type_name
-	61, // [61:61] is the sub-list for extension extendee
-	0,  // [0:61] is the sub-list for field type_name
+	66, // 56: offhook.control.v1.Plan.remarks:type_name -> offhook.control.v1.Plan.RemarksEntry
+	49, // 57: offhook.control.v1.ListPhonebooksResponse.tenants:type_name -> offhook.control.v1.Phonebooks
+	68, // 58: offhook.control.v1.Phonebooks.at:type_name -> google.protobuf.Timestamp
+	50, // 59: offhook.control.v1.Phonebooks.counts:type_name -> offhook.control.v1.PhonebookCounts
+	67, // 60: offhook.control.v1.Phonebooks.standings:type_name -> offhook.control.v1.Phonebooks.StandingsEntry
+	51, // 61: offhook.control.v1.Phonebooks.attention:type_name -> offhook.control.v1.PhonebookStanding
+	50, // 62: offhook.control.v1.PhonebookStanding.counts:type_name -> offhook.control.v1.PhonebookCounts
+	52, // 63: offhook.control.v1.PlannedChange.fields:type_name -> offhook.control.v1.FieldChange
+	54, // 64: offhook.control.v1.PlannedChange.remarks:type_name -> offhook.control.v1.Remark
+	55, // 65: offhook.control.v1.PlannedChange.tried:type_name -> offhook.control.v1.Attempt
+	55, // 66: offhook.control.v1.PlannedChange.result:type_name -> offhook.control.v1.Attempt
+	68, // 67: offhook.control.v1.Attempt.at:type_name -> google.protobuf.Timestamp
+	46, // 68: offhook.control.v1.GetPlanResponse.plan:type_name -> offhook.control.v1.Plan
+	53, // 69: offhook.control.v1.GetPlanResponse.changes:type_name -> offhook.control.v1.PlannedChange
+	37, // 70: offhook.control.v1.ApplyPlanResponse.order:type_name -> offhook.control.v1.Order
+	37, // 71: offhook.control.v1.SyncResponse.order:type_name -> offhook.control.v1.Order
+	0,  // 72: offhook.control.v1.ControlService.ListStatus:input_type -> offhook.control.v1.ListStatusRequest
+	6,  // 73: offhook.control.v1.ControlService.Explain:input_type -> offhook.control.v1.ExplainRequest
+	10, // 74: offhook.control.v1.ControlService.Watch:input_type -> offhook.control.v1.WatchRequest
+	19, // 75: offhook.control.v1.ControlService.GetOptions:input_type -> offhook.control.v1.GetOptionsRequest
+	21, // 76: offhook.control.v1.ControlService.PutOptions:input_type -> offhook.control.v1.PutOptionsRequest
+	23, // 77: offhook.control.v1.ControlService.DeleteOptions:input_type -> offhook.control.v1.DeleteOptionsRequest
+	25, // 78: offhook.control.v1.ControlService.PutChoice:input_type -> offhook.control.v1.PutChoiceRequest
+	27, // 79: offhook.control.v1.ControlService.DeleteChoice:input_type -> offhook.control.v1.DeleteChoiceRequest
+	29, // 80: offhook.control.v1.ControlService.PutPause:input_type -> offhook.control.v1.PutPauseRequest
+	31, // 81: offhook.control.v1.ControlService.DeletePause:input_type -> offhook.control.v1.DeletePauseRequest
+	33, // 82: offhook.control.v1.ControlService.ListLanes:input_type -> offhook.control.v1.ListLanesRequest
+	36, // 83: offhook.control.v1.ControlService.PutOrder:input_type -> offhook.control.v1.PutOrderRequest
+	39, // 84: offhook.control.v1.ControlService.GetOrder:input_type -> offhook.control.v1.GetOrderRequest
+	41, // 85: offhook.control.v1.ControlService.CreatePlan:input_type -> offhook.control.v1.CreatePlanRequest
+	43, // 86: offhook.control.v1.ControlService.ListPlans:input_type -> offhook.control.v1.ListPlansRequest
+	56, // 87: offhook.control.v1.ControlService.GetPlan:input_type -> offhook.control.v1.GetPlanRequest
+	58, // 88: offhook.control.v1.ControlService.ApplyPlan:input_type -> offhook.control.v1.ApplyPlanRequest
+	60, // 89: offhook.control.v1.ControlService.Sync:input_type -> offhook.control.v1.SyncRequest
+	47, // 90: offhook.control.v1.ControlService.ListPhonebooks:input_type -> offhook.control.v1.ListPhonebooksRequest
+	1,  // 91: offhook.control.v1.ControlService.ListStatus:output_type -> offhook.control.v1.ListStatusResponse
+	9,  // 92: offhook.control.v1.ControlService.Explain:output_type -> offhook.control.v1.ExplainResponse
+	11, // 93: offhook.control.v1.ControlService.Watch:output_type -> offhook.control.v1.WatchResponse
+	20, // 94: offhook.control.v1.ControlService.GetOptions:output_type -> offhook.control.v1.GetOptionsResponse
+	22, // 95: offhook.control.v1.ControlService.PutOptions:output_type -> offhook.control.v1.PutOptionsResponse
+	24, // 96: offhook.control.v1.ControlService.DeleteOptions:output_type -> offhook.control.v1.DeleteOptionsResponse
+	26, // 97: offhook.control.v1.ControlService.PutChoice:output_type -> offhook.control.v1.PutChoiceResponse
+	28, // 98: offhook.control.v1.ControlService.DeleteChoice:output_type -> offhook.control.v1.DeleteChoiceResponse
+	30, // 99: offhook.control.v1.ControlService.PutPause:output_type -> offhook.control.v1.PutPauseResponse
+	32, // 100: offhook.control.v1.ControlService.DeletePause:output_type -> offhook.control.v1.DeletePauseResponse
+	35, // 101: offhook.control.v1.ControlService.ListLanes:output_type -> offhook.control.v1.ListLanesResponse
+	38, // 102: offhook.control.v1.ControlService.PutOrder:output_type -> offhook.control.v1.PutOrderResponse
+	40, // 103: offhook.control.v1.ControlService.GetOrder:output_type -> offhook.control.v1.GetOrderResponse
+	42, // 104: offhook.control.v1.ControlService.CreatePlan:output_type -> offhook.control.v1.CreatePlanResponse
+	44, // 105: offhook.control.v1.ControlService.ListPlans:output_type -> offhook.control.v1.ListPlansResponse
+	57, // 106: offhook.control.v1.ControlService.GetPlan:output_type -> offhook.control.v1.GetPlanResponse
+	59, // 107: offhook.control.v1.ControlService.ApplyPlan:output_type -> offhook.control.v1.ApplyPlanResponse
+	61, // 108: offhook.control.v1.ControlService.Sync:output_type -> offhook.control.v1.SyncResponse
+	48, // 109: offhook.control.v1.ControlService.ListPhonebooks:output_type -> offhook.control.v1.ListPhonebooksResponse
+	91, // [91:110] is the sub-list for method output_type
+	72, // [72:91] is the sub-list for method input_type
+	72, // [72:72] is the sub-list for extension type_name
+	72, // [72:72] is the sub-list for extension extendee
+	0,  // [0:72] is the sub-list for field type_name
 }
 
 func init() { file_offhook_control_v1_control_proto_init() }
@@ -4370,14 +4993,14 @@ func file_offhook_control_v1_control_proto_init() {
 	file_offhook_control_v1_control_proto_msgTypes[18].OneofWrappers = []any{}
 	file_offhook_control_v1_control_proto_msgTypes[21].OneofWrappers = []any{}
 	file_offhook_control_v1_control_proto_msgTypes[23].OneofWrappers = []any{}
-	file_offhook_control_v1_control_proto_msgTypes[49].OneofWrappers = []any{}
+	file_offhook_control_v1_control_proto_msgTypes[56].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_offhook_control_v1_control_proto_rawDesc), len(file_offhook_control_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   59,
+			NumMessages:   68,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,24 +22,25 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ControlService_ListStatus_FullMethodName    = "/offhook.control.v1.ControlService/ListStatus"
-	ControlService_Explain_FullMethodName       = "/offhook.control.v1.ControlService/Explain"
-	ControlService_Watch_FullMethodName         = "/offhook.control.v1.ControlService/Watch"
-	ControlService_GetOptions_FullMethodName    = "/offhook.control.v1.ControlService/GetOptions"
-	ControlService_PutOptions_FullMethodName    = "/offhook.control.v1.ControlService/PutOptions"
-	ControlService_DeleteOptions_FullMethodName = "/offhook.control.v1.ControlService/DeleteOptions"
-	ControlService_PutChoice_FullMethodName     = "/offhook.control.v1.ControlService/PutChoice"
-	ControlService_DeleteChoice_FullMethodName  = "/offhook.control.v1.ControlService/DeleteChoice"
-	ControlService_PutPause_FullMethodName      = "/offhook.control.v1.ControlService/PutPause"
-	ControlService_DeletePause_FullMethodName   = "/offhook.control.v1.ControlService/DeletePause"
-	ControlService_ListLanes_FullMethodName     = "/offhook.control.v1.ControlService/ListLanes"
-	ControlService_PutOrder_FullMethodName      = "/offhook.control.v1.ControlService/PutOrder"
-	ControlService_GetOrder_FullMethodName      = "/offhook.control.v1.ControlService/GetOrder"
-	ControlService_CreatePlan_FullMethodName    = "/offhook.control.v1.ControlService/CreatePlan"
-	ControlService_ListPlans_FullMethodName     = "/offhook.control.v1.ControlService/ListPlans"
-	ControlService_GetPlan_FullMethodName       = "/offhook.control.v1.ControlService/GetPlan"
-	ControlService_ApplyPlan_FullMethodName     = "/offhook.control.v1.ControlService/ApplyPlan"
-	ControlService_Sync_FullMethodName          = "/offhook.control.v1.ControlService/Sync"
+	ControlService_ListStatus_FullMethodName     = "/offhook.control.v1.ControlService/ListStatus"
+	ControlService_Explain_FullMethodName        = "/offhook.control.v1.ControlService/Explain"
+	ControlService_Watch_FullMethodName          = "/offhook.control.v1.ControlService/Watch"
+	ControlService_GetOptions_FullMethodName     = "/offhook.control.v1.ControlService/GetOptions"
+	ControlService_PutOptions_FullMethodName     = "/offhook.control.v1.ControlService/PutOptions"
+	ControlService_DeleteOptions_FullMethodName  = "/offhook.control.v1.ControlService/DeleteOptions"
+	ControlService_PutChoice_FullMethodName      = "/offhook.control.v1.ControlService/PutChoice"
+	ControlService_DeleteChoice_FullMethodName   = "/offhook.control.v1.ControlService/DeleteChoice"
+	ControlService_PutPause_FullMethodName       = "/offhook.control.v1.ControlService/PutPause"
+	ControlService_DeletePause_FullMethodName    = "/offhook.control.v1.ControlService/DeletePause"
+	ControlService_ListLanes_FullMethodName      = "/offhook.control.v1.ControlService/ListLanes"
+	ControlService_PutOrder_FullMethodName       = "/offhook.control.v1.ControlService/PutOrder"
+	ControlService_GetOrder_FullMethodName       = "/offhook.control.v1.ControlService/GetOrder"
+	ControlService_CreatePlan_FullMethodName     = "/offhook.control.v1.ControlService/CreatePlan"
+	ControlService_ListPlans_FullMethodName      = "/offhook.control.v1.ControlService/ListPlans"
+	ControlService_GetPlan_FullMethodName        = "/offhook.control.v1.ControlService/GetPlan"
+	ControlService_ApplyPlan_FullMethodName      = "/offhook.control.v1.ControlService/ApplyPlan"
+	ControlService_Sync_FullMethodName           = "/offhook.control.v1.ControlService/Sync"
+	ControlService_ListPhonebooks_FullMethodName = "/offhook.control.v1.ControlService/ListPhonebooks"
 )
 
 // ControlServiceClient is the client API for ControlService service.
@@ -84,6 +85,8 @@ type ControlServiceClient interface {
 	ApplyPlan(ctx context.Context, in *ApplyPlanRequest, opts ...grpc.CallOption) (*ApplyPlanResponse, error)
 	// Sync orders that Microsoft 365 is read, and what follows from it is done.
 	Sync(ctx context.Context, in *SyncRequest, opts ...grpc.CallOption) (*SyncResponse, error)
+	// ListPhonebooks says how the phonebooks of tenants stand.
+	ListPhonebooks(ctx context.Context, in *ListPhonebooksRequest, opts ...grpc.CallOption) (*ListPhonebooksResponse, error)
 }
 
 type controlServiceClient struct {
@@ -292,6 +295,16 @@ func (c *controlServiceClient) Sync(ctx context.Context, in *SyncRequest, opts .
 	return out, nil
 }
 
+func (c *controlServiceClient) ListPhonebooks(ctx context.Context, in *ListPhonebooksRequest, opts ...grpc.CallOption) (*ListPhonebooksResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListPhonebooksResponse)
+	err := c.cc.Invoke(ctx, ControlService_ListPhonebooks_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ControlServiceServer is the server API for ControlService service.
 // All implementations must embed UnimplementedControlServiceServer
 // for forward compatibility.
@@ -334,6 +347,8 @@ type ControlServiceServer interface {
 	ApplyPlan(context.Context, *ApplyPlanRequest) (*ApplyPlanResponse, error)
 	// Sync orders that Microsoft 365 is read, and what follows from it is done.
 	Sync(context.Context, *SyncRequest) (*SyncResponse, error)
+	// ListPhonebooks says how the phonebooks of tenants stand.
+	ListPhonebooks(context.Context, *ListPhonebooksRequest) (*ListPhonebooksResponse, error)
 	mustEmbedUnimplementedControlServiceServer()
 }
 
@@ -397,6 +412,9 @@ func (UnimplementedControlServiceServer) ApplyPlan(context.Context, *ApplyPlanRe
 }
 func (UnimplementedControlServiceServer) Sync(context.Context, *SyncRequest) (*SyncResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Sync not implemented")
+}
+func (UnimplementedControlServiceServer) ListPhonebooks(context.Context, *ListPhonebooksRequest) (*ListPhonebooksResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListPhonebooks not implemented")
 }
 func (UnimplementedControlServiceServer) mustEmbedUnimplementedControlServiceServer() {}
 func (UnimplementedControlServiceServer) testEmbeddedByValue()                        {}
@@ -729,6 +747,24 @@ func _ControlService_Sync_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ControlService_ListPhonebooks_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListPhonebooksRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServiceServer).ListPhonebooks(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ControlService_ListPhonebooks_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServiceServer).ListPhonebooks(ctx, req.(*ListPhonebooksRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ControlService_ServiceDesc is the grpc.ServiceDesc for ControlService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -799,6 +835,10 @@ var ControlService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Sync",
 			Handler:    _ControlService_Sync_Handler,
+		},
+		{
+			MethodName: "ListPhonebooks",
+			Handler:    _ControlService_ListPhonebooks_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

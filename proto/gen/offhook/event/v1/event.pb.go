@@ -1471,8 +1471,12 @@ type SystemFact struct {
 	ExtensionsKept bool                   `protobuf:"varint,9,opt,name=extensions_kept,json=extensionsKept,proto3" json:"extensions_kept,omitempty"`
 	BooksKept      bool                   `protobuf:"varint,10,opt,name=books_kept,json=booksKept,proto3" json:"books_kept,omitempty"`
 	SeenAt         *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// How many characters it takes of a field of an extension, and of a contact; of one that
+	// is not named as many as there are.
+	Limits        map[string]uint32 `protobuf:"bytes,12,rep,name=limits,proto3" json:"limits,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	BookLimits    map[string]uint32 `protobuf:"bytes,13,rep,name=book_limits,json=bookLimits,proto3" json:"book_limits,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SystemFact) Reset() {
@@ -1578,6 +1582,20 @@ func (x *SystemFact) GetBooksKept() bool {
 func (x *SystemFact) GetSeenAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.SeenAt
+	}
+	return nil
+}
+
+func (x *SystemFact) GetLimits() map[string]uint32 {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+func (x *SystemFact) GetBookLimits() map[string]uint32 {
+	if x != nil {
+		return x.BookLimits
 	}
 	return nil
 }
@@ -4510,7 +4528,7 @@ const file_offhook_event_v1_event_proto_rawDesc = "" +
 	"department\x12\x1a\n" +
 	"\blanguage\x18\x10 \x01(\tR\blanguage\x12\x17\n" +
 	"\asign_in\x18\x11 \x01(\bR\x06signIn\x12\x16\n" +
-	"\x06marker\x18\x12 \x01(\tR\x06marker\"\x86\x03\n" +
+	"\x06marker\x18\x12 \x01(\tR\x06marker\"\x91\x05\n" +
 	"\n" +
 	"SystemFact\x12\x16\n" +
 	"\x06system\x18\x01 \x01(\tR\x06system\x12\x18\n" +
@@ -4525,7 +4543,16 @@ const file_offhook_event_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"books_kept\x18\n" +
 	" \x01(\bR\tbooksKept\x123\n" +
-	"\aseen_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\"<\n" +
+	"\aseen_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\x12@\n" +
+	"\x06limits\x18\f \x03(\v2(.offhook.event.v1.SystemFact.LimitsEntryR\x06limits\x12M\n" +
+	"\vbook_limits\x18\r \x03(\v2,.offhook.event.v1.SystemFact.BookLimitsEntryR\n" +
+	"bookLimits\x1a9\n" +
+	"\vLimitsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\x1a=\n" +
+	"\x0fBookLimitsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"<\n" +
 	"\bRevision\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\"\x9b\x04\n" +
@@ -4848,7 +4875,7 @@ func file_offhook_event_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_offhook_event_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_offhook_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_offhook_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_offhook_event_v1_event_proto_goTypes = []any{
 	(Status)(0),                   // 0: offhook.event.v1.Status
 	(Source)(0),                   // 1: offhook.event.v1.Source
@@ -4892,98 +4919,102 @@ var file_offhook_event_v1_event_proto_goTypes = []any{
 	(*ContactsOutcome)(nil),       // 39: offhook.event.v1.ContactsOutcome
 	(*SyncOrder)(nil),             // 40: offhook.event.v1.SyncOrder
 	(*SyncOutcome)(nil),           // 41: offhook.event.v1.SyncOutcome
-	(*timestamppb.Timestamp)(nil), // 42: google.protobuf.Timestamp
+	nil,                           // 42: offhook.event.v1.SystemFact.LimitsEntry
+	nil,                           // 43: offhook.event.v1.SystemFact.BookLimitsEntry
+	(*timestamppb.Timestamp)(nil), // 44: google.protobuf.Timestamp
 }
 var file_offhook_event_v1_event_proto_depIdxs = []int32{
 	1,  // 0: offhook.event.v1.PresenceFact.source:type_name -> offhook.event.v1.Source
-	42, // 1: offhook.event.v1.PresenceFact.seen_at:type_name -> google.protobuf.Timestamp
-	42, // 2: offhook.event.v1.SweepFact.began:type_name -> google.protobuf.Timestamp
-	42, // 3: offhook.event.v1.SweepFact.ended:type_name -> google.protobuf.Timestamp
-	42, // 4: offhook.event.v1.UserFact.seen_at:type_name -> google.protobuf.Timestamp
-	42, // 5: offhook.event.v1.GroupFact.seen_at:type_name -> google.protobuf.Timestamp
-	42, // 6: offhook.event.v1.Interval.from:type_name -> google.protobuf.Timestamp
-	42, // 7: offhook.event.v1.Interval.to:type_name -> google.protobuf.Timestamp
-	42, // 8: offhook.event.v1.CalendarFact.from:type_name -> google.protobuf.Timestamp
-	42, // 9: offhook.event.v1.CalendarFact.to:type_name -> google.protobuf.Timestamp
+	44, // 1: offhook.event.v1.PresenceFact.seen_at:type_name -> google.protobuf.Timestamp
+	44, // 2: offhook.event.v1.SweepFact.began:type_name -> google.protobuf.Timestamp
+	44, // 3: offhook.event.v1.SweepFact.ended:type_name -> google.protobuf.Timestamp
+	44, // 4: offhook.event.v1.UserFact.seen_at:type_name -> google.protobuf.Timestamp
+	44, // 5: offhook.event.v1.GroupFact.seen_at:type_name -> google.protobuf.Timestamp
+	44, // 6: offhook.event.v1.Interval.from:type_name -> google.protobuf.Timestamp
+	44, // 7: offhook.event.v1.Interval.to:type_name -> google.protobuf.Timestamp
+	44, // 8: offhook.event.v1.CalendarFact.from:type_name -> google.protobuf.Timestamp
+	44, // 9: offhook.event.v1.CalendarFact.to:type_name -> google.protobuf.Timestamp
 	9,  // 10: offhook.event.v1.CalendarFact.intervals:type_name -> offhook.event.v1.Interval
-	42, // 11: offhook.event.v1.CalendarFact.seen_at:type_name -> google.protobuf.Timestamp
-	42, // 12: offhook.event.v1.CallFact.since:type_name -> google.protobuf.Timestamp
-	42, // 13: offhook.event.v1.CallFact.seen_at:type_name -> google.protobuf.Timestamp
-	42, // 14: offhook.event.v1.Hint.seen_at:type_name -> google.protobuf.Timestamp
+	44, // 11: offhook.event.v1.CalendarFact.seen_at:type_name -> google.protobuf.Timestamp
+	44, // 12: offhook.event.v1.CallFact.since:type_name -> google.protobuf.Timestamp
+	44, // 13: offhook.event.v1.CallFact.seen_at:type_name -> google.protobuf.Timestamp
+	44, // 14: offhook.event.v1.Hint.seen_at:type_name -> google.protobuf.Timestamp
 	0,  // 15: offhook.event.v1.Choice.status:type_name -> offhook.event.v1.Status
-	42, // 16: offhook.event.v1.Choice.at:type_name -> google.protobuf.Timestamp
+	44, // 16: offhook.event.v1.Choice.at:type_name -> google.protobuf.Timestamp
 	0,  // 17: offhook.event.v1.StatusFact.status:type_name -> offhook.event.v1.Status
 	2,  // 18: offhook.event.v1.StatusFact.origin:type_name -> offhook.event.v1.Origin
-	42, // 19: offhook.event.v1.StatusFact.seen_at:type_name -> google.protobuf.Timestamp
+	44, // 19: offhook.event.v1.StatusFact.seen_at:type_name -> google.protobuf.Timestamp
 	13, // 20: offhook.event.v1.StatusFact.last_person:type_name -> offhook.event.v1.Choice
-	42, // 21: offhook.event.v1.InventoryFact.seen_at:type_name -> google.protobuf.Timestamp
-	42, // 22: offhook.event.v1.SystemFact.listed_at:type_name -> google.protobuf.Timestamp
-	42, // 23: offhook.event.v1.SystemFact.seen_at:type_name -> google.protobuf.Timestamp
-	0,  // 24: offhook.event.v1.StatusWant.status:type_name -> offhook.event.v1.Status
-	0,  // 25: offhook.event.v1.StatusWant.projected_from:type_name -> offhook.event.v1.Status
-	17, // 26: offhook.event.v1.StatusWant.revision:type_name -> offhook.event.v1.Revision
-	42, // 27: offhook.event.v1.StatusWant.seen_at:type_name -> google.protobuf.Timestamp
-	42, // 28: offhook.event.v1.StatusWant.decided_at:type_name -> google.protobuf.Timestamp
-	42, // 29: offhook.event.v1.PresenceWant.session_until:type_name -> google.protobuf.Timestamp
-	42, // 30: offhook.event.v1.PresenceWant.preferred_until:type_name -> google.protobuf.Timestamp
-	17, // 31: offhook.event.v1.PresenceWant.revision:type_name -> offhook.event.v1.Revision
-	42, // 32: offhook.event.v1.PresenceWant.seen_at:type_name -> google.protobuf.Timestamp
-	42, // 33: offhook.event.v1.PresenceWant.decided_at:type_name -> google.protobuf.Timestamp
-	0,  // 34: offhook.event.v1.Claim.status:type_name -> offhook.event.v1.Status
-	42, // 35: offhook.event.v1.Claim.since:type_name -> google.protobuf.Timestamp
-	42, // 36: offhook.event.v1.Claim.until:type_name -> google.protobuf.Timestamp
-	42, // 37: offhook.event.v1.Evidence.seen_at:type_name -> google.protobuf.Timestamp
-	42, // 38: offhook.event.v1.Decision.at:type_name -> google.protobuf.Timestamp
-	17, // 39: offhook.event.v1.Decision.revision:type_name -> offhook.event.v1.Revision
-	20, // 40: offhook.event.v1.Decision.claims:type_name -> offhook.event.v1.Claim
-	21, // 41: offhook.event.v1.Decision.evidence:type_name -> offhook.event.v1.Evidence
-	18, // 42: offhook.event.v1.Decision.wants:type_name -> offhook.event.v1.StatusWant
-	42, // 43: offhook.event.v1.Decision.wake:type_name -> google.protobuf.Timestamp
-	19, // 44: offhook.event.v1.Decision.teams:type_name -> offhook.event.v1.PresenceWant
-	3,  // 45: offhook.event.v1.PresenceOutcome.result:type_name -> offhook.event.v1.Result
-	42, // 46: offhook.event.v1.PresenceOutcome.session_until:type_name -> google.protobuf.Timestamp
-	42, // 47: offhook.event.v1.PresenceOutcome.preferred_until:type_name -> google.protobuf.Timestamp
-	17, // 48: offhook.event.v1.PresenceOutcome.revision:type_name -> offhook.event.v1.Revision
-	42, // 49: offhook.event.v1.PresenceOutcome.seen_at:type_name -> google.protobuf.Timestamp
-	42, // 50: offhook.event.v1.PresenceOutcome.received_at:type_name -> google.protobuf.Timestamp
-	42, // 51: offhook.event.v1.PresenceOutcome.began_at:type_name -> google.protobuf.Timestamp
-	42, // 52: offhook.event.v1.PresenceOutcome.ended_at:type_name -> google.protobuf.Timestamp
-	3,  // 53: offhook.event.v1.Outcome.result:type_name -> offhook.event.v1.Result
-	0,  // 54: offhook.event.v1.Outcome.status:type_name -> offhook.event.v1.Status
-	0,  // 55: offhook.event.v1.Outcome.before:type_name -> offhook.event.v1.Status
-	17, // 56: offhook.event.v1.Outcome.revision:type_name -> offhook.event.v1.Revision
-	42, // 57: offhook.event.v1.Outcome.seen_at:type_name -> google.protobuf.Timestamp
-	42, // 58: offhook.event.v1.Outcome.received_at:type_name -> google.protobuf.Timestamp
-	42, // 59: offhook.event.v1.Outcome.began_at:type_name -> google.protobuf.Timestamp
-	42, // 60: offhook.event.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
-	42, // 61: offhook.event.v1.AccountOrder.asked_at:type_name -> google.protobuf.Timestamp
-	42, // 62: offhook.event.v1.AccountOrder.expires:type_name -> google.protobuf.Timestamp
-	42, // 63: offhook.event.v1.AccountOutcome.code_expires:type_name -> google.protobuf.Timestamp
-	42, // 64: offhook.event.v1.AccountOutcome.at:type_name -> google.protobuf.Timestamp
-	42, // 65: offhook.event.v1.LaneFact.since:type_name -> google.protobuf.Timestamp
-	42, // 66: offhook.event.v1.LaneFact.expires:type_name -> google.protobuf.Timestamp
-	42, // 67: offhook.event.v1.LaneFact.heard_at:type_name -> google.protobuf.Timestamp
-	42, // 68: offhook.event.v1.LaneFact.seen_at:type_name -> google.protobuf.Timestamp
-	28, // 69: offhook.event.v1.ExtensionWant.to:type_name -> offhook.event.v1.Extension
-	42, // 70: offhook.event.v1.ExtensionWant.wanted_at:type_name -> google.protobuf.Timestamp
-	42, // 71: offhook.event.v1.ExtensionOutcome.at:type_name -> google.protobuf.Timestamp
-	42, // 72: offhook.event.v1.PhotoFact.seen_at:type_name -> google.protobuf.Timestamp
-	33, // 73: offhook.event.v1.Contact.numbers:type_name -> offhook.event.v1.PhoneNumber
-	34, // 74: offhook.event.v1.ContactsPage.contacts:type_name -> offhook.event.v1.Contact
-	42, // 75: offhook.event.v1.ContactsPage.seen_at:type_name -> google.protobuf.Timestamp
-	34, // 76: offhook.event.v1.ContactChange.contact:type_name -> offhook.event.v1.Contact
-	36, // 77: offhook.event.v1.ContactsWant.changes:type_name -> offhook.event.v1.ContactChange
-	42, // 78: offhook.event.v1.ContactsWant.wanted_at:type_name -> google.protobuf.Timestamp
-	38, // 79: offhook.event.v1.ContactsOutcome.results:type_name -> offhook.event.v1.ContactResult
-	42, // 80: offhook.event.v1.ContactsOutcome.at:type_name -> google.protobuf.Timestamp
-	42, // 81: offhook.event.v1.SyncOrder.asked_at:type_name -> google.protobuf.Timestamp
-	42, // 82: offhook.event.v1.SyncOrder.expires:type_name -> google.protobuf.Timestamp
-	42, // 83: offhook.event.v1.SyncOutcome.at:type_name -> google.protobuf.Timestamp
-	84, // [84:84] is the sub-list for method output_type
-	84, // [84:84] is the sub-list for method input_type
-	84, // [84:84] is the sub-list for extension type_name
-	84, // [84:84] is the sub-list for extension extendee
-	0,  // [0:84] is the sub-list for field type_name
+	44, // 21: offhook.event.v1.InventoryFact.seen_at:type_name -> google.protobuf.Timestamp
+	44, // 22: offhook.event.v1.SystemFact.listed_at:type_name -> google.protobuf.Timestamp
+	44, // 23: offhook.event.v1.SystemFact.seen_at:type_name -> google.protobuf.Timestamp
+	42, // 24: offhook.event.v1.SystemFact.limits:type_name -> offhook.event.v1.SystemFact.LimitsEntry
+	43, // 25: offhook.event.v1.SystemFact.book_limits:type_name -> offhook.event.v1.SystemFact.BookLimitsEntry
+	0,  // 26: offhook.event.v1.StatusWant.status:type_name -> offhook.event.v1.Status
+	0,  // 27: offhook.event.v1.StatusWant.projected_from:type_name -> offhook.event.v1.Status
+	17, // 28: offhook.event.v1.StatusWant.revision:type_name -> offhook.event.v1.Revision
+	44, // 29: offhook.event.v1.StatusWant.seen_at:type_name -> google.protobuf.Timestamp
+	44, // 30: offhook.event.v1.StatusWant.decided_at:type_name -> google.protobuf.Timestamp
+	44, // 31: offhook.event.v1.PresenceWant.session_until:type_name -> google.protobuf.Timestamp
+	44, // 32: offhook.event.v1.PresenceWant.preferred_until:type_name -> google.protobuf.Timestamp
+	17, // 33: offhook.event.v1.PresenceWant.revision:type_name -> offhook.event.v1.Revision
+	44, // 34: offhook.event.v1.PresenceWant.seen_at:type_name -> google.protobuf.Timestamp
+	44, // 35: offhook.event.v1.PresenceWant.decided_at:type_name -> google.protobuf.Timestamp
+	0,  // 36: offhook.event.v1.Claim.status:type_name -> offhook.event.v1.Status
+	44, // 37: offhook.event.v1.Claim.since:type_name -> google.protobuf.Timestamp
+	44, // 38: offhook.event.v1.Claim.until:type_name -> google.protobuf.Timestamp
+	44, // 39: offhook.event.v1.Evidence.seen_at:type_name -> google.protobuf.Timestamp
+	44, // 40: offhook.event.v1.Decision.at:type_name -> google.protobuf.Timestamp
+	17, // 41: offhook.event.v1.Decision.revision:type_name -> offhook.event.v1.Revision
+	20, // 42: offhook.event.v1.Decision.claims:type_name -> offhook.event.v1.Claim
+	21, // 43: offhook.event.v1.Decision.evidence:type_name -> offhook.event.v1.Evidence
+	18, // 44: offhook.event.v1.Decision.wants:type_name -> offhook.event.v1.StatusWant
+	44, // 45: offhook.event.v1.Decision.wake:type_name -> google.protobuf.Timestamp
+	19, // 46: offhook.event.v1.Decision.teams:type_name -> offhook.event.v1.PresenceWant
+	3,  // 47: offhook.event.v1.PresenceOutcome.result:type_name -> offhook.event.v1.Result
+	44, // 48: offhook.event.v1.PresenceOutcome.session_until:type_name -> google.protobuf.Timestamp
+	44, // 49: offhook.event.v1.PresenceOutcome.preferred_until:type_name -> google.protobuf.Timestamp
+	17, // 50: offhook.event.v1.PresenceOutcome.revision:type_name -> offhook.event.v1.Revision
+	44, // 51: offhook.event.v1.PresenceOutcome.seen_at:type_name -> google.protobuf.Timestamp
+	44, // 52: offhook.event.v1.PresenceOutcome.received_at:type_name -> google.protobuf.Timestamp
+	44, // 53: offhook.event.v1.PresenceOutcome.began_at:type_name -> google.protobuf.Timestamp
+	44, // 54: offhook.event.v1.PresenceOutcome.ended_at:type_name -> google.protobuf.Timestamp
+	3,  // 55: offhook.event.v1.Outcome.result:type_name -> offhook.event.v1.Result
+	0,  // 56: offhook.event.v1.Outcome.status:type_name -> offhook.event.v1.Status
+	0,  // 57: offhook.event.v1.Outcome.before:type_name -> offhook.event.v1.Status
+	17, // 58: offhook.event.v1.Outcome.revision:type_name -> offhook.event.v1.Revision
+	44, // 59: offhook.event.v1.Outcome.seen_at:type_name -> google.protobuf.Timestamp
+	44, // 60: offhook.event.v1.Outcome.received_at:type_name -> google.protobuf.Timestamp
+	44, // 61: offhook.event.v1.Outcome.began_at:type_name -> google.protobuf.Timestamp
+	44, // 62: offhook.event.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
+	44, // 63: offhook.event.v1.AccountOrder.asked_at:type_name -> google.protobuf.Timestamp
+	44, // 64: offhook.event.v1.AccountOrder.expires:type_name -> google.protobuf.Timestamp
+	44, // 65: offhook.event.v1.AccountOutcome.code_expires:type_name -> google.protobuf.Timestamp
+	44, // 66: offhook.event.v1.AccountOutcome.at:type_name -> google.protobuf.Timestamp
+	44, // 67: offhook.event.v1.LaneFact.since:type_name -> google.protobuf.Timestamp
+	44, // 68: offhook.event.v1.LaneFact.expires:type_name -> google.protobuf.Timestamp
+	44, // 69: offhook.event.v1.LaneFact.heard_at:type_name -> google.protobuf.Timestamp
+	44, // 70: offhook.event.v1.LaneFact.seen_at:type_name -> google.protobuf.Timestamp
+	28, // 71: offhook.event.v1.ExtensionWant.to:type_name -> offhook.event.v1.Extension
+	44, // 72: offhook.event.v1.ExtensionWant.wanted_at:type_name -> google.protobuf.Timestamp
+	44, // 73: offhook.event.v1.ExtensionOutcome.at:type_name -> google.protobuf.Timestamp
+	44, // 74: offhook.event.v1.PhotoFact.seen_at:type_name -> google.protobuf.Timestamp
+	33, // 75: offhook.event.v1.Contact.numbers:type_name -> offhook.event.v1.PhoneNumber
+	34, // 76: offhook.event.v1.ContactsPage.contacts:type_name -> offhook.event.v1.Contact
+	44, // 77: offhook.event.v1.ContactsPage.seen_at:type_name -> google.protobuf.Timestamp
+	34, // 78: offhook.event.v1.ContactChange.contact:type_name -> offhook.event.v1.Contact
+	36, // 79: offhook.event.v1.ContactsWant.changes:type_name -> offhook.event.v1.ContactChange
+	44, // 80: offhook.event.v1.ContactsWant.wanted_at:type_name -> google.protobuf.Timestamp
+	38, // 81: offhook.event.v1.ContactsOutcome.results:type_name -> offhook.event.v1.ContactResult
+	44, // 82: offhook.event.v1.ContactsOutcome.at:type_name -> google.protobuf.Timestamp
+	44, // 83: offhook.event.v1.SyncOrder.asked_at:type_name -> google.protobuf.Timestamp
+	44, // 84: offhook.event.v1.SyncOrder.expires:type_name -> google.protobuf.Timestamp
+	44, // 85: offhook.event.v1.SyncOutcome.at:type_name -> google.protobuf.Timestamp
+	86, // [86:86] is the sub-list for method output_type
+	86, // [86:86] is the sub-list for method input_type
+	86, // [86:86] is the sub-list for extension type_name
+	86, // [86:86] is the sub-list for extension extendee
+	0,  // [0:86] is the sub-list for field type_name
 }
 
 func init() { file_offhook_event_v1_event_proto_init() }
@@ -4997,7 +5028,7 @@ func file_offhook_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_offhook_event_v1_event_proto_rawDesc), len(file_offhook_event_v1_event_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   38,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
