@@ -65,6 +65,24 @@ type Standing struct {
 	Counts
 }
 
+// Words of Standing.Why for what goes on by itself, or as it was asked for. Every other
+// word is a matter for a person.
+const (
+	Synced     = "synced"
+	InProgress = "in progress"
+	Unread     = "waiting for a full reading"
+	PolicyOff  = "policy is off"
+)
+
+// Alarming says whether a person has to do something about the phonebook.
+func (s Standing) Alarming() bool {
+	switch s.Why {
+	case Synced, InProgress, Unread, PolicyOff:
+		return false
+	}
+	return true
+}
+
 // StateKey is the key of a tenant's State in the bucket `bookplans`.
 func StateKey(tenant identity.Tenant) string { return topology.Join(string(tenant), "state") }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"offhook.dev/libs/books"
 	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/links"
@@ -32,7 +33,7 @@ const (
 
 // The reasons of the state: a closed list.
 const (
-	whySynced     = "synced"
+	whySynced     = books.Synced
 	whyUnknown    = "system not seen yet"
 	whyNoBook     = "system has no such phonebook"
 	whyKept       = "kept by the system's own sync"
@@ -44,9 +45,9 @@ const (
 	whyHeld       = "deletions held back"
 	whyTrouble    = "refused by the system"
 	whyFull       = "too many contacts"
-	whyUnread     = "waiting for a full reading"
-	whyInProgress = "in progress"
-	whyPolicy     = "policy is off"
+	whyUnread     = books.Unread
+	whyInProgress = books.InProgress
+	whyPolicy     = books.PolicyOff
 )
 
 var everyWhy = []string{whySynced, whyUnknown, whyNoBook, whyKept, whyOff, whyMoved, whyUnlinked, whyNotServed, whyProblem, whyHeld, whyTrouble, whyFull, whyUnread, whyInProgress, whyPolicy}

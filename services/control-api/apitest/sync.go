@@ -2,8 +2,10 @@ package apitest
 
 import (
 	"context"
+	"encoding/json"
 	"testing"
 
+	"offhook.dev/libs/books"
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
@@ -84,6 +86,19 @@ func (s *Stage) PlannedBooks(t testing.TB, tenant identity.Tenant, id string, ch
 	}
 	s.keep(t, topology.BookPlans, func(b *store.Bucket) error { return plans.Save(t.Context(), b, p) })
 	return p
+}
+
+// Stand stores how phonebooks stand as contact-sync does.
+func (s *Stage) Stand(t testing.TB, state books.State) {
+	t.Helper()
+	value, err := json.Marshal(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.keep(t, topology.BookPlans, func(b *store.Bucket) error {
+		_, err := b.Put(t.Context(), books.StateKey(state.Tenant), value)
+		return err
+	})
 }
 
 func (s *Stage) keep(t testing.TB, name topology.Bucket, save func(*store.Bucket) error) {

@@ -41,6 +41,9 @@ func (a *app) newApply() *cobra.Command {
 		} else {
 			err = printApplied(c.OutOrStdout(), order)
 		}
+		if err == nil && !format.json() && order.Failed > 0 && order.What == string(wire.SyncUsers) {
+			err = a.printFailures(c.Context(), c.OutOrStdout(), client, order.Plan)
+		}
 		return cmp.Or(err, syncEnd(order))
 	}
 	return c
@@ -177,7 +180,7 @@ func syncEnd(o api.Order) error {
 		return nil
 	case state == wire.SyncDone:
 		p.Code, p.What = "OH-ORDER-INCOMPLETE", fmt.Sprintf("%d of %d changes failed", o.Failed, o.Total)
-		p.Fix = "see with " + again + " what is still to be done, and in the log of pbx-writer why it was not"
+		p.Fix = "see with " + again + " what is still to be done, and why it was not"
 	case state == wire.SyncBraked:
 		p.Code, p.What = "OH-ORDER-BRAKED", "the brake held changes back: "+o.Detail
 		p.Fix = "look at them with " + again + "; if so many are to go, apply that plan with --force"

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"offhook.dev/libs/core/plan"
 	"offhook.dev/libs/wire"
@@ -64,16 +65,20 @@ func indented(v any, prefix string) (string, error) {
 // printPlan prints a plan for people: what would be done, what not and why, and what to
 // do now.
 func (a *app) printPlan(ctx context.Context, w io.Writer, client client, id string) error {
-	t := &planTable{w: w, counts: map[plan.Op]int{}, skipped: &reasonList{limit: planNames}, conflicts: &reasonList{limit: planConflicts, apart: true}}
+	t := &planTable{w: w, counts: map[plan.Op]int{}, clock: a.clock, skipped: &reasonList{limit: planNames}, conflicts: &reasonList{limit: planConflicts, apart: true},
+		failed: &reasonList{limit: planConflicts, apart: true}, remarked: &reasonList{limit: planNames}}
 	if err := client.readPlan(ctx, id, func(p api.Plan) error { t.plan = p; return a.printPlanHead(w, p) }, t.add); err != nil {
 		return err
 	}
-	return t.end()
+	if err := t.end(); err != nil || t.plan.Kind != string(wire.SyncContacts) {
+		return err
+	}
+	return printPhonebooks(ctx, w, client, t.plan.Tenant)
 }
 
 func (a *app) printPlanHead(w io.Writer, p api.Plan) error {
 	_, err := fmt.Fprintf(w, "plan %s for %s of %s, made %s\n", plain(p.ID), plain(p.Kind), plain(p.Tenant), a.clock(p.Made))
-	if p.State == string(wire.SyncApplying) || p.State == string(wire.SyncDone) || p.State == string(wire.SyncBraked) {
+	if applied(p) {
 		_, err = fmt.Fprintf(w, "it is applied: %s\n", progress(p.Total, p.Done, p.Failed))
 	}
 	return err
@@ -85,13 +90,26 @@ type planTable struct {
 	plan   api.Plan
 	rows   [][]string // of the block
 	counts map[plan.Op]int
+	clock  func(time.Time) string
 	// skipped are those to whom nothing is done, conflicts those about whom somebody has to
-	// decide.
-	skipped, conflicts *reasonList
+	// decide; failed is what was not done when the plan was applied, and remarked are the
+	// values that are not as Microsoft 365 has them.
+	skipped, conflicts, failed, remarked *reasonList
+}
+
+// applied says whether a plan is being applied, or was.
+func applied(p api.Plan) bool {
+	return p.State == string(wire.SyncApplying) || p.State == string(wire.SyncDone) || p.State == string(wire.SyncBraked)
 }
 
 // add takes one change.
 func (t *planTable) add(c plan.Change) error {
+	for _, r := range c.Remarks {
+		t.remarked.add(reasonOf(r.Reason), remark(c, r))
+	}
+	if c.Op == plan.Skip && c.Reason == same {
+		return nil
+	}
 	t.counts[c.Op]++
 	switch c.Op {
 	case plan.Skip:
@@ -103,12 +121,19 @@ func (t *planTable) add(c plan.Change) error {
 	}
 	if len(t.rows) == 0 {
 		t.rows = append(t.rows, []string{"DOES", t.where(), "WHO", "WHY", "WHAT"})
+		if t.results() {
+			t.rows[0] = append(t.rows[0], "RESULT")
+		}
 	}
 	does := string(c.Op)
 	if c.Held {
 		does += " (held)"
 	}
-	t.rows = append(t.rows, []string{does, t.line(c.Line), name(c), or(reasonWords(t.plan.Kind, c)), or(fields(c))})
+	row := []string{does, t.line(c.Line), name(c), or(t.why(c)), or(fields(c))}
+	if t.results() {
+		row = append(row, t.result(c))
+	}
+	t.rows = append(t.rows, row)
 	if len(t.rows) > planBlock {
 		return t.flush()
 	}
@@ -143,6 +168,13 @@ func (t *planTable) end() error {
 		return err
 	}
 	if err := t.conflicts.print(t.w, "Somebody has to decide about"); err != nil {
+		return err
+	}
+	if err := t.failed.print(t.w, "Not done"); err != nil {
+		return err
+	}
+	t.remarked.all(t.plan.Remarks)
+	if err := t.remarked.print(t.w, "To be known of values"); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(t.w, "\n%s\n%s%s%s", t.summary(), t.lacks(), t.brake(), t.next())

@@ -33,6 +33,7 @@ var reasons = map[string]string{
 	"unsure":           "it is not certain who is chosen: nothing is taken away",
 	"numbers-full":     "no number is free (users.start_extension)",
 	"licence-full":     "the phone system's licence takes no more extensions",
+	same:               "all is as it should be",
 	"listing-cut":      "not all extensions of the phone system are known",
 
 	"several-extensions":  "several extensions fit the user: give one of them the address, or write tenants.links",
@@ -75,12 +76,17 @@ var bookReasons = map[string]string{
 	"foreign": "the entry is not Offhook's any more",
 }
 
+// reasonOf words a reason.
+func reasonOf(reason string) string {
+	if words, known := reasons[reason]; known {
+		return words
+	}
+	return reason
+}
+
 // reasonWords is why a change of a plan of some kind is made, or is not, for people.
 func reasonWords(kind string, c plan.Change) string {
-	words, known := reasons[c.Reason]
-	if !known {
-		words = c.Reason
-	}
+	words := reasonOf(c.Reason)
 	if other, known := bookReasons[c.Reason]; known && kind == string(wire.SyncContacts) {
 		words = other
 	}

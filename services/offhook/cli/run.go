@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"offhook.dev/libs/books"
 	"offhook.dev/libs/bus/embedded"
 	"offhook.dev/libs/config"
 	"offhook.dev/libs/core/identity"
@@ -121,11 +122,15 @@ func (a *app) newDoctor() *cobra.Command {
 			err = client.get(ctx, "/api/v1/plans", nil, &all)
 			return all, err
 		}
+		phonebooks := func(ctx context.Context) (all []books.State, err error) {
+			err = client.get(ctx, "/api/v1/phonebooks", nil, &all)
+			return all, err
+		}
 		print := doctorPrinter(c.OutOrStdout())
 		if output.json() {
 			print = nil
 		}
-		checks := doctor.Run(c.Context(), conf, doctor.Options{Now: a.now(), OpenSystem: writer.OpenDriver, Write: trials, Lanes: lanes, Plans: plans, Each: print})
+		checks := doctor.Run(c.Context(), conf, doctor.Options{Now: a.now(), OpenSystem: writer.OpenDriver, Write: trials, Lanes: lanes, Plans: plans, Phonebooks: phonebooks, Each: print})
 		if output.json() {
 			if err := printJSON(c.OutOrStdout(), checks); err != nil {
 				return err

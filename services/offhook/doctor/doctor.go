@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"time"
 
+	"offhook.dev/libs/books"
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/config"
 	"offhook.dev/libs/core/fault"
@@ -51,6 +52,8 @@ type Options struct {
 	Lanes func(context.Context) ([]api.Lane, error)
 	// Plans asks it for the plans that it keeps, the newest first; nil: nobody can be asked.
 	Plans func(context.Context) ([]api.Plan, error)
+	// Phonebooks asks it how phonebooks stand; nil: nobody can be asked.
+	Phonebooks func(context.Context) ([]books.State, error)
 	// Write are extensions whose status may be written, as a trial of the right to: each is
 	// made to show what it shows already.
 	Write []identity.Line
@@ -68,6 +71,7 @@ func Run(ctx context.Context, c config.Config, o Options) []Check {
 	}
 	d.lanes(ctx, c)
 	d.plans(ctx, c)
+	d.books(ctx)
 	for _, s := range c.Systems {
 		d.system(ctx, c, s)
 	}

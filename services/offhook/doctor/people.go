@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
+	"offhook.dev/libs/books"
 	"offhook.dev/libs/config"
 	"offhook.dev/libs/pbx"
 	"offhook.dev/libs/wire"
@@ -85,6 +87,44 @@ func (d *run) plans(ctx context.Context, c config.Config) {
 				d.brake("Plans "+t.ID, all[i])
 			}
 		}
+	}
+}
+
+// books checks whether a person has to do something about phonebooks. The installation that
+// runs knows.
+func (d *run) books(ctx context.Context) {
+	if d.o.Phonebooks == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	states, err := d.o.Phonebooks(ctx)
+	if err != nil {
+		return // OH-PLAN-001 says so
+	}
+	for _, s := range states {
+		const code, check = "OH-BOOK-001", "no phonebook needs a person"
+		counts := map[string]int{}
+		var first *books.Standing
+		for i, b := range s.Attention {
+			if !b.Alarming() {
+				continue
+			}
+			if counts[b.Why]++; first == nil {
+				first = &s.Attention[i]
+			}
+		}
+		group := "Phonebooks " + string(s.Tenant)
+		if first == nil {
+			d.ok(group, code, check)
+			continue
+		}
+		var words []string
+		for _, why := range slices.Sorted(maps.Keys(counts)) {
+			words = append(words, fmt.Sprintf("%d %s", counts[why], why))
+		}
+		d.warn(group, code, check, fmt.Sprintf("%s; the first is %s of mailbox %s: %s", strings.Join(words, ", "), first.Book, first.Mailbox, strings.TrimSuffix(first.Why+": "+first.Detail, ": ")),
+			fmt.Sprintf("see all of them with `offhook plan contacts --tenant %s`", s.Tenant))
 	}
 }
 
