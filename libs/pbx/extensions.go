@@ -53,6 +53,9 @@ type ExtensionWriter interface {
 type WriterPowers struct {
 	// Fields are those that can be written. The others are read at most.
 	Fields []directory.Field `json:"fields,omitempty"`
+	// Limits is how many characters (code points) are taken of a field that is a text. One
+	// that is not named takes as many as there are. What is longer may be refused.
+	Limits map[directory.Field]int `json:"limits,omitempty"`
 	// Marker says where markers are kept and told: see MarkerPlace.
 	Marker MarkerPlace `json:"marker,omitempty"`
 	// Batch is how many extensions DeleteExtensions takes at a time.

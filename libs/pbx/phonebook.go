@@ -45,6 +45,9 @@ type PhonebookPowers struct {
 	Personal bool `json:"personal"` // the extensions' own
 	// Numbers are the kinds that an entry has a place for, one each.
 	Numbers []directory.NumberKind `json:"numbers,omitempty"`
+	// Limits is how many characters are taken of a field of an entry, of
+	// directory.PhoneText for a number; as WriterPowers.Limits.
+	Limits map[directory.Field]int `json:"limits,omitempty"`
 	// Batch is how many entries DeleteContacts takes at a time.
 	Batch int `json:"batch,omitempty"`
 }

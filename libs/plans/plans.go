@@ -62,17 +62,22 @@ func (h *Head) Add(c plan.Change, most int) {
 	if c.Op.Acts() && !c.Held {
 		h.Total++
 	}
+	h.Remark(c)
+	if most > 0 && len(h.Changes) >= most {
+		h.Unlisted++
+		return
+	}
+	h.Changes = append(h.Changes, c)
+}
+
+// Remark counts what is to be told of a change's values, which Add does too.
+func (h *Head) Remark(c plan.Change) {
 	for _, r := range c.Remarks {
 		if h.Remarks == nil {
 			h.Remarks = map[string]int{}
 		}
 		h.Remarks[r.Reason]++
 	}
-	if most > 0 && len(h.Changes) >= most {
-		h.Unlisted++
-		return
-	}
-	h.Changes = append(h.Changes, c)
 }
 
 // NewID makes the name of a plan. It begins with the tenant and the kind, by which who

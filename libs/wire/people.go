@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"math"
 	"time"
 
 	"offhook.dev/libs/core/directory"
@@ -127,8 +128,11 @@ type System struct {
 	Photo                      int // edge of the square in pixels; 0: no photos
 	CompanyBook, PersonalBooks bool
 	Numbers                    []directory.NumberKind // that a contact can have
-	ExtensionsKept, BooksKept  bool                   // by its own Microsoft 365 sync, which nobody has overruled
-	SeenAt                     time.Time
+	// Limits and BookLimits are how many characters it takes of a field of an extension, and
+	// of a contact; of one that is not named as many as there are.
+	Limits, BookLimits        map[directory.Field]int
+	ExtensionsKept, BooksKept bool // by its own Microsoft 365 sync, which nobody has overruled
+	SeenAt                    time.Time
 }
 
 // Encode implements Message.
@@ -137,7 +141,31 @@ func (s System) Encode() (string, []byte) {
 		System: string(s.System), Version: clean(s.Version), ListedAt: stamp(s.ListedAt), Fields: words(s.Fields), Photo: uint32(s.Photo),
 		CompanyBook: s.CompanyBook, PersonalBooks: s.PersonalBooks, Numbers: words(s.Numbers),
 		ExtensionsKept: s.ExtensionsKept, BooksKept: s.BooksKept, SeenAt: stamp(s.SeenAt),
+		Limits: limitsOut(s.Limits), BookLimits: limitsOut(s.BookLimits),
 	})
+}
+
+func limitsOut(limits map[directory.Field]int) map[string]uint32 {
+	out := make(map[string]uint32, len(limits))
+	for field, n := range limits {
+		out[clean(string(field))] = uint32(n)
+	}
+	return out
+}
+
+// limitsIn leaves out what limits nothing, or nothing that there is.
+func limitsIn(limits map[string]uint32) map[directory.Field]int {
+	var in map[directory.Field]int
+	for field, n := range limits {
+		if n == 0 || n > math.MaxInt32 {
+			continue
+		}
+		if in == nil {
+			in = map[directory.Field]int{}
+		}
+		in[directory.Field(field)] = int(n)
+	}
+	return in
 }
 
 // SystemSubject is the subject of a phone system.
@@ -155,7 +183,8 @@ func DecodeSystem(data []byte) (System, error) {
 	}
 	return System{System: id, Version: m.Version, ListedAt: moment(m.ListedAt), Fields: unwords[directory.Field](m.Fields), Photo: int(m.Photo),
 		CompanyBook: m.CompanyBook, PersonalBooks: m.PersonalBooks, Numbers: unwords[directory.NumberKind](m.Numbers),
-		ExtensionsKept: m.ExtensionsKept, BooksKept: m.BooksKept, SeenAt: moment(m.SeenAt)}, nil
+		ExtensionsKept: m.ExtensionsKept, BooksKept: m.BooksKept, SeenAt: moment(m.SeenAt),
+		Limits: limitsIn(m.Limits), BookLimits: limitsIn(m.BookLimits)}, nil
 }
 
 // words and unwords carry sets of names; one that is newer than this build is kept.

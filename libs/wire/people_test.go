@@ -17,6 +17,7 @@ func peopleKinds() []kind {
 				ExtensionsKept: flag(r), BooksKept: flag(r), SeenAt: moment(r)}
 			if flag(r) {
 				s.Fields, s.Numbers = []directory.Field{directory.FirstName, directory.SignIn}, directory.NumberKinds()[:2]
+				s.Limits, s.BookLimits = map[directory.Field]int{directory.FirstName: 1 + r.IntN(300)}, map[directory.Field]int{directory.PhoneText: 1 + r.IntN(300), directory.Company: 255}
 			}
 			return s
 		}},

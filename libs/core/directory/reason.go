@@ -64,6 +64,7 @@ const (
 	Blank    Reason = "blank"     // neither a name nor a number
 	NoSource Reason = "no-source" // without a key it could not be found again
 	Doubled  Reason = "doubled"   // it is there twice
+	Twice    Reason = "twice"     // another contact says all the same
 	NoPlace  Reason = "no-place"  // the phone system has none for it
 )
 

@@ -46,6 +46,9 @@ func (d *driver) CreateContact(ctx context.Context, owner identity.Extension, c 
 		if !d.system.owns(owner) {
 			return Refusal{Code: "no such extension"}
 		}
+		if err := roomForEntry(c); err != nil {
+			return err
+		}
 		id = d.system.enter(owner, c)
 		return nil
 	})
@@ -62,6 +65,9 @@ func (d *driver) UpdateContact(ctx context.Context, owner identity.Extension, c 
 		at := d.system.entry(owner, c.ID)
 		if at < 0 {
 			return Refusal{Code: "no such contact"}
+		}
+		if err := roomForEntry(c); err != nil {
+			return err
 		}
 		d.system.books[owner][at] = copied(c)
 		return nil

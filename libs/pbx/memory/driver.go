@@ -57,8 +57,8 @@ func (d *driver) Capabilities() pbx.Capabilities {
 	return pbx.Capabilities{
 		Powers: d.powers, Version: "memory", Extensions: true, NativeSync: true,
 		Watch:     pbx.WatchPowers{Calls: true, Status: true},
-		Writer:    pbx.WriterPowers{Fields: fields, Marker: pbx.ListedMarker, Batch: batch},
-		Phonebook: pbx.PhonebookPowers{Company: true, Personal: true, Numbers: directory.NumberKinds(), Batch: batch},
+		Writer:    pbx.WriterPowers{Fields: fields, Limits: limits, Marker: pbx.ListedMarker, Batch: batch},
+		Phonebook: pbx.PhonebookPowers{Company: true, Personal: true, Numbers: directory.NumberKinds(), Limits: bookLimits, Batch: batch},
 		Photo:     pbx.PhotoPowers{Pixels: 512, Formats: []string{"image/jpeg", "image/png"}},
 	}
 }

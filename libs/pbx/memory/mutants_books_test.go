@@ -67,6 +67,14 @@ func bookMutants() map[string]func(full) mutant {
 				return d.CreateContact(ctx, owner, c)
 			})
 		},
+		"texts of entries as long as is declared are taken": func(d full) mutant {
+			return amending(d, func(ctx context.Context, owner identity.Extension, c directory.Contact) error {
+				if len(c.Company) > 2*200 { // counts bytes
+					c.Company = c.Company[:2*200]
+				}
+				return d.UpdateContact(ctx, owner, c)
+			})
+		},
 		"an entry keeps its source through changes": func(d full) mutant {
 			return amending(d, func(ctx context.Context, owner identity.Extension, c directory.Contact) error {
 				if c.Source == "another-source" {
@@ -125,8 +133,10 @@ func bookMutants() map[string]func(full) mutant {
 		},
 		"texts of entries arrive as they are or are refused": func(d full) mutant {
 			return entering(d, func(ctx context.Context, owner identity.Extension, c directory.Contact) (string, error) {
-				if runes := []rune(c.LastName); len(runes) > 255 {
-					c.LastName = string(runes[:255])
+				for _, text := range []*string{&c.FirstName, &c.LastName, &c.Company} {
+					if runes := []rune(*text); len(runes) > mostText {
+						*text = string(runes[:mostText])
+					}
 				}
 				return d.CreateContact(ctx, owner, c)
 			})

@@ -166,11 +166,19 @@ func peopleMutants() map[string]func(full) mutant {
 		},
 		"texts of extensions arrive as they are or are refused": func(d full) mutant {
 			return updating(d, func(ctx context.Context, ext identity.Extension, u directory.Update) error {
-				for len(u.To.FirstName) > 64 {
+				for utf8.RuneCountInString(u.To.FirstName) > mostText {
 					_, size := utf8.DecodeLastRuneInString(u.To.FirstName)
 					u.To.FirstName = u.To.FirstName[:len(u.To.FirstName)-size]
 				}
 				return d.UpdateExtension(ctx, ext, u)
+			})
+		},
+		"texts of extensions as long as is declared are taken": func(d full) mutant {
+			return creating(d, func(ctx context.Context, e directory.Extension) error {
+				if utf8.RuneCountInString(e.LastName) >= mostText { // one less than is declared
+					return fault.Errorf(fault.Invalid, "mutant", "the name is too long")
+				}
+				return d.CreateExtension(ctx, e)
 			})
 		},
 		"an extension that there is not cannot be read or changed": func(d full) mutant {

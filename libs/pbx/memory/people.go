@@ -39,6 +39,9 @@ func (d *driver) CreateExtension(ctx context.Context, e directory.Extension) err
 		case d.system.full():
 			return Refusal{Code: "licence full"}
 		}
+		if err := roomForExtension(e); err != nil {
+			return err
+		}
 		d.system.add(e)
 		return nil
 	}))
@@ -56,7 +59,12 @@ func (d *driver) UpdateExtension(ctx context.Context, ext identity.Extension, u 
 		if e == nil {
 			return Refusal{Code: "no such extension"}
 		}
-		changed(e)
+		next := *e
+		changed(&next)
+		if err := roomForExtension(next); err != nil {
+			return err
+		}
+		*e = next
 		return nil
 	}))
 }

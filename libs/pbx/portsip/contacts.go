@@ -35,6 +35,12 @@ func (c contact) key() string { return c.ID }
 var numberKinds = []directory.NumberKind{directory.MobileNumber, directory.BusinessNumber, directory.Business2Number, directory.HomeNumber,
 	directory.Home2Number, directory.Mobile2Number, directory.OtherNumber, directory.FaxNumber}
 
+// bookLimits are how many characters of an entry are taken. First and last name share a
+// name of 64, with a space between them; the department shares the notes, whose 1,024 it
+// leaves to what a person writes there.
+var bookLimits = map[directory.Field]int{directory.FirstName: 31, directory.LastName: 32, directory.Company: 128, directory.Title: 128,
+	directory.Department: 255, directory.Mail: 128, directory.PhoneText: 128}
+
 // place is where a number of a kind is kept; nil where none is.
 func (c *contact) place(kind directory.NumberKind) *string {
 	switch kind {

@@ -175,7 +175,7 @@ func (d *Driver) Capabilities() pbx.Capabilities {
 	return pbx.Capabilities{
 		Powers: powers, Extensions: true, NativeSync: true, Watch: pbx.WatchPowers{Calls: true, Status: true},
 		Writer:    writerPowers,
-		Phonebook: pbx.PhonebookPowers{Company: true, Personal: len(d.sessions) > 0, Numbers: numberKinds, Batch: deletionBatch},
+		Phonebook: pbx.PhonebookPowers{Company: true, Personal: len(d.sessions) > 0, Numbers: numberKinds, Batch: deletionBatch, Limits: bookLimits},
 	}
 }
 

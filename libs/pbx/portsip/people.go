@@ -19,6 +19,8 @@ const deletionBatch = 10
 
 var writerPowers = pbx.WriterPowers{
 	Fields: []directory.Field{directory.FirstName, directory.LastName, directory.Mail, directory.Mobile, directory.Department, directory.SignIn, directory.Enabled},
+	// First and last name share a display name, with a space between them.
+	Limits: map[directory.Field]int{directory.FirstName: 63, directory.LastName: 64, directory.Mail: 128, directory.Mobile: 32, directory.Department: 64},
 	Marker: pbx.SingleMarker, Batch: deletionBatch,
 }
 

@@ -69,7 +69,7 @@ func TestConformance(t *testing.T) {
 		"profiles named by their label": {Profiles: labelled()},
 		"no right to see calls":         {CallControl: pbxsim.Forbidden},
 		"no call control at all":        {CallControl: pbxsim.Missing},
-		"what is refused is a conflict": {Version: "20.0.10", Refusal: http.StatusConflict, StrictDeletions: true, MaxText: 64},
+		"what is refused is a conflict": {Version: "20.0.10", Refusal: http.StatusConflict, StrictDeletions: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pbxtest.Run(t, func() pbxtest.Harness { return newHarness(t, config) })

@@ -101,7 +101,8 @@ func newContact(c directory.Contact) contact {
 
 // phonebookPowers are those of a version: personal phonebooks came with 20.0.9.
 func phonebookPowers(version string) pbx.PhonebookPowers {
-	return pbx.PhonebookPowers{Company: true, Personal: !before(version, 20, 0, 9), Numbers: numberKinds, Batch: deletionsOfContacts}
+	return pbx.PhonebookPowers{Company: true, Personal: !before(version, 20, 0, 9), Numbers: numberKinds, Batch: deletionsOfContacts,
+		Limits: limits(directory.FirstName, directory.LastName, directory.Company, directory.Title, directory.Department, directory.Mail, directory.PhoneText)}
 }
 
 // before says whether a version is older than another. One that is not understood is

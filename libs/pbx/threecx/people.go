@@ -27,7 +27,22 @@ const deletionBatch = 20
 var writerPowers = pbx.WriterPowers{
 	Fields: []directory.Field{directory.FirstName, directory.LastName, directory.Mail, directory.Mobile, directory.CallerID,
 		directory.Department, directory.SignIn, directory.Enabled},
+	Limits: limits(directory.FirstName, directory.LastName, directory.Mail, directory.Mobile, directory.CallerID, directory.Department),
 	Marker: pbx.SingleMarker, Batch: deletionBatch,
+}
+
+// mostText is how many characters are written of a text. The vendor's description names no
+// length for these members; names of people have fewer, and what is refused for its length
+// would cost the whole extension or entry.
+const mostText = 255
+
+// limits names that of fields.
+func limits(fields ...directory.Field) map[directory.Field]int {
+	all := make(map[directory.Field]int, len(fields))
+	for _, field := range fields {
+		all[field] = mostText
+	}
+	return all
 }
 
 // value is what a field is in e.

@@ -70,6 +70,7 @@ type entry struct {
 	unsure  bool   // the phone system may have it, whatever else stands here
 	lifted  bool   // a person said that it may be deleted, whatever the brake says
 	trouble trouble
+	notes   notes // what is to be told of its values
 }
 
 // trouble is why a change is not tried again for now.

@@ -16,12 +16,12 @@ import (
 // length.
 
 const (
-	codecVersion = 1
+	codecVersion = 2 // 1 had no notes, and is read as well
 	// mostValue bounds a value: a broker takes messages of 1 MiB.
 	mostValue = 1_000_000
 	// mostEntry is the longest entry with a key of directory.SourceKey and an id of mostID
 	// characters.
-	mostEntry = 1 + 1 + keyBytes + 1 + mostID + 2 + 8 + 8
+	mostEntry = 1 + 2 + keyBytes + 1 + mostID + 2 + 8 + 8
 	mostID    = 36
 )
 
@@ -34,8 +34,11 @@ const (
 	bitKey      // the source is a key of directory.SourceKey, kept as its bytes
 	bitNumberID // the id is a number, kept as one
 	bitSame     // both sides are the same
-	bitTrouble
+	bitMore     // a byte follows, with the trouble
 )
+
+// bitNotes of that byte says that another follows, with the notes.
+const bitNotes = 1 << 7
 
 // Bits of a book.
 const (
@@ -67,7 +70,7 @@ func (b *book) room() (left, each int) {
 	}
 	for i := range b.entries {
 		e := &b.entries[i]
-		size += 1 + 1 + 8 + 8 + 2 + 2
+		size += 1 + 2 + 8 + 8 + 2 + 2
 		if _, ok := packKey(e.source); ok {
 			size += keyBytes
 		} else {
@@ -167,8 +170,11 @@ func (e *entry) append(to []byte) []byte {
 	id, isNumber := packNumber(e.id)
 	same := e.seen == e.written
 	to = append(to, bit(e.marked, bitMarked)|bit(e.flying, bitFlying)|bit(e.unsure, bitUnsure)|bit(e.lifted, bitLifted)|
-		bit(isKey, bitKey)|bit(isNumber, bitNumberID)|bit(same, bitSame)|bit(e.trouble != noTrouble, bitTrouble))
-	if e.trouble != noTrouble {
+		bit(isKey, bitKey)|bit(isNumber, bitNumberID)|bit(same, bitSame)|bit(e.trouble != noTrouble || e.notes != 0, bitMore))
+	switch {
+	case e.notes != 0:
+		to = append(to, byte(e.trouble)|bitNotes, byte(e.notes))
+	case e.trouble != noTrouble:
 		to = append(to, byte(e.trouble))
 	}
 	if isKey {
@@ -192,7 +198,7 @@ func (e *entry) append(to []byte) []byte {
 // decodeBook is the inverse of encode.
 func decodeBook(value []byte) (*book, error) {
 	r := &unpacker{rest: value}
-	if version := r.byte(); version != codecVersion {
+	if version := r.byte(); version < 1 || version > codecVersion {
 		return nil, fault.Errorf(fault.Invalid, "book", "version %d is not %d", version, codecVersion)
 	}
 	flags := r.byte()
@@ -314,9 +320,16 @@ func (r *unpacker) print() uint64 {
 func (r *unpacker) entry() entry {
 	flags := r.byte()
 	e := entry{marked: flags&bitMarked != 0, flying: flags&bitFlying != 0, unsure: flags&bitUnsure != 0, lifted: flags&bitLifted != 0}
-	if flags&bitTrouble != 0 {
-		if e.trouble = trouble(r.byte()); e.trouble == noTrouble || int(e.trouble) >= len(troubleNames) {
+	if flags&bitMore != 0 {
+		more := r.byte()
+		if e.trouble = trouble(more &^ bitNotes); int(e.trouble) >= len(troubleNames) {
 			r.fail(errors.New("an unknown trouble"))
+		}
+		if more&bitNotes != 0 {
+			e.notes = notes(r.byte())
+		}
+		if e.trouble == noTrouble && e.notes == 0 {
+			r.fail(errors.New("a byte for nothing"))
 		}
 	}
 	if flags&bitKey != 0 {

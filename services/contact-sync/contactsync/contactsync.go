@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -102,6 +103,7 @@ type service struct {
 	books, plans *store.Bucket
 	links        *links.Mirror
 	busy         chan struct{} // holds as many as work
+	numbers      atomic.Int64  // how many are remembered of mailboxes that are being read
 
 	mu      sync.Mutex // guards what follows
 	systems map[identity.System]wire.System
@@ -228,10 +230,10 @@ func (s *service) learn(fact wire.System) bool {
 	defer s.mu.Unlock()
 	type abilities struct {
 		company, personal, kept bool
-		numbers                 any
+		numbers, limits         any
 	}
 	of := func(f wire.System) abilities {
-		return abilities{f.CompanyBook, f.PersonalBooks, f.BooksKept, slices.Sorted(slices.Values(f.Numbers))}
+		return abilities{f.CompanyBook, f.PersonalBooks, f.BooksKept, slices.Sorted(slices.Values(f.Numbers)), f.BookLimits}
 	}
 	before, known := s.systems[fact.System]
 	s.systems[fact.System] = fact

@@ -105,6 +105,7 @@ func (b *book) take(f int, r reading) {
 			}
 		}
 		e.seen, e.folder, e.marked, e.lifted, e.trouble = it.print, f, true, false, noTrouble
+		e.notes = it.notes
 	}
 }
 
@@ -135,7 +136,7 @@ func (b *book) vanish(f int, which func(*entry) bool) {
 	}
 }
 
-func (e *entry) vanish() { e.seen, e.lifted, e.trouble = 0, false, noTrouble }
+func (e *entry) vanish() { e.seen, e.lifted, e.trouble, e.notes = 0, false, noTrouble, 0 }
 
 // pass lets a page go by unread, because it cannot be read, or nothing can be made of it
 // now. No round that is being read is whole any more, so none of them makes anything

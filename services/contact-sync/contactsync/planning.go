@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/plan"
 	"offhook.dev/libs/plans"
@@ -88,12 +89,17 @@ func (t *tenant) unread() int {
 // memory of a million contacts. It counts them all.
 const mostListed = 10_000
 
+// mostRemarked bounds how many of them are contacts with nothing to do, of which something
+// is to be told.
+const mostRemarked = 1_000
+
 // plan compares both sides of every book that is at rest.
 func (t *tenant) plan(ctx context.Context) (plans.Head, error) {
 	now := t.s.bus.Now().UTC()
 	r := t.rulesFor(true)
 	p := plans.Head{Tenant: t.conf.ID, Kind: wire.SyncContacts, Made: now, State: wire.SyncPlanned, Plan: plan.Plan{Basis: map[string]uint64{}}}
 	var failed error
+	remarked := 0
 	p.Digest = plan.Digest(func(yield func(plan.Change) bool) {
 		failed = t.everyBook(ctx, func(v stored) error {
 			p.Basis["books"] = max(p.Basis["books"], v.revision)
@@ -108,6 +114,12 @@ func (t *tenant) plan(ctx context.Context) (plans.Head, error) {
 					p.Brake.Tripped = true
 				}
 				c.Fields = nil // fingerprints: for the digest, not for people
+				if c.Reason == string(directory.Same) {
+					if remarked++; remarked > mostRemarked {
+						p.Remark(c)
+						return
+					}
+				}
 				p.Add(c, mostListed)
 			})
 			return nil
@@ -124,18 +136,24 @@ const (
 )
 
 // each calls do for every change that the book needs. What is not done, because of the
-// policy or because it failed, is a skip.
+// policy or because it failed, is a skip; so is what is as it should be and has remarks.
 func (b *book) each(v stored, r rules, now time.Time, do func(plan.Change)) {
 	held := b.brake(r, now).held > 0
+	twins := b.twins()
 	mailbox := string(v.who.Tenant) + "/" + string(v.who.User) + "/"
 	for i := range b.entries {
 		e := &b.entries[i]
-		op := e.todo()
-		if op == "" {
+		op, told := e.todo(), e.notes.remarks()
+		if e.seen != 0 && twins[e.seen] > 1 {
+			told = append(told, plan.Remark{Reason: string(directory.Twice)})
+		}
+		if op == "" && len(told) == 0 {
 			continue
 		}
-		c := plan.Change{Op: op, Object: mailbox + e.source, Line: v.where.String(), Reason: map[plan.Op]string{plan.Create: reasonNew, plan.Update: reasonChanged, plan.Delete: reasonGone}[op]}
+		c := plan.Change{Op: op, Remarks: told, Object: mailbox + e.source, Line: v.where.String(), Reason: map[plan.Op]string{plan.Create: reasonNew, plan.Update: reasonChanged, plan.Delete: reasonGone}[op]}
 		switch {
+		case op == "":
+			c.Op, c.Reason = plan.Skip, string(directory.Same)
 		case e.trouble != noTrouble:
 			c.Op, c.Reason, c.Detail = plan.Skip, e.trouble.String(), string(op)+" was tried"
 		case !r.allows(op):

@@ -17,9 +17,15 @@ type standing struct {
 	since  time.Time // of a served one: what was read before is missing
 	leave  leaving
 	why    string // in the words of State
-	kinds  []directory.NumberKind
+	takes  takes
 	// writable: the phone system has such a book, which nothing else keeps.
 	writable bool
+}
+
+// takes is what a phone system takes of a contact.
+type takes struct {
+	kinds  []directory.NumberKind
+	limits map[directory.Field]int // characters; of a field that is not in it, as many as there are
 }
 
 // leaving says when a book that is not served loses what it has of the mailbox.
@@ -108,7 +114,7 @@ func (t *tenant) filled(where directory.Book, since time.Time) standing {
 	case system.BooksKept:
 		return standing{wanted: true, why: whyKept}
 	}
-	return standing{wanted: true, served: true, since: since, why: whySynced, kinds: system.Numbers, writable: true}
+	return standing{wanted: true, served: true, since: since, why: whySynced, takes: takes{system.Numbers, system.BookLimits}, writable: true}
 }
 
 // former judges a book that the mailbox filled before, and does not if nothing else is

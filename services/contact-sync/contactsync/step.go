@@ -185,7 +185,7 @@ func (s *stepping) fill(ctx context.Context) error {
 		if s.page.Problem != "" && s.page.Problem != s.book.problem {
 			s.t.log.Warn("a mailbox cannot be read", "mailbox", s.who.User, "why", s.page.Problem)
 		}
-		items, blank, said := project(s.page.Contacts, s.stands.kinds, s.t.conf.Region)
+		items, blank, said := project(s.page.Contacts, s.stands.takes, s.t.conf.Region, s.numbers().page(s.page))
 		if !s.book.fold(readingOf(w.sequence, s.page, items, blank)) {
 			s.t.log.Info("a page of an older reading is left out", "mailbox", s.who.User, "book", s.where.String())
 		}
@@ -200,6 +200,16 @@ func (s *stepping) fill(ctx context.Context) error {
 		s.dirty = true
 	}
 	return s.reap(ctx, now)
+}
+
+// numbers are those of the mailbox that is being read.
+func (v *visit) numbers() *numbers {
+	v.t.mu.Lock()
+	defer v.t.mu.Unlock()
+	if v.m.numbers == nil {
+		v.m.numbers = newNumbers(&v.t.s.numbers)
+	}
+	return v.m.numbers
 }
 
 // nextPage returns the first page that the book has not done with.

@@ -49,6 +49,8 @@ type mailbox struct {
 	busy   bool // with a worker
 	again  bool // to be worked on again when the worker is done
 	alarm  bool // it is looked at again before long, whatever comes
+	// numbers are those that were read lately, or nil.
+	numbers *numbers
 	// asked is since when a full reading is wanted of whoever reads mailboxes; zero: none
 	// is. lacking is since when something has been missing.
 	asked, lacking time.Time
@@ -384,6 +386,9 @@ func (t *tenant) done(ctx context.Context, user identity.User, err error) {
 		m.again = false
 		t.push(user)
 	case len(m.books) == 0 && len(m.pages) == 0 && m.asked.IsZero() && m.lacking.IsZero():
+		if m.numbers != nil {
+			m.numbers.forget()
+		}
 		delete(t.mailboxes, user) // nothing is known of it
 	}
 }
@@ -408,6 +413,10 @@ func (t *tenant) wakeRestless(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for user, m := range t.mailboxes {
+		if m.numbers != nil && !m.busy && len(m.pages) == 0 && now.Sub(m.last) > numbersFor {
+			m.numbers.forget()
+			m.numbers = nil
+		}
 		restless := len(m.pages) > 0 || !m.asked.IsZero() || !m.lacking.IsZero()
 		for _, b := range m.books {
 			overdue := b.flight != "" && now.Sub(b.sent) > t.s.opts.Tick/2

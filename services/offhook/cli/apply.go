@@ -41,8 +41,8 @@ func (a *app) newApply() *cobra.Command {
 		} else {
 			err = printApplied(c.OutOrStdout(), order)
 		}
-		if err == nil && !format.json() && order.Failed > 0 && order.What == string(wire.SyncUsers) {
-			err = a.printFailures(c.Context(), c.OutOrStdout(), client, order.Plan)
+		if err == nil && !format.json() && order.Failed > 0 && order.Plan != "" && order.What == string(wire.SyncUsers) {
+			err = cmp.Or(syncEnd(order), a.printFailures(c.Context(), c.OutOrStdout(), client, order.Plan))
 		}
 		return cmp.Or(err, syncEnd(order))
 	}

@@ -57,6 +57,7 @@ var reasons = map[string]string{
 	"not-seen":    "the contact is not in its folder any more",
 	"feed-over":   "its folder or mailbox is not asked for any more (contacts)",
 	"doubled":     "it is there twice",
+	"twice":       "another contact of the mailbox says all the same",
 	"no-place":    "the phone system has no place for it",
 	"shared":      "another contact has the number as well",
 	"blank":       "there is neither a name nor a number",

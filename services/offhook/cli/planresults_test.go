@@ -35,7 +35,7 @@ func TestAPlanSaysWhatWasTriedAndWhatIsNotAsItShouldBe(t *testing.T) {
 	stdout, stderr, code := command(t, "offhook plan "+thePlan+" --api "+stage.URL)
 	text := normal(stdout)
 	for _, want := range []string{
-		"\ncreate  600@hq  u0@x  there is none yet  -\n", "\ncreate  601@hq  u1@x  there is none yet; was tried 2025-06-02 09:30:00 and refused: Name is too odd  -\n",
+		"\ncreate  600@hq  u0@x  there is none yet  -\n", "\ncreate  601@hq  u1@x  there is none yet; was tried <clock> and refused: Name is too odd  -\n",
 		"\nTo be known of values 3:\n  1 because it is longer than the phone system takes, and shortened: u2@x (first name: to 255 characters)\n  2 because the phone number has letters: u2@x (mobile: call me), u3@x (mobile)\n",
 		"\n3 create\n",
 	} {

@@ -7,12 +7,12 @@ import (
 	"testing"
 
 	"offhook.dev/libs/books"
-	"offhook.dev/libs/core/directory"
+	pbxbook "offhook.dev/libs/core/directory"
 )
 
 func TestPhonebooksThatNeedAPersonAreSaid(t *testing.T) {
 	standing := func(why, detail string) books.Standing {
-		return books.Standing{Mailbox: "anna", Book: directory.Book{System: "hq", Owner: "204"}, Why: why, Detail: detail}
+		return books.Standing{Mailbox: "anna", Book: pbxbook.Book{System: "hq", Owner: "204"}, Why: why, Detail: detail}
 	}
 	for _, c := range []struct {
 		claim     string

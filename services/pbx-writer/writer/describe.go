@@ -21,6 +21,7 @@ func (s *system) describe(ctx context.Context, listed time.Time) error {
 	return s.w.publish(ctx, wire.System{
 		System: s.id, Version: can.Version, ListedAt: listed, Fields: can.Writer.Fields, Photo: can.Photo.Pixels,
 		CompanyBook: can.Phonebook.Company, PersonalBooks: can.Phonebook.Personal, Numbers: can.Phonebook.Numbers,
+		Limits: can.Writer.Limits, BookLimits: can.Phonebook.Limits,
 		ExtensionsKept: kept.Extensions(), BooksKept: kept.Books(), SeenAt: s.w.bus.Now(),
 	}, "")
 }

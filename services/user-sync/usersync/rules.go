@@ -20,11 +20,22 @@ const group = "Microsoft 365"
 // on says whether the tenant is synchronised by itself; on demand it always can be.
 func (r Rules) on() bool { return r.Policy != string(plan.Off) }
 
-// of makes the rules that a plan goes by, of the configuration and of who is there.
-// demanded: a person asked for it.
-func (r Rules) of(tenant identity.Tenant, f *facts, demanded bool) *directory.Rules {
+// limited are the fields whose length a phone system may limit; a later version of the
+// writer may know others.
+var limited = []directory.Field{directory.FirstName, directory.LastName, directory.DisplayName, directory.Mail, directory.Mobile,
+	directory.CallerID, directory.Department, directory.Language}
+
+// of makes the rules that a plan goes by, of the configuration, of who is there and of how
+// many characters the phone system takes. demanded: a person asked for it.
+func (r Rules) of(tenant identity.Tenant, f *facts, demanded bool, limits map[directory.Field]int) *directory.Rules {
 	rules := &directory.Rules{Start: identity.Extension(r.StartExtension), Hold: r.Hold, Policy: plan.Policy(r.Policy),
-		CallerID: r.CallerID, Department: r.Department, Language: r.Language, Photo: r.Photos, SignIn: r.SignIn, Group: group}
+		CallerID: r.CallerID, Department: r.Department, Language: r.Language, Photo: r.Photos, SignIn: r.SignIn, Group: group,
+		Limits: map[directory.Field]int{}}
+	for _, field := range limited {
+		if n := limits[field]; n > 0 {
+			rules.Limits[field] = n
+		}
+	}
 	if demanded && !r.on() {
 		rules.Policy = plan.Sync
 	}

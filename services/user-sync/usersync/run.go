@@ -48,7 +48,7 @@ func (s *Sync) plan(ctx context.Context, system identity.System, d demand) (p pl
 		Records: s.records.owned(system), Taken: s.sent.takenOf(system), Rules: map[identity.Tenant]*directory.Rules{}, Writes: info.Fields, Force: d.force}
 	for _, tenant := range s.opts.Serves[system] {
 		if rules := s.opts.Rules[tenant]; d.tenant == tenant || d.tenant == "" && rules.on() {
-			v.Rules[tenant] = rules.of(tenant, s.facts, d.tenant == tenant)
+			v.Rules[tenant] = rules.of(tenant, s.facts, d.tenant == tenant, info.Limits)
 			v.Brake = plan.Brake{Count: rules.Brake.Count, Percent: rules.Brake.Percent}
 		}
 	}
