@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -25,6 +26,8 @@ func sample() *book {
 			{source: directory.SourceKey("b"), id: "0017", seen: 5, written: 6, folder: 1, marked: true, flying: true},
 			{source: "not-a-key", id: "c0ffee-1", seen: 1, unsure: true, lifted: true},
 			{source: "x", seen: 1, trouble: foreign},
+			{source: "y", seen: 1, written: 1, notes: notes(0).with(directory.Shared)},
+			{source: "z", seen: 1, trouble: full, notes: notes(0).with(directory.Shortened).with(directory.NoPlace)},
 		},
 	}
 	b.sort()
@@ -37,6 +40,17 @@ func TestABookIsReadAsItWasWritten(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(got, b) {
 			t.Errorf("%s: %v\n%+v became\n%+v", name, err, b, got)
 		}
+	}
+}
+
+// Values of the version before have no notes.
+func TestABookOfTheVersionBeforeIsRead(t *testing.T) {
+	b := sample()
+	b.entries = slices.DeleteFunc(b.entries, func(e entry) bool { return e.notes != 0 })
+	old := b.encode()
+	old[0] = 1
+	if got, err := decodeBook(old); err != nil || !reflect.DeepEqual(got, b) {
+		t.Errorf("%v\n%+v became\n%+v", err, b, got)
 	}
 }
 
@@ -116,7 +130,7 @@ func TestABookThatIsFullStillFits(t *testing.T) {
 		for page := range 40 { // a thousand contacts each, of which the phone system gives ids
 			r := reading{sequence: uint64(page + 1), full: true, first: page == 0, round: 1, seenAt: noon}
 			for i := range 1_000 {
-				r.items = append(r.items, item{directory.Contact{Source: directory.SourceKey(strconv.Itoa(1_000*page + i))}, uint64(i) + 1})
+				r.items = append(r.items, item{contact: directory.Contact{Source: directory.SourceKey(strconv.Itoa(1_000*page + i))}, print: uint64(i) + 1})
 			}
 			b.fold(r)
 			for i := range b.entries {

@@ -79,7 +79,7 @@ func (m *model) remove(folder string, i int) {
 
 func (m *model) item(folder, source string) item {
 	content := m.folders[folder][source]
-	return item{directory.Contact{Source: source, Company: fmt.Sprint(content)}, content}
+	return item{contact: directory.Contact{Source: source, Company: fmt.Sprint(content)}, print: content}
 }
 
 // page puts a page into the queue.

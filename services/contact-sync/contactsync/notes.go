@@ -64,14 +64,12 @@ const (
 type numbers struct {
 	owners  map[uint64]uint64
 	folders map[string]uint64 // the rounds that they are of
-	count   *atomic.Int64     // of all mailboxes
+	count   *atomic.Int64     // of all mailboxes; nil: they are not counted
+	seed    maphash.Seed
 }
 
-// seed is another one in every process.
-var seed = maphash.MakeSeed()
-
 func newNumbers(count *atomic.Int64) *numbers {
-	return &numbers{owners: map[uint64]uint64{}, folders: map[string]uint64{}, count: count}
+	return &numbers{owners: map[uint64]uint64{}, folders: map[string]uint64{}, count: count, seed: maphash.MakeSeed()}
 }
 
 // page returns what project asks while it reads a page. A page of a full reading is
@@ -90,7 +88,7 @@ func (n *numbers) page(p wire.ContactsPage) func(key, source string) bool {
 
 // others says whether another contact has a number, and remembers whose it is.
 func (n *numbers) others(key, source string) bool {
-	number, who := maphash.String(seed, key), maphash.String(seed, source)
+	number, who := maphash.String(n.seed, key), maphash.String(n.seed, source)
 	owner, known := n.owners[number]
 	switch {
 	case known:

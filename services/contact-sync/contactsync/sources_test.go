@@ -150,7 +150,7 @@ func TestNumbers(t *testing.T) {
 		{"in digits of another script are numbers", []directory.Number{number(directory.MobileNumber, "٠٣٠ ٩٠١٨٢٠")}, "mobile=٠٣٠ ٩٠١٨٢٠", ""},
 	} {
 		contact := directory.Contact{Source: "a", FirstName: "Anna", Numbers: c.numbers}
-		items, _, said := project([]directory.Contact{contact}, []directory.NumberKind{directory.MobileNumber, directory.BusinessNumber, directory.HomeNumber}, "DE")
+		items, _, said := project([]directory.Contact{contact}, takes{kinds: []directory.NumberKind{directory.MobileNumber, directory.BusinessNumber, directory.HomeNumber}}, "DE", newNumbers(nil).others)
 		var got, remarked []string
 		for _, n := range items[0].contact.Numbers {
 			got = append(got, string(n.Kind)+"="+n.Text)
@@ -170,7 +170,7 @@ func TestContactsOfAPage(t *testing.T) {
 	items, blank, said := project([]directory.Contact{
 		{Source: "a", FirstName: "Anna", Numbers: same}, {Source: "b", FirstName: "Ben", Numbers: same}, {Source: "c"}, {FirstName: "Nobody's"},
 		{Source: "d", LastName: "\u202eشارع\u202c 😀"}, {Source: "e", Company: strings.Repeat("x", 300)},
-	}, []directory.NumberKind{directory.MobileNumber}, "DE")
+	}, takes{kinds: []directory.NumberKind{directory.MobileNumber}}, "DE", newNumbers(nil).others)
 	if len(items) != 4 || !slices.Equal(blank, []string{"c"}) || said[directory.Shared] != 1 || said[directory.Blank] != 1 || said[directory.NoSource] != 1 {
 		t.Errorf("%d contacts, %v blank, said %v", len(items), blank, said)
 	}
