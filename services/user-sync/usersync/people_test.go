@@ -133,9 +133,12 @@ func (p *phones) did() []string {
 	return slices.Clone(p.done)
 }
 
+// longest is how many characters the phone system takes of a first name or an address.
+const longest = 255
+
 // listed is what pbx-writer says when it has listed everything.
 func (p *phones) listed() {
-	p.s.publish(wire.System{System: "hq", ListedAt: p.s.bus.Now(), Photo: 240,
+	p.s.publish(wire.System{System: "hq", ListedAt: p.s.bus.Now(), Photo: 240, Limits: map[directory.Field]int{directory.FirstName: longest, directory.Mail: longest, "of-a-later-version": 1},
 		Fields: []directory.Field{directory.FirstName, directory.LastName, directory.Mail, directory.Mobile, directory.CallerID, directory.Department, directory.Language, directory.SignIn, directory.Enabled}})
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"offhook.dev/libs/bus/bustest"
 	"offhook.dev/libs/config"
@@ -119,6 +120,42 @@ func TestOutcomesOfOthersSayNothingOfAPerson(t *testing.T) {
 	a.note(refused)
 	if a.of(lineOf("200"), person(1)) != nil || a.failed("p") != 0 || len(a.lines) != 0 {
 		t.Error("it is kept after it was done")
+	}
+}
+
+// A name that is longer than the phone system takes is cut, and said; it costs nobody the
+// extension.
+func TestWhoHasALongNameGetsAnExtensionAllTheSame(t *testing.T) {
+	s := newStage(t)
+	p := s.phones()
+	p.answer = func(w wire.ExtensionWant) (wire.ChangeResult, error) {
+		if utf8.RuneCountInString(w.Update.To.FirstName) > longest || len(w.Update.To.Mail) > longest {
+			return wire.ChangeRefused, nil
+		}
+		return wire.ChangeDone, nil
+	}
+	p.listed()
+	anna := named(1, strings.Repeat("\u00fc", 300))
+	anna.Mail, anna.Mobile = strings.Repeat("a", 300)+"@x", "call me"
+	s.publish(anna, named(2, "Ben"))
+	s.start(synchronising("sync"))
+	p.eventually("200 " + strings.Repeat("\u00fc", longest) + "; 201 Ben")
+	if is := p.has["200"]; is.Mail != "" || is.Mobile != "" || is.LastName != "Moreau" {
+		t.Errorf("made as %+v", is)
+	}
+	var shown plans.Head
+	bustest.Eventually(t, 20*time.Second, func() string {
+		if shown = s.planned(); len(shown.Changes) != 1 || shown.Changes[0].Op != plan.Skip || shown.Changes[0].Reason != string(directory.Same) {
+			return fmt.Sprint(shown.Changes)
+		}
+		return ""
+	})
+	want := []plan.Remark{{Field: "mobile", Reason: "not-a-number", Detail: "call me"}, {Field: "first_name", Reason: "shortened", Detail: "to 255 characters"}, {Field: "mail", Reason: "too-long", Detail: "for 255 characters"}}
+	if c := shown.Changes[0]; c.Object != person(1).String() || c.Name == "" || !slices.Equal(c.Remarks, want) || shown.Total != 0 {
+		t.Errorf("%+v", c)
+	}
+	if fmt.Sprint(shown.Remarks) != "map[not-a-number:1 shortened:1 too-long:1]" {
+		t.Errorf("counted %v", shown.Remarks)
 	}
 }
 
