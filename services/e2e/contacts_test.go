@@ -47,25 +47,26 @@ func TestContactsAreInTheirPhonebooks(t *testing.T) {
 	rome := add(anna, "Customers", "Rome", "+39 06 1")
 	add(ben, "", "Sofia 🎧", "ext. 12")
 	fair := add(sales, "", "Fair", "0800 1")
+	add(sales, "", strings.Repeat("Ü", 300), "0800 3") // longer than the phone system takes
 	w.Start()
 
 	// Each where it belongs; who was there before stays; a number is there once, and what is
 	// no number is left out.
 	has("100", "Mum:0171 1", "Oslo:+47 22 00 00 00,030 901820", "Rome:+39 06 1")
 	has("101", "Sofia 🎧:")
-	has(company, "Fair:0800 1", "Taxi:030 1")
+	has(company, "Fair:0800 1", "Taxi:030 1", strings.Repeat("Ü", 255)+":0800 3")
 
 	// A number goes, one is added, a contact moves to another folder, a new one comes.
 	must(t, w.Tenant.EditContact(anna, oslo.ID, func(c *graphsim.Contact) { c.BusinessPhones = []string{"+47 22 99"} }))
 	must(t, w.Tenant.MoveContact(anna, rome.ID, ""))
 	add(sales, "", "Hall 7", "0800 7")
 	has("100", "Mum:0171 1", "Oslo:+47 22 99", "Rome:+39 06 1")
-	has(company, "Fair:0800 1", "Hall 7:0800 7", "Taxi:030 1")
+	has(company, "Fair:0800 1", "Hall 7:0800 7", "Taxi:030 1", strings.Repeat("Ü", 255)+":0800 3")
 
 	// Everything is read anew: nothing is there twice. Then one is deleted.
 	w.Tenant.ExpireDeltas()
 	must(t, w.Tenant.DeleteContact(sales, fair.ID))
-	has(company, "Hall 7:0800 7", "Taxi:030 1")
+	has(company, "Hall 7:0800 7", "Taxi:030 1", strings.Repeat("Ü", 255)+":0800 3")
 	has("100", "Mum:0171 1", "Oslo:+47 22 99", "Rome:+39 06 1")
 
 	// A mailbox that cannot be read any more costs nobody an entry, nor does a restart.
@@ -78,7 +79,7 @@ func TestContactsAreInTheirPhonebooks(t *testing.T) {
 	add(ben, "", "Late", "0171 9")
 	has("101", "Late:0171 9", "Sofia 🎧:")
 	has("100", "Mum:0171 1", "Oslo:+47 22 99", "Rome:+39 06 1")
-	has(company, "Hall 7:0800 7", "Taxi:030 1")
+	has(company, "Hall 7:0800 7", "Taxi:030 1", strings.Repeat("Ü", 255)+":0800 3")
 }
 
 // entries are the entries of a phonebook in the order of their names, with their numbers.
