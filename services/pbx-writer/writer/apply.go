@@ -82,6 +82,8 @@ func (s *system) refuses(l *line, want wire.Want) (wire.Result, string) {
 		return wire.RefusedLink, "the extension is not linked any more"
 	case want.Revision.Compare(l.ledger.revision()) < 0, want.Revision.Compare(l.newest) < 0:
 		return wire.Stale, "a newer want was carried out already"
+	case want.Revision == l.overtaken && l.overtaken != (wire.Revision{}):
+		return wire.Stale, "a newer want has come"
 	}
 	return 0, ""
 }
@@ -163,6 +165,7 @@ func changedNothing(err error) bool {
 // give decides whether an error of the phone system is worth another try.
 func (s *system) give(ctx context.Context, l *line, o wire.Outcome, err error) error {
 	if errors.Is(err, pbx.ErrOvertaken) {
+		l.overtaken = o.Revision
 		o.Result, o.Detail = wire.Stale, "a newer want has come, and the phone system had not taken this one"
 		return s.report(ctx, l, o)
 	}

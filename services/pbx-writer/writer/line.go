@@ -37,6 +37,9 @@ type line struct {
 	// newest is the revision of the newest want that was looked at, whether or not
 	// there was anything to write: the ledger knows of writes alone.
 	newest wire.Revision
+	// overtaken is the revision of the newest want that was given up for a newer one that
+	// had come: the pass and the consumer can have the same want.
+	overtaken wire.Revision
 	// refused is the revision of a want that the phone system turned down for good.
 	refused wire.Revision
 	// forgot is the reading for which what was forgotten was written again at once.
