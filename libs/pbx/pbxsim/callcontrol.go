@@ -16,7 +16,7 @@ import (
 // The second face of 3CX: its Call Control API. It shows calls as participants of
 // extensions, and its websocket says which of them changed, but not how.
 
-// Access says whether the client may use Call Control.
+// Access says whether the client may use Call Control, or read the description.
 type Access string
 
 // What a client without it meets.

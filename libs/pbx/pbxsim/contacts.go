@@ -31,10 +31,6 @@ func (s *Sim) companyBook(w http.ResponseWriter, r request, _ string) { s.book(w
 
 // personalBook is there since 20.0.9.
 func (s *Sim) personalBook(w http.ResponseWriter, r request, owner string) {
-	if s.config.before9() {
-		s.refuseUnknown(w, r)
-		return
-	}
 	s.book(w, r, identity.Extension(owner))
 }
 
@@ -55,10 +51,6 @@ func (s *Sim) createContact(w http.ResponseWriter, r request, _ string) {
 
 // createPersonal is there since 20.0.9.
 func (s *Sim) createPersonal(w http.ResponseWriter, r request, _ string) {
-	if s.config.before9() {
-		s.refuseUnknown(w, r)
-		return
-	}
 	order, err := shape{"number": "", "contact": parts}.parse(r.body, s.config.MaxText)
 	var body map[string]any
 	if err == nil {
@@ -140,20 +132,8 @@ func (s *Sim) done(w http.ResponseWriter, err error) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// deleteContactsNow is called so since 20.0.9; before it had another name.
-func (s *Sim) deleteContactsNow(w http.ResponseWriter, r request, _ string) {
-	s.deleteContacts(w, r, !s.config.before9())
-}
-
-func (s *Sim) deleteContactsBefore(w http.ResponseWriter, r request, _ string) {
-	s.deleteContacts(w, r, s.config.before9())
-}
-
-func (s *Sim) deleteContacts(w http.ResponseWriter, r request, known bool) {
-	if !known {
-		s.refuseUnknown(w, r)
-		return
-	}
+// deleteContacts has one of two names: see Config.has.
+func (s *Sim) deleteContacts(w http.ResponseWriter, r request, _ string) {
 	ids, err := readIDs(r.body)
 	if err == nil {
 		s.world.mu.Lock()

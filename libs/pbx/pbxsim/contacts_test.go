@@ -2,6 +2,7 @@ package pbxsim
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 
 	"offhook.dev/libs/core/directory"
@@ -78,4 +79,29 @@ func TestAPersonsBookGoesWithThem(t *testing.T) {
 		step{"GET", "/Contacts/Pbx.GetContactsByNumber(number='200')", "", 200, `"value":[]`},
 		step{"PATCH", "/Contacts(1001)", `{"Home":"1"}`, 404, ""},
 	)
+}
+
+func TestWhatIsDescribedIsThere(t *testing.T) {
+	for name, c := range map[string]struct {
+		config Config
+		step   step
+	}{
+		"the newer names":       {Config{Version: "20.0.10"}, step{"GET", "/swagger.yaml", "", 200, "  /Contacts/Pbx.DeleteContactsById:"}},
+		"the older ones":        {Config{Version: "20.0.8"}, step{"GET", "/swagger.yaml", "", 200, "  /Contacts/Pbx.BatchContactsDelete:"}},
+		"another version's":     {Config{Version: "20.0.8", Actions: "20.0.9"}, step{"GET", "/swagger.yaml", "", 200, "  /Contacts/Pbx.GetContactsByNumber(number={Number}):"}},
+		"and they are there":    {Config{Version: "20.0.8", Actions: "20.0.9"}, step{"GET", "/Contacts/Pbx.GetContactsByNumber(number='200')", "", 200, `"value":[]`}},
+		"it cannot be changed":  {Config{}, step{"POST", "/swagger.yaml", "", 405, ""}},
+		"there may be none":     {Config{Schema: Missing}, step{"GET", "/swagger.yaml", "", 404, ""}},
+		"or none for everybody": {Config{Schema: Forbidden}, step{"GET", "/swagger.yaml", "", 403, ""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.config.Extensions = 1
+			newClient(t, c.config).through(t, c.step)
+		})
+	}
+	for version, absent := range map[string]string{"20.0.8": "ByNumber", "20.0.9": "BatchContactsDelete"} {
+		if text := (Config{Actions: version}).schema(); strings.Contains(text, absent) {
+			t.Errorf("%s: %s is described", version, absent)
+		}
+	}
 }

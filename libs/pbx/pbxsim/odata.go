@@ -31,6 +31,10 @@ var filterForm = regexp.MustCompile(`^(\w+) (eq|ne|gt|ge|lt|le) (?:'((?:[^']|'')
 // nodes unless it is told otherwise. A comparison has three, and each "or" is one.
 const nodeLimit = 100
 
+// topLimit is the largest page that may be asked for: what the vendor's own clients do.
+// Whether the real one refuses more is not documented.
+const topLimit = 100
+
 // parseQuery reads the system options of a request about entities that have
 // known fields and others that are only told when expanded; its error is the client's
 // mistake.
@@ -47,7 +51,9 @@ func parseQuery(values url.Values, known []string, expandable ...string) (query,
 		switch {
 		case !strings.HasPrefix(option, "$"):
 		case option == "$top":
-			q.top, err = natural(option, value)
+			if q.top, err = natural(option, value); q.top > topLimit {
+				err = fmt.Errorf("the limit of %d for $top has been exceeded", topLimit)
+			}
 		case option == "$skip":
 			q.skip, err = natural(option, value)
 		case option == "$count":

@@ -44,6 +44,9 @@ type Config struct {
 	TokenLife    time.Duration // 1 h
 	OneToken     bool          // a new token ends the one before: unconfirmed for the real one
 
+	Schema  Access // whether the interface is described: /xapi/v1/swagger.yaml
+	Actions string // the version whose actions and units it has, which it describes; "": Version
+
 	CallControl Access
 	Monitored   []identity.Extension // whose calls the client may see; nil: everybody's
 }
@@ -95,6 +98,7 @@ type Sim struct {
 func Start(config Config) (*Sim, error) {
 	config.Listen = cmp.Or(config.Listen, "127.0.0.1:0")
 	config.Version = cmp.Or(config.Version, "20.0.9")
+	config.Actions = cmp.Or(config.Actions, config.Version)
 	config.FirstNumber = cmp.Or(config.FirstNumber, 200)
 	config.ClientID = cmp.Or(config.ClientID, "offhook")
 	config.TokenLife = cmp.Or(config.TokenLife, time.Hour)

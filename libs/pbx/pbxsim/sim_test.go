@@ -135,6 +135,7 @@ func TestTheFaceAnswersAsDocumented(t *testing.T) {
 		"an unknown resource":            {"GET", "/Nothing", "", 404, ""},
 		"an unknown field":               {"GET", "/Users" + with("$select", "Nmber"), "", 400, "Nmber"},
 		"an unknown option":              {"GET", "/Users" + with("$sort", "Id"), "", 400, "$sort"},
+		"a page of too many":             {"GET", "/Users" + with("$top", "101"), "", 400, "$top"},
 		"a negative page":                {"GET", "/Users" + with("$top", "-1"), "", 400, "$top"},
 		"a filter that is not one":       {"GET", "/Users" + with("$filter", "Number"), "", 400, "$filter"},
 		"a profile that is not one":      {"PATCH", "/Users(21)", `{"CurrentProfileName":"Busy"}`, 400, "profile"},

@@ -127,10 +127,10 @@ func oauthError(w http.ResponseWriter, status int, code string) {
 	writeJSON(w, status, map[string]string{"error": code})
 }
 
-// before9 says whether the version is older than 20.0.9, with which much was renamed.
+// before9 says whether what it has is older than 20.0.9, with which much was renamed.
 func (c Config) before9() bool {
 	var major, minor, patch int
-	n, _ := fmt.Sscanf(c.Version, "%d.%d.%d", &major, &minor, &patch)
+	n, _ := fmt.Sscanf(c.Actions, "%d.%d.%d", &major, &minor, &patch)
 	return n == 3 && major == 20 && minor == 0 && patch < 9
 }
 

@@ -17,6 +17,7 @@ const base = "/xapi/v1"
 // {text} a quoted text.
 type route struct {
 	method string
+	form   string // the path as it is written here
 	path   *regexp.Regexp
 	serve  func(s *Sim, w http.ResponseWriter, r request, key string)
 }
@@ -25,7 +26,7 @@ func on(method, path string, serve func(s *Sim, w http.ResponseWriter, r request
 	pattern := regexp.QuoteMeta(path)
 	pattern = strings.ReplaceAll(pattern, `\{id\}`, `(-?\d{1,10})`)
 	pattern = strings.ReplaceAll(pattern, `\{text\}`, `'((?:[^']|'')*)'`)
-	return route{method, regexp.MustCompile("^" + pattern + "$"), serve}
+	return route{method, path, regexp.MustCompile("^" + pattern + "$"), serve}
 }
 
 // routes is the Configuration API, as far as there is one here.
@@ -53,8 +54,8 @@ var routes = []route{
 	on("POST", "/Contacts", (*Sim).createContact),
 	on("PATCH", "/Contacts({id})", (*Sim).patchContact),
 	on("DELETE", "/Contacts({id})", (*Sim).deleteContact),
-	on("POST", "/Contacts/Pbx.DeleteContactsById", (*Sim).deleteContactsNow),
-	on("POST", "/Contacts/Pbx.BatchContactsDelete", (*Sim).deleteContactsBefore),
+	on("POST", "/Contacts/Pbx.DeleteContactsById", (*Sim).deleteContacts),
+	on("POST", "/Contacts/Pbx.BatchContactsDelete", (*Sim).deleteContacts),
 	on("GET", "/Contacts/Pbx.GetContactsByNumber(number={text})", (*Sim).personalBook),
 	on("POST", "/Contacts/Pbx.CreateContactByNumber", (*Sim).createPersonal),
 }
@@ -79,10 +80,14 @@ func (s *Sim) face(w http.ResponseWriter, r request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
+	if path == schemaPath {
+		s.serveSchema(w, r)
+		return
+	}
 	known := false
 	for _, route := range routes {
 		parts := route.path.FindStringSubmatch(path)
-		if parts == nil {
+		if parts == nil || !s.config.has(route.form) {
 			continue
 		}
 		known = true

@@ -65,6 +65,9 @@ func TestConformance(t *testing.T) {
 	for name, config := range map[string]pbxsim.Config{
 		"20.0.9":                        {},
 		"20.0.8, one token at a time":   {Version: "20.0.8", OneToken: true},
+		"20.0.8 by its number only":     {Version: "20.0.8", Schema: pbxsim.Missing},
+		"20.0.8 with newer actions":     {Version: "20.0.8", Actions: "20.0.10"},
+		"20.0.10 with older actions":    {Version: "20.0.10", Actions: "20.0.8"},
 		"three profiles only":           {Profiles: pbxsim.DefaultProfiles()[:3]},
 		"profiles named by their label": {Profiles: labelled()},
 		"no right to see calls":         {CallControl: pbxsim.Forbidden},

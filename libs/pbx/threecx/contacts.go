@@ -99,9 +99,9 @@ func newContact(c directory.Contact) contact {
 	return told
 }
 
-// phonebookPowers are those of a version: personal phonebooks came with 20.0.9.
-func phonebookPowers(version string) pbx.PhonebookPowers {
-	return pbx.PhonebookPowers{Company: true, Personal: !before(version, 20, 0, 9), Numbers: numberKinds, Batch: deletionsOfContacts,
+// phonebooks are what can be done with those of a phone system that has the actions.
+func (a actions) phonebooks() pbx.PhonebookPowers {
+	return pbx.PhonebookPowers{Company: true, Personal: a.personal, Numbers: numberKinds, Batch: deletionsOfContacts,
 		Limits: limits(directory.FirstName, directory.LastName, directory.Company, directory.Title, directory.Department, directory.Mail, directory.PhoneText)}
 }
 
@@ -128,7 +128,7 @@ func (d *Driver) Contacts(ctx context.Context, owner identity.Extension, yield f
 	}
 	path := "/Contacts"
 	if owner != "" {
-		path += "/Pbx.GetContactsByNumber(number=" + quoted(string(owner)) + ")"
+		path = personalList + "(number=" + quoted(string(owner)) + ")"
 	}
 	return list(ctx, d.wire, op, path, contactFields, func(c contact) error { return yield(c.contact()) })
 }
@@ -149,7 +149,7 @@ func (d *Driver) CreateContact(ctx context.Context, owner identity.Extension, c 
 			Number  identity.Extension `json:"number"`
 			Contact contact            `json:"contact"`
 		}{owner, newContact(c)}
-		err = d.wire.post(ctx, op, "/Contacts/Pbx.CreateContactByNumber", order, http.StatusOK, &made)
+		err = d.wire.post(ctx, op, personalCreate, order, http.StatusOK, &made)
 	}
 	if err != nil {
 		return "", err
@@ -183,7 +183,8 @@ func contactPath(op, id string) (string, error) {
 }
 
 // DeleteContacts deletes entries together. Whether 3CX does so where one of them is
-// gone already is not documented: if it refuses, they are deleted one by one.
+// gone already is not documented: if it refuses, they are deleted one by one, and also
+// where there is no action for it.
 func (d *Driver) DeleteContacts(ctx context.Context, owner identity.Extension, ids []string) (map[string]error, error) {
 	const op = "threecx: delete contacts"
 	if err := d.Capabilities().Phonebook.Check(op, owner, directory.Contact{}); err != nil {
@@ -206,11 +207,11 @@ func (d *Driver) DeleteContacts(ctx context.Context, owner identity.Extension, i
 	if len(order.IDs) == 0 {
 		return failed, nil
 	}
-	action := "/Contacts/Pbx.DeleteContactsById"
-	if before(d.version, 20, 0, 9) {
-		action = "/Contacts/Pbx.BatchContactsDelete"
+	if d.actions.deletion == "" {
+		d.deleteSingly(ctx, op, order.IDs, failed)
+		return failed, nil
 	}
-	err := d.wire.post(ctx, op, action, order, http.StatusNoContent, nil)
+	err := d.wire.post(ctx, op, d.actions.deletion, order, http.StatusNoContent, nil)
 	if err == nil {
 		return failed, nil
 	}

@@ -24,7 +24,9 @@
 //
 // There is no push for statuses and no expiry. Versions 20.0.8 to 20.0.10 differ
 // in the unit of expires_in, which is why the token's own "exp" decides, in the names
-// of what deletes contacts, and in personal phonebooks, which came with 20.0.9.
+// of what deletes contacts, and in personal phonebooks, which came with 20.0.9. What a
+// phone system has of these it says itself (/xapi/v1/swagger.yaml, asked for once); where
+// it does not, its version does.
 //
 // An extension is a Pbx.User, its department a Pbx.Group, its marker a property of the
 // DN, an entry of a phonebook a Pbx.Contact whose Tag says that it is ours. There is

@@ -69,6 +69,7 @@ type Driver struct {
 	wire     *wire
 	profiles profiles
 	version  string
+	actions  actions
 	noWatch  string // why Call Control cannot be used, "" if it can
 
 	mu  sync.Mutex
@@ -84,8 +85,8 @@ var (
 	_ pbx.Watcher         = watching{}
 )
 
-// Open connects to a 3CX: it signs in, asks for the version, reads the names of the
-// profiles and finds out whether it may use Call Control, without which there is no
+// Open connects to a 3CX: it signs in, asks for the version and for the description of
+// its interface, reads the names of the profiles and finds out whether it may use Call Control, without which there is no
 // pbx.Watcher. Errors are classified; Invalid means the configuration.
 func Open(ctx context.Context, config Config) (pbx.Driver, error) {
 	d, err := connect(ctx, config)
@@ -108,6 +109,7 @@ func connect(ctx context.Context, config Config) (*Driver, error) {
 	config.Beat = min(cmp.Or(config.Beat, defaultBeat), pbx.WatchBeat)
 	d := &Driver{wire: newWire(base, config), ids: make(map[identity.Extension]int32)}
 	if d.version, err = d.readVersion(ctx); err == nil {
+		d.actions = d.findActions(ctx)
 		d.profiles, err = d.readProfiles(ctx)
 	}
 	if err != nil {
@@ -121,7 +123,7 @@ func connect(ctx context.Context, config Config) (*Driver, error) {
 func (d *Driver) Capabilities() pbx.Capabilities {
 	return pbx.Capabilities{
 		Powers: d.profiles.powers(), Version: d.version, Extensions: true, NativeSync: true, NoWatch: d.noWatch,
-		Writer: writerPowers, Phonebook: phonebookPowers(d.version),
+		Writer: writerPowers, Phonebook: d.actions.phonebooks(),
 	}
 }
 

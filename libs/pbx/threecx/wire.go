@@ -171,7 +171,7 @@ func (w *wire) send(ctx context.Context, op, method, path string, query url.Valu
 				return nil, err
 			}
 			r.Header.Set("Authorization", "Bearer "+bearer)
-			r.Header.Set("Accept", "application/json")
+			r.Header.Set("Accept", acceptable(path))
 			if body == nil {
 				r.Body, r.ContentLength = http.NoBody, 0
 			} else {
@@ -184,6 +184,15 @@ func (w *wire) send(ctx context.Context, op, method, path string, query url.Valu
 		}
 		dead = bearer
 	}
+}
+
+// acceptable is the media type that is asked for. There is none that everybody calls
+// YAML by.
+func acceptable(path string) string {
+	if path == root+schemaPath {
+		return "*/*"
+	}
+	return "application/json"
 }
 
 // answer is a response, read to its end.
