@@ -27,6 +27,7 @@ type everything interface {
 	pbx.Photos
 	pbx.NativeSync
 	pbx.Watcher
+	pbx.Dialer
 }
 
 // observed counts the entries that were begun to be made, and says how many had been

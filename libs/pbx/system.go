@@ -40,6 +40,7 @@ type System struct {
 	photos     Photos
 	nativeSync NativeSync
 	watcher    Watcher
+	dialer     Dialer
 	powers     Capabilities
 
 	lanes     *lanes
@@ -61,6 +62,7 @@ var (
 	_ Photos          = (*System)(nil)
 	_ NativeSync      = (*System)(nil)
 	_ Watcher         = (*System)(nil)
+	_ Dialer          = (*System)(nil)
 )
 
 var (
@@ -121,12 +123,14 @@ func (s *System) discover() bool {
 	s.photos, _ = s.driver.(Photos)
 	s.nativeSync, _ = s.driver.(NativeSync)
 	s.watcher, _ = s.driver.(Watcher)
+	s.dialer, _ = s.driver.(Dialer)
 	return s.powers.Extensions == (s.extensions != nil) &&
 		s.powers.Writer.Any() == (s.writer != nil) &&
 		s.powers.Phonebook.Any() == (s.phonebook != nil) &&
 		s.powers.Photo.Any() == (s.photos != nil) &&
 		s.powers.NativeSync == (s.nativeSync != nil) &&
-		s.powers.Watch.Any() == (s.watcher != nil)
+		s.powers.Watch.Any() == (s.watcher != nil) &&
+		s.powers.Dial == (s.dialer != nil)
 }
 
 // ID returns the configured id.

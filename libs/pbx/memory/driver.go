@@ -41,6 +41,7 @@ var (
 	_ pbx.Photos          = (*driver)(nil)
 	_ pbx.NativeSync      = (*driver)(nil)
 	_ pbx.Watcher         = (*driver)(nil)
+	_ pbx.Dialer          = (*driver)(nil)
 )
 
 // Open connects a driver to system. A real driver takes a Config and a context
@@ -55,7 +56,7 @@ func Open(system *PhoneSystem, powers presence.Powers) pbx.Driver {
 // depends on the licence or version, Open returns one of two types.
 func (d *driver) Capabilities() pbx.Capabilities {
 	return pbx.Capabilities{
-		Powers: d.powers, Version: "memory", Extensions: true, NativeSync: true,
+		Powers: d.powers, Version: "memory", Extensions: true, NativeSync: true, Dial: true,
 		Watch:     pbx.WatchPowers{Calls: true, Status: true},
 		Writer:    pbx.WriterPowers{Fields: fields, Limits: limits, Marker: pbx.ListedMarker, Batch: batch},
 		Phonebook: pbx.PhonebookPowers{Company: true, Personal: true, Numbers: directory.NumberKinds(), Limits: bookLimits, Batch: batch},
@@ -151,6 +152,22 @@ func (d *driver) NativeSync(ctx context.Context) (pbx.SyncState, error) {
 		return nil
 	})
 	return state, classify("memory: native sync", err)
+}
+
+// Dial is an optional power. The order is not repeated, whatever comes of it: a phone
+// would ring twice.
+func (d *driver) Dial(ctx context.Context, ext identity.Extension, number string) error {
+	const op = "memory: dial"
+	if err := pbx.CheckDial(op, number); err != nil {
+		return err
+	}
+	return written(op, d.request(ctx, func() error {
+		if d.system.extensions[ext] == nil {
+			return Refusal{Code: "no such extension"}
+		}
+		d.system.dialled[ext] = append(d.system.dialled[ext], number)
+		return nil
+	}))
 }
 
 // request is the one way to the phone system. A real driver keeps here what all

@@ -26,6 +26,7 @@ type full interface {
 	pbx.Photos
 	pbx.NativeSync
 	pbx.Watcher
+	pbx.Dialer
 }
 
 // mutant is a driver in which single methods are replaced.
@@ -41,6 +42,7 @@ type mutant struct {
 	people
 	books
 	photo func(context.Context, identity.Extension, []byte, string) error
+	dial  func(context.Context, identity.Extension, string) error
 }
 
 func (m mutant) Capabilities() pbx.Capabilities {
@@ -85,6 +87,13 @@ func (m mutant) Watch(ctx context.Context, sink pbx.Sink) error {
 	return m.full.Watch(ctx, sink)
 }
 
+func (m mutant) Dial(ctx context.Context, ext identity.Extension, number string) error {
+	if m.dial != nil {
+		return m.dial(ctx, ext, number)
+	}
+	return m.full.Dial(ctx, ext, number)
+}
+
 func (m mutant) Close() error {
 	if m.close != nil {
 		return m.close()
@@ -122,6 +131,7 @@ func as(kind fault.Kind) func(error) error {
 func mutants(leak <-chan struct{}) map[string]func(full) mutant {
 	all := peopleMutants()
 	maps.Copy(all, bookMutants())
+	maps.Copy(all, dialMutants())
 	maps.Copy(all, map[string]func(full) mutant{
 		"declared powers are those implemented": func(d full) mutant {
 			return mutant{full: d, capabilities: func(c pbx.Capabilities) pbx.Capabilities { c.NativeSync = false; return c }}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,8 +33,9 @@ type PhoneSystem struct {
 	intercept  Interceptor
 	calls      map[identity.Extension]int // in how many each is; no zeros
 	changed    chan struct{}              // closed by every change, and made anew
-	cut        chan struct{}              // closed by Cut, and made anew
-	sign       chan struct{}              // closed by Sign, and made anew
+	dialled    map[identity.Extension][]string
+	cut        chan struct{} // closed by Cut, and made anew
+	sign       chan struct{} // closed by Sign, and made anew
 }
 
 // Interceptor stands between the driver and the phone system: it may refuse a
@@ -62,7 +64,7 @@ func NewPhoneSystem(extensions ...directory.Extension) *PhoneSystem {
 		extensions: make(map[identity.Extension]*directory.Extension), shown: make(map[identity.Extension]presence.Status),
 		photos: make(map[identity.Extension][]byte), kept: make(map[identity.Extension]bool),
 		books: make(map[identity.Extension][]directory.Contact), licence: -1,
-		calls: make(map[identity.Extension]int), changed: make(chan struct{}), cut: make(chan struct{}), sign: make(chan struct{}),
+		calls: make(map[identity.Extension]int), dialled: make(map[identity.Extension][]string), changed: make(chan struct{}), cut: make(chan struct{}), sign: make(chan struct{}),
 	}
 	for _, e := range extensions {
 		p.add(e)
@@ -97,6 +99,13 @@ func (p *PhoneSystem) show(ext identity.Extension, s presence.Status) {
 func (p *PhoneSystem) tell() {
 	close(p.changed)
 	p.changed = make(chan struct{})
+}
+
+// Dialled returns the numbers that were dialled for an extension, in order.
+func (p *PhoneSystem) Dialled(ext identity.Extension) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.dialled[ext])
 }
 
 // StartCall puts an extension in one more call. An unknown extension is ignored.

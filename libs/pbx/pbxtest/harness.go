@@ -96,6 +96,13 @@ type Pictures interface {
 	Photo(identity.Extension) []byte
 }
 
+// Dialling is what a Harness does besides for a driver that dials.
+type Dialling interface {
+	// Dialled are the numbers that the phone system was made to call for an extension, in
+	// order.
+	Dialled(identity.Extension) []string
+}
+
 // Fault is a way for a phone system to misbehave.
 type Fault string
 

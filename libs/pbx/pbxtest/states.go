@@ -23,6 +23,12 @@ func declaredPowers(t T, h Harness) {
 	if _, ok := h.Driver().(pbx.Watcher); ok != c.Watch.Any() {
 		t.Errorf("Watcher: declared %+v, implemented %v", c.Watch, ok)
 	}
+	if _, ok := h.Driver().(pbx.Dialer); ok != c.Dial {
+		t.Errorf("Dialer: declared %v, implemented %v", c.Dial, ok)
+	}
+	if _, ok := h.(Dialling); c.Dial && !ok {
+		t.Errorf("the driver dials, and its harness cannot show what")
+	}
 	if c.Watch.Any() && c.NoWatch != "" {
 		t.Errorf("it watches %+v, and says why not: %s", c.Watch, c.NoWatch)
 	}

@@ -59,6 +59,7 @@ type whole interface {
 	pbx.Photos
 	pbx.NativeSync
 	pbx.Watcher
+	pbx.Dialer
 }
 
 type counted struct {

@@ -71,6 +71,7 @@ type full interface {
 	pbx.Photos
 	pbx.NativeSync
 	pbx.Watcher
+	pbx.Dialer
 }
 
 func newPhones(count int) *phones {
