@@ -52,6 +52,10 @@ type Config struct {
 	Extensions []identity.Extension
 	Device     string
 
+	// DialContext is the one of the dialplan in which numbers are dialled; "" means
+	// from-internal with FreePBX, and with Plain that none is.
+	DialContext string
+
 	Mailboxes string // the context of the voicemail boxes that have the mail addresses; "" means default
 
 	Authorities *x509.CertPool // who may have issued the certificate; nil: the machine's
@@ -65,6 +69,7 @@ const (
 	defaultBeat    = 20 * time.Second
 	defaultSettle  = 100 * time.Millisecond
 	freePBXContext = "ext-local"
+	freePBXDialled = "from-internal"
 	variable       = "{ext}"
 	statePrefix    = "Custom:"
 	presencePrefix = "CustomPresence:"
@@ -100,8 +105,10 @@ func (c Config) Problems() []Problem {
 	default:
 		report("profile", "%q is none of freepbx, plain", c.Profile)
 	}
-	if strings.ContainsAny(c.Context, "\r\n\x00") {
-		report("context", "it has a line end in it")
+	for field, value := range map[string]string{"context": c.Context, "dial_context": c.DialContext} {
+		if strings.ContainsAny(value, "\r\n\x00") {
+			report(field, "it has a line end in it")
+		}
 	}
 	return all
 }

@@ -46,11 +46,17 @@ const (
 	one        = "one call is one request"
 )
 
+// originating are the rights of an account that may dial as well.
+const originating = "system,call,reporting,originate"
+
 // database is a plain Asterisk where a key of the database is all.
 var database = Config{Profile: Plain, Context: "ext-local", Database: "DND/{ext}"}
 
 // variants are the profiles over both transports, and what is different between versions.
 var variants = map[string]variant{
+	"freepbx, TLS, calls may be originated": {sim: asterisksim.Config{Write: originating}, failing: map[string]string{one: "a write was 3 requests"}},
+	"plain, TCP, calls of extensions that are listed": {tcp: true, sim: asterisksim.Config{Plain: true, Write: originating},
+		driver: Config{Profile: Plain, Extensions: numbers(users), PresenceName: "CustomPresence:{ext}", DialContext: "from-internal"}},
 	"freepbx, TLS": {failing: map[string]string{one: "a write was 3 requests"}},
 	"freepbx, TCP, presences": {tcp: true, driver: Config{Presence: true},
 		failing: map[string]string{one: "a read was 2 requests; a write was 4 requests"}},
@@ -126,7 +132,7 @@ func configFor(sim *asterisksim.Sim, config Config) Config {
 // open connects a driver to sim.
 func open(t testing.TB, sim *asterisksim.Sim, config Config) *Driver {
 	t.Helper()
-	d, err := Open(t.Context(), configFor(sim, config))
+	d, err := connect(t.Context(), configFor(sim, config))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +142,8 @@ func open(t testing.TB, sim *asterisksim.Sim, config Config) *Driver {
 
 type harness struct {
 	*asterisksim.Sim
-	driver *Driver
+	driver pbx.Driver
+	places places
 }
 
 func newHarness(t *testing.T, v variant) *harness {
@@ -156,7 +163,7 @@ func newHarness(t *testing.T, v variant) *harness {
 		sim.Close()
 		t.Fatal(err)
 	}
-	return &harness{Sim: sim, driver: d}
+	return &harness{Sim: sim, driver: d, places: v.driver.places()}
 }
 
 func (h *harness) Driver() pbx.Driver               { return h.driver }
@@ -165,10 +172,21 @@ func (h *harness) Requests() int                    { return h.Stats().Actions }
 func (h *harness) Extensions() []identity.Extension { return numbers(users) }
 func (h *harness) Cut()                             { h.CutWatches() }
 
+// Dialled are the numbers that the first phone of an extension was made to call.
+func (h *harness) Dialled(ext identity.Extension) []string {
+	var numbers []string
+	for _, call := range h.Originated() {
+		if call.Phone == "PJSIP/"+string(ext) && call.CallerID == ext {
+			numbers = append(numbers, call.Number)
+		}
+	}
+	return numbers
+}
+
 // Shown is what a phone and its callers meet: the switch, and beside the name a presence.
 // That lamps go with the switch is for TestAWriteSetsEveryPlace.
 func (h *harness) Shown(ext identity.Extension) presence.Status {
-	places := h.driver.places
+	places := h.places
 	_, dnd := h.Entry("DND/" + string(ext))
 	if places.family == "" {
 		dnd = places.lamp != "" && h.State("Custom:DND"+string(ext)) == "BUSY"
@@ -196,7 +214,7 @@ func (h *harness) Shown(ext identity.Extension) presence.Status {
 // Choose dials the feature code and, where there are presences, presses the button of one.
 func (h *harness) Choose(ext identity.Extension, s presence.Status) {
 	h.Press(ext, s == presence.DND)
-	if h.driver.places.presence != "" {
+	if h.places.presence != "" {
 		h.Sim.Choose(ext, map[presence.Status]string{presence.Available: "available", presence.Away: "away,,In a meeting", presence.DND: "dnd",
 			presence.Lunch: "away,lunch,Lunch", presence.BusinessTrip: "xa,business-trip,Business trip"}[s])
 	}
@@ -211,10 +229,13 @@ func (h *harness) Inject(f pbxtest.Fault) {
 		pbxtest.Garbage:  {Kind: asterisksim.Garbage, Only: "read"},
 		pbxtest.Hang:     {Kind: asterisksim.Hang},
 		// Of the last action of a write: what becomes of half a write is another test's.
-		pbxtest.LostAnswer: {Kind: asterisksim.LostAnswer, Only: "write", Skip: len(h.driver.places.writes("200", []string{"200"}, presence.DND)) - 1},
+		pbxtest.LostAnswer: {Kind: asterisksim.LostAnswer, Only: "write", Skip: len(h.places.writes("200", []string{"200"}, presence.DND)) - 1},
 	}
 	if f == pbxtest.None {
 		return
+	}
+	if f == pbxtest.LostAnswer {
+		h.Sim.Inject(asterisksim.Fault{Kind: asterisksim.LostAnswer, Only: "Originate"})
 	}
 	fault, ok := kinds[f]
 	if !ok {

@@ -15,12 +15,14 @@ import (
 	"offhook.dev/libs/pbx/asterisk/ami"
 )
 
-// Driver speaks to one Asterisk. It implements pbx.Driver, pbx.Extensions and pbx.Watcher.
+// Driver speaks to one Asterisk. It implements pbx.Driver, pbx.Extensions and pbx.Watcher;
+// what Open returns where the manager account may originate calls is a pbx.Dialer besides.
 type Driver struct {
 	config  Config
 	places  places
 	version string
 	mail    bool // voicemail boxes can be listed
+	dials   bool // calls can be originated
 
 	current atomic.Pointer[session] // for requests; nil before the first
 	turn    chan struct{}           // holds a value while one is made
@@ -32,11 +34,25 @@ var (
 	_ pbx.Driver     = (*Driver)(nil)
 	_ pbx.Extensions = (*Driver)(nil)
 	_ pbx.Watcher    = (*Driver)(nil)
+	_ pbx.Dialer     = dialling{}
 )
 
 // Open connects to a phone system: it signs in, and sees whether the manager account may
-// do what is needed. Errors are classified; Invalid means the configuration.
-func Open(ctx context.Context, config Config) (*Driver, error) {
+// do what is needed, and whether it may dial. Errors are classified; Invalid means the
+// configuration.
+func Open(ctx context.Context, config Config) (pbx.Driver, error) {
+	d, err := connect(ctx, config)
+	switch {
+	case err != nil:
+		return nil, err
+	case d.dials:
+		return dialling{d}, nil
+	}
+	return d, nil
+}
+
+// connect is Open without the power to dial.
+func connect(ctx context.Context, config Config) (*Driver, error) {
 	var problems []error
 	for _, p := range config.Problems() {
 		problems = append(problems, fmt.Errorf("%s: %s", p.Field, p.What))
@@ -46,6 +62,7 @@ func Open(ctx context.Context, config Config) (*Driver, error) {
 	}
 	if config.Profile != Plain {
 		config.Context = cmp.Or(config.Context, freePBXContext)
+		config.DialContext = cmp.Or(config.DialContext, freePBXDialled)
 	}
 	config.Device = cmp.Or(config.Device, "PJSIP/"+variable)
 	config.Mailboxes = cmp.Or(config.Mailboxes, "default")
@@ -86,6 +103,7 @@ func (d *Driver) explore(ctx context.Context) error {
 	if !may["ping"] { // which everybody may: this list tells nothing
 		return nil
 	}
+	d.dials = may["originate"] && may["extensionstate"] && d.config.DialContext != ""
 	var missing []string
 	for _, need := range d.needs() {
 		if !may[strings.ToLower(need.action)] {

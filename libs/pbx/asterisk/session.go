@@ -182,17 +182,23 @@ func (s *session) look(ctx context.Context, op string, ext identity.Extension) (
 		}
 		return nil, found, nil
 	}
+	_, found, err = s.hint(ctx, op, ext)
+	return nil, found, err
+}
+
+// hint asks for the hint of one extension: found is false if there is none.
+func (s *session) hint(ctx context.Context, op string, ext identity.Extension) (h hint, found bool, err error) {
 	m, err := s.read(ctx, op, ami.NewAction("ExtensionState", "Exten", string(ext), "Context", s.config.Context))
 	if err != nil {
-		return nil, false, err
+		return hint{}, false, err
 	}
 	switch status := m.Get("Status"); {
 	case status == "-1":
-		return nil, false, nil
+		return hint{}, false, nil
 	case status == "" || !strings.EqualFold(m.Get("Exten"), string(ext)):
-		return nil, false, s.senseless(op, "ExtensionState")
+		return hint{}, false, s.senseless(op, "ExtensionState")
 	}
-	return nil, true, nil
+	return parseHint(m.Get("Hint")), true, nil
 }
 
 // parseDevices reads the entry "device" of a user of FreePBX: "200&1200". What cannot be

@@ -65,6 +65,7 @@ var actions = func() map[string]action {
 		{"PresenceState", classes("call,reporting"), false, presenceState},
 		{"PresenceStateList", classes("call,reporting"), false, presenceStates},
 		{"CoreShowChannels", classes("system,reporting"), false, channels},
+		{"Originate", classes("originate"), true, originate},
 		{"VoicemailUsersList", classes("call,reporting"), false, voicemailUsers},
 	} {
 		all[strings.ToLower(a.name)] = a

@@ -242,15 +242,23 @@ func (s *session) signIn(m request, name string) error {
 	}
 	s.signedIn.Store(true)
 	s.sim.count(func(c *Stats) { c.SignIns++ })
-	if err := s.answer(response(m, "Success", "Message: Authentication accepted")); err != nil {
+	text, told := response(m, "Success", "Message: Authentication accepted"), s.sim.read&wanted(m.get("Events"))
+	if told&classes("system") != 0 {
+		text += "Event: FullyBooted\r\nPrivilege: system,all\r\nStatus: Fully Booted\r\nUptime: 7\r\nLastReload: 7\r\n\r\n"
+	}
+	return s.welcome(text, told)
+}
+
+// welcome sends what a session hears first. Whatever happens once it is heard is told, and
+// nothing comes before it.
+func (s *session) welcome(text string, told class) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.events.Store(uint32(told))
+	if _, err := s.out.WriteString(text); err != nil {
 		return err
 	}
-	told := s.sim.read & wanted(m.get("Events"))
-	if told&classes("system") != 0 {
-		s.tell("Event: FullyBooted\r\nPrivilege: system,all\r\nStatus: Fully Booted\r\nUptime: 7\r\nLastReload: 7\r\n\r\n")
-	}
-	s.events.Store(uint32(told))
-	return nil
+	return s.out.Flush()
 }
 
 // inUse says whether somebody is signed in.

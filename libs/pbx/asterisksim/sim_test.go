@@ -173,3 +173,26 @@ func TestTLSNeedsAnAuthority(t *testing.T) {
 		t.Errorf("the URL is %s", sim.URL())
 	}
 }
+
+func TestOrdersForCalls(t *testing.T) {
+	sim, l := dial(t, Config{Extensions: 2, Write: "originate"})
+	l.signIn("Simulated1", "off")
+	order := "Action: Originate\nChannel: PJSIP/200\nContext: from-internal\nExten: +4930\nPriority: 1\nCallerID: 200\nAsync: true"
+	for name, c := range map[string]struct{ from, to, says string }{
+		"an order":                    {"", "", "Response: Success\nMessage: Originate successfully queued"},
+		"a phone that there is not":   {"PJSIP/200", "PJSIP/7", "Response: Success\nMessage: Originate successfully queued"},
+		"no phone":                    {"Channel: PJSIP/200", "Channel:", "Response: Error\nMessage: Channel not specified"},
+		"a phone without a name":      {"PJSIP/200", "PJSIP", "Response: Error\nMessage: Invalid channel"},
+		"no number":                   {"Exten: +4930\n", "", "Response: Error\nMessage: Originate with 'Exten' requires 'Context' and 'Priority'"},
+		"no priority":                 {"Priority: 1", "Priority: x", "Response: Error\nMessage: Invalid priority"},
+		"a context that there isnot":  {"from-internal", "default", "Response: Error\nMessage: Extension does not exist."},
+		"a number that leads nowhere": {"+4930", "9930", "Response: Error\nMessage: Extension does not exist."},
+	} {
+		if got := l.ask(strings.Replace(order, c.from, c.to, 1)); got != c.says {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	if got := sim.Originated(); len(got) != 1 || got[0] != (Dialled{"PJSIP/200", "200", "+4930"}) || sim.State("PJSIP/200") != "RINGING" {
+		t.Errorf("ordered were %+v", got)
+	}
+}

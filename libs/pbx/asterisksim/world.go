@@ -22,6 +22,7 @@ type world struct {
 	devices  map[string]string // states of phones, as "PJSIP/200"
 	channels map[string]string // what each is doing, by name: "Up", "Ringing"
 	channel  int               // how many there were
+	dialled  []Dialled
 }
 
 func newWorld() world {

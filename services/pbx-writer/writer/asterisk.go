@@ -24,11 +24,7 @@ func openAsterisk(ctx context.Context, s config.System) (pbx.Driver, error) {
 	if c.Authorities, err = s.Roots(); err != nil {
 		return nil, fault.New(fault.Denied, "asterisk", err)
 	}
-	driver, err := asterisk.Open(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	return driver, nil
+	return asterisk.Open(ctx, c)
 }
 
 // asteriskConfig returns all of the configuration but what is in files.
@@ -41,6 +37,7 @@ func asteriskConfig(s config.System) (asterisk.Config, *options) {
 		Database: option[string](o, "database"), Value: option[string](o, "database_value"),
 		DeviceState: option[string](o, "device_state"), Off: option[string](o, "device_state_off"), PresenceName: option[string](o, "presence"),
 		Extensions: o.extensions("extensions"), Device: option[string](o, "device"), Mailboxes: option[string](o, "mailboxes"),
+		DialContext: option[string](o, "dial_context"),
 	}, o
 }
 

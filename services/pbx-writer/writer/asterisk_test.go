@@ -35,7 +35,7 @@ func TestAsteriskNamesWhatIsWrong(t *testing.T) {
 	}{
 		"as little as it may":     {func(*config.System) {}, nil},
 		"all of FreePBX":          {options(map[string]any{"profile": "freepbx", "context": "ext-local", "presence_text": true, "without_lamps": true, "server_name": "x", "mailboxes": "default"}), nil},
-		"all of plain":            {options(map[string]any{"profile": "plain", "context": "hints", "database": "DND/{ext}", "database_value": "1", "device_state": "Custom:DND{ext}", "device_state_off": "UNAVAILABLE", "presence": "CustomPresence:{ext}"}), nil},
+		"all of plain":            {options(map[string]any{"profile": "plain", "context": "hints", "database": "DND/{ext}", "database_value": "1", "device_state": "Custom:DND{ext}", "device_state_off": "UNAVAILABLE", "presence": "CustomPresence:{ext}", "dial_context": "phones"}), nil},
 		"extensions are listed":   {options(map[string]any{"profile": "plain", "extensions": "100-199", "device": "SIP/{ext}", "database": "DND/{ext}"}), nil},
 		"this machine":            {func(s *config.System) { s.URL = "tcp://127.0.0.1:5038" }, nil},
 		"a wire, on purpose":      {func(s *config.System) { s.URL, s.Options = "tcp://10.0.0.5", map[string]any{"plain_text": true} }, nil},

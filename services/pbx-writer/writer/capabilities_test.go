@@ -51,6 +51,7 @@ var capabilityRows = []struct {
 	{"... numbers of an entry", func(c can) string { return list(c.says.Phonebook.Numbers) }},
 	{"... entries deleted at a time", func(c can) string { return orNone(c.says.Phonebook.Batch) }},
 	{"photos", func(c can) string { return list(c.says.Photo.Formats) }},
+	{"calls are made for somebody", func(c can) string { return yes(c.says.Dial) }},
 	{"its own Microsoft 365 sync is detected", func(c can) string { return yes(c.says.NativeSync) }},
 	{"its version is known", func(c can) string { return yes(c.says.Version != "") }},
 }
@@ -248,6 +249,7 @@ func TestTheTableOfCapabilitiesShowsEveryPower(t *testing.T) {
 		"numbers":     func(c *pbx.Capabilities) { c.Phonebook.Numbers = append(c.Phonebook.Numbers, "fax") },
 		"entries":     func(c *pbx.Capabilities) { c.Phonebook.Batch = 7 },
 		"photos":      func(c *pbx.Capabilities) { c.Photo.Formats = []string{"image/png"} },
+		"dialled":     func(c *pbx.Capabilities) { c.Dial = true },
 		"native sync": func(c *pbx.Capabilities) { c.NativeSync = true },
 		"version":     func(c *pbx.Capabilities) { c.Version = "1" },
 	}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -56,6 +57,9 @@ var examples = []struct {
 		{"", func(t *testing.T) simulated { return simulatedAsterisk(t, nil) }},
 		{"`without_lamps`", func(t *testing.T) simulated { return simulatedAsterisk(t, map[string]any{"without_lamps": true}) }},
 		{"`presence_text`", func(t *testing.T) simulated { return simulatedAsterisk(t, map[string]any{"presence_text": true}) }},
+		{"`write = originate`", func(t *testing.T) simulated {
+			return simulatedAsterisk(t, nil, "system,call,reporting,originate")
+		}},
 		{"`plain` with `database`", func(t *testing.T) simulated {
 			return simulatedAsterisk(t, map[string]any{"profile": "plain", "context": "ext-local", "database": "DND/{ext}"})
 		}},
@@ -138,9 +142,9 @@ func simulatedPortSIP(t *testing.T, options map[string]any) simulated {
 		"200", func() int { return sim.Stats().Requests }}
 }
 
-func simulatedAsterisk(t *testing.T, options map[string]any) simulated {
+func simulatedAsterisk(t *testing.T, options map[string]any, rights ...string) simulated {
 	t.Helper()
-	sim, err := asterisksim.Start(asterisksim.Config{Extensions: 2})
+	sim, err := asterisksim.Start(asterisksim.Config{Extensions: 2, Write: strings.Join(rights, ",")})
 	if err != nil {
 		t.Fatal(err)
 	}
