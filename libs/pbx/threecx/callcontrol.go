@@ -123,9 +123,14 @@ func (w *wire) dial(ctx context.Context) (*websocket.Conn, error) {
 
 // upgrade is one attempt, with the status of the answer, 0 if there was none.
 func (w *wire) upgrade(ctx context.Context, op, bearer string) (*websocket.Conn, int, error) {
+	if err := w.enter(ctx, op); err != nil {
+		return nil, 0, err
+	}
+	defer w.leave() // an open websocket is no request that somebody waits for
 	bounded, cancel := context.WithTimeoutCause(ctx, w.config.Timeout, errNoAnswer)
 	defer cancel() // it bounds the handshake and not what comes after it
-	conn, response, err := websocket.Dial(bounded, w.base.JoinPath(callControl, "ws").String(), &websocket.DialOptions{
+	traced, left := departures(bounded)
+	conn, response, err := websocket.Dial(traced, w.base.JoinPath(callControl, "ws").String(), &websocket.DialOptions{
 		HTTPClient: w.client, HTTPHeader: http.Header{"Authorization": {"Bearer " + bearer}},
 	})
 	switch {
@@ -133,7 +138,7 @@ func (w *wire) upgrade(ctx context.Context, op, bearer string) (*websocket.Conn,
 		conn.SetReadLimit(messageLimit)
 		return conn, response.StatusCode, nil
 	case response == nil:
-		return nil, 0, failure(bounded, op, true, err)
+		return nil, 0, failure(bounded, op, left.Load(), true, err)
 	case response.StatusCode == http.StatusSwitchingProtocols:
 		return nil, response.StatusCode, fault.New(fault.Unavailable, op, err)
 	}

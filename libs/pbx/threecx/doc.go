@@ -11,7 +11,8 @@
 // (Integrations, API) with XAPI access and a role that may change users; our
 // address outside the block lists and console restrictions. Duties of the
 // caller: one driver per client id and phone system (a new access token may end
-// the one before), and the pace, which pbx.System keeps: two requests at a time.
+// the one before). Two requests are in flight at the most, whatever a watch has to read
+// meanwhile (Config.InFlight); a pbx.System in front keeps its calls to the same pace.
 //
 // Calls come from the Call Control API (/callcontrol), which needs the box "Call
 // Control" ticked at the service principal and the extensions chosen that it may

@@ -23,6 +23,7 @@ type Config struct {
 	ClientSecret secret.Value   // shown by 3CX once
 	Authorities  *x509.CertPool // who may have issued the certificate; nil: the machine's
 	Timeout      time.Duration  // of one HTTP request; 0 means 15 s
+	InFlight     int            // requests at a time, those of a watch and of signing in included; 0 means 2
 	Beat         time.Duration  // how often a watch proves that it lives; 0 means 20 s, at most pbx.WatchBeat
 }
 

@@ -20,10 +20,14 @@ import (
 )
 
 // failure classifies a round trip that brought no answer. A read has no effect to
-// wonder about; a write that may have left is Timeout, unless it is certain that
-// it never arrived.
-func failure(ctx context.Context, op string, read bool, err error) error {
-	if cause := ctx.Err(); cause != nil {
+// wonder about, and what has not left has none either; a write that may have left is
+// Timeout.
+func failure(ctx context.Context, op string, left, read bool, err error) error {
+	cause := ctx.Err()
+	if cause != nil && !left && errors.Is(context.Cause(ctx), errNoAnswer) { // our bound, not the caller's
+		return fault.Errorf(fault.Unavailable, op, "%w: no connection in time: %w", pbx.ErrRefused, err)
+	}
+	if cause != nil {
 		return fault.New(fault.KindOf(cause), op, context.Cause(ctx))
 	}
 	var (
@@ -31,27 +35,40 @@ func failure(ctx context.Context, op string, read bool, err error) error {
 		wrongHost        x509.HostnameError
 		badCertificate   x509.CertificateInvalidError
 		verification     *tls.CertificateVerificationError
-		network          *net.OpError
 	)
 	switch {
 	case errors.Is(err, pbx.ErrLate): // before the context has noticed
 		return fault.New(fault.Timeout, op, err)
 	case errors.As(err, &verification), errors.As(err, &unknownAuthority), errors.As(err, &wrongHost), errors.As(err, &badCertificate):
 		return fault.Errorf(fault.Denied, op, "the certificate is not trusted (ca_file?): %w", err)
-	case errors.As(err, &network) && network.Op == "dial":
-		if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) {
-			return fault.Errorf(fault.Unavailable, op, "%w: %w", pbx.ErrRefused, err)
-		}
-		return fault.New(fault.Unavailable, op, err)
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		if read {
-			return fault.Errorf(fault.Unavailable, op, "%w: %w", pbx.ErrRefused, err)
+	case left && !read:
+		return fault.New(fault.Timeout, op, err)
+	case refused(err), !left && unanswered(err):
+		return fault.Errorf(fault.Unavailable, op, "%w: %w", pbx.ErrRefused, err)
+	}
+	return fault.New(fault.Unavailable, op, err)
+}
+
+// refused says whether a connection was turned away or cut, as by a phone system that is
+// down, or that has our address on its block list.
+func refused(err error) bool {
+	for _, end := range []error{syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, io.EOF, io.ErrUnexpectedEOF} {
+		if errors.Is(err, end) {
+			return true
 		}
 	}
-	if read {
-		return fault.New(fault.Unavailable, op, err)
-	}
-	return fault.New(fault.Timeout, op, err)
+	return false
+}
+
+// unanswered says whether nothing at all came back from where the connection was to be
+// made: a block list may drop what comes instead of turning it away. A name that nobody
+// knows is no such place.
+func unanswered(err error) bool {
+	var (
+		name    *net.DNSError
+		network net.Error
+	)
+	return !errors.As(err, &name) && errors.As(err, &network) && network.Timeout()
 }
 
 // refusal classifies an HTTP status that is not success. now is for Retry-After

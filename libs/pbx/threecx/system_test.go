@@ -43,6 +43,49 @@ func TestAFloodOfWritesArrivesTwoAtATimeEachOnce(t *testing.T) {
 	}
 }
 
+// A watch has much to read meanwhile, and tokens end.
+func TestWhileCallsAreHeardNoMoreThanTwoAreInFlightEither(t *testing.T) {
+	sim := start(t, pbxsim.Config{})
+	config := configFor(sim)
+	config.Beat = 5 * time.Millisecond
+	driver, err := Open(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	system, err := pbx.NewSystem("hq", driver, pbx.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer system.Close()
+	ear := listen(t, system).sync()
+	sim.Inject(pbxsim.Fault{Kind: pbxsim.Latency, Delay: 2 * time.Millisecond}) // so that they can meet
+	before := sim.Stats().Requests
+	var writers sync.WaitGroup
+	for i := range users {
+		writers.Go(func() {
+			if i%20 == 0 {
+				sim.ForgetTokens()
+			}
+			if err := system.SetStatus(t.Context(), identity.Extension(strconv.Itoa(200+i)), presence.DND); err != nil {
+				t.Error(err)
+			}
+			call(t, sim, identity.Extension(strconv.Itoa(200+i)), "")
+		})
+	}
+	writers.Wait()
+	want := make(inCalls)
+	for i := range users {
+		want[identity.Extension(strconv.Itoa(200+i))] = 1
+	}
+	ear.hears(want)
+	if n := sim.Stats().MostInFlight; n != 2 {
+		t.Errorf("%d were in flight", n)
+	}
+	if n := sim.Stats().Requests - before; n < 2*users+10 { // an id and a status each, and what the watch reads
+		t.Errorf("only %d requests: the watch has read nothing meanwhile", n)
+	}
+}
+
 func TestAWriteIsNotDoneTwiceWhenItsAnswerIsLost(t *testing.T) {
 	sim := start(t, pbxsim.Config{})
 	system, err := pbx.NewSystem("hq", open(t, sim), pbx.Options{})

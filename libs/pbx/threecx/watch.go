@@ -31,7 +31,8 @@ const (
 )
 
 // Watch is pbx.Watcher: the websocket is opened before the calls are read, so that
-// what changes in between is said. Its requests, one at a time, are outside the pace.
+// what changes in between is said. Its requests, one at a time, are outside the pace and
+// count at the driver's gate: see wire.enter.
 func (w watching) Watch(ctx context.Context, sink pbx.Sink) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var parts sync.WaitGroup

@@ -2,6 +2,7 @@ package threecx
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -33,6 +35,7 @@ type wire struct {
 	config Config
 	client *http.Client
 	tokens *tokens
+	gate   chan struct{} // holds a value for each request in flight
 	closed atomic.Bool
 	done   chan struct{} // closed by close
 }
@@ -45,8 +48,11 @@ const maxConnections = 8
 // connected never arrived.
 const dialTimeout = 5 * time.Second
 
+// defaultInFlight is how many requests are on their way at a time.
+const defaultInFlight = 2
+
 func newWire(base *url.URL, config Config) *wire {
-	w := &wire{base: base, config: config, done: make(chan struct{})}
+	w := &wire{base: base, config: config, gate: make(chan struct{}, cmp.Or(max(0, config.InFlight), defaultInFlight)), done: make(chan struct{})}
 	w.client = &http.Client{
 		Transport: pbx.Punctual(&http.Transport{
 			Proxy:               http.ProxyFromEnvironment,
@@ -207,26 +213,58 @@ var (
 	errClosed   = errors.New("the driver is closed")
 )
 
+// enter waits until there is room for one more request. The pace of a pbx.System bounds
+// its own calls; a watch and the sign-in come from elsewhere, and the phone system counts
+// them all. Whoever is in never enters a second time, so all get out again.
+func (w *wire) enter(ctx context.Context, op string) error {
+	select {
+	case w.gate <- struct{}{}:
+		return nil
+	case <-w.done:
+		return fault.New(fault.Unavailable, op, errClosed)
+	case <-ctx.Done():
+		return fault.New(fault.KindOf(ctx.Err()), op, context.Cause(ctx))
+	}
+}
+
+func (w *wire) leave() { <-w.gate }
+
+// departures returns a context for a request, and whether the request may have left: it
+// has once there is a connection for it, the handshake of TLS included. net/http looks
+// for a second connection only where nothing was written to the first, or where the
+// request may be sent twice.
+func departures(ctx context.Context) (context.Context, *atomic.Bool) {
+	left := new(atomic.Bool)
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { left.Store(false) }, GotConn: func(httptrace.GotConnInfo) { left.Store(true) },
+	}), left
+}
+
 // exchange does one HTTP round trip within the configured timeout.
 func (w *wire) exchange(ctx context.Context, op string, build func(context.Context) (*http.Request, error)) (answer, error) {
 	if w.closed.Load() {
 		return answer{}, fault.New(fault.Unavailable, op, errClosed)
 	}
+	if err := w.enter(ctx, op); err != nil {
+		return answer{}, err
+	}
+	defer w.leave()
 	bounded, cancel := context.WithTimeoutCause(ctx, w.config.Timeout, errNoAnswer)
 	defer cancel()
-	r, err := build(bounded)
+	traced, left := departures(bounded)
+	r, err := build(traced)
 	if err != nil {
 		return answer{}, fault.New(fault.Invalid, op, err)
 	}
 	response, err := w.client.Do(r)
 	if err != nil {
-		return answer{}, failure(bounded, op, r.Method == http.MethodGet, err)
+		return answer{}, failure(bounded, op, left.Load(), r.Method == http.MethodGet, err)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, bodyLimit+1))
 	switch {
 	case err != nil:
-		return answer{}, failure(bounded, op, r.Method == http.MethodGet, err)
+		return answer{}, failure(bounded, op, true, r.Method == http.MethodGet, err)
 	case len(body) > bodyLimit && r.Method == http.MethodGet:
 		return answer{}, fault.Errorf(fault.Unavailable, op, "the answer is longer than %d bytes", bodyLimit)
 	}

@@ -99,7 +99,7 @@ func openThreeCX(ctx context.Context, s config.System) (pbx.Driver, error) {
 	if err != nil {
 		return nil, fault.New(fault.Denied, "3cx", err)
 	}
-	return threecx.Open(ctx, threecx.Config{URL: s.URL, ClientID: s.ClientID, ClientSecret: password, Authorities: roots})
+	return threecx.Open(ctx, threecx.Config{URL: s.URL, ClientID: s.ClientID, ClientSecret: password, Authorities: roots, InFlight: s.Pace.InFlight})
 }
 
 func checkThreeCX(s config.System) *options {
