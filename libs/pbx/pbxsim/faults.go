@@ -26,6 +26,10 @@ const (
 	LostAnswer  FaultKind = "lost-answer"  // done, then the connection is cut
 	Garbage     FaultKind = "garbage"      // 200 with something else
 	ErrorInside FaultKind = "error-inside" // 200 with an error in the body; nothing is done
+	Truncated   FaultKind = "truncated"    // done, then half an answer, and the connection is cut
+	Huge        FaultKind = "huge"         // 200 without end; nothing is done
+	Latin       FaultKind = "latin"        // as it should be, but in ISO 8859-1
+	Forget      FaultKind = "forget"       // changes and deletions: 204, and nothing is done
 )
 
 // What can go wrong with the events of a websocket. Each meets one event of one
@@ -84,9 +88,9 @@ func (f Fault) MarshalJSON() ([]byte, error) {
 func (f Fault) check() error {
 	switch f.Kind {
 	case Latency, Throttle, Unavailable, Broken, Deny, Unlicensed, Hang, LostAnswer, Garbage, ErrorInside,
-		EventLost, EventTwice, EventLate, EventGarbled:
+		Truncated, Huge, Latin, Forget, EventLost, EventTwice, EventLate, EventGarbled:
 	default:
-		return fmt.Errorf("fault kind %q is none of latency, throttle, unavailable, broken, deny, unlicensed, hang, lost-answer, garbage, error-inside, event-lost, event-twice, event-late, event-garbled", f.Kind)
+		return fmt.Errorf("fault kind %q is none of latency, throttle, unavailable, broken, deny, unlicensed, hang, lost-answer, garbage, error-inside, truncated, huge, latin, forget, event-lost, event-twice, event-late, event-garbled", f.Kind)
 	}
 	switch f.Only {
 	case "", "read", "write", "token":
@@ -96,7 +100,10 @@ func (f Fault) check() error {
 }
 
 func (f Fault) meets(r request) bool {
-	if f.Kind.event() {
+	switch {
+	case f.Kind.event():
+		return false
+	case f.Kind == Forget && r.Method != http.MethodPatch && r.Method != http.MethodDelete:
 		return false
 	}
 	switch f.Only {
@@ -229,6 +236,14 @@ func (f *faults) apply(w http.ResponseWriter, r request, handle func(http.Respon
 		fmt.Fprint(w, "<html><body>It works!</body></html>")
 	case ErrorInside:
 		refuse(w, http.StatusOK, "InternalError", "Something went wrong.")
+	case Truncated:
+		cut(w, handle)
+	case Huge:
+		flood(w, r)
+	case Latin:
+		inLatin(w, handle)
+	case Forget:
+		w.WriteHeader(http.StatusNoContent)
 	case LostAnswer:
 		handle(nowhere{make(http.Header)})
 		panic(http.ErrAbortHandler)

@@ -63,7 +63,8 @@ type world struct {
 	nextID     int32
 	groups     []*group                    // by id; the first is the default
 	queues     map[identity.Extension]bool // numbers that belong to something else
-	licence    int                         // how many extensions there may be; 0: any number
+	licence    int
+	license    license // how many extensions there may be; 0: any number
 	books      books
 	ledger     []Write
 	changes    []Change

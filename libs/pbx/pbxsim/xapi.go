@@ -32,6 +32,7 @@ func on(method, path string, serve func(s *Sim, w http.ResponseWriter, r request
 // routes is the Configuration API, as far as there is one here.
 var routes = []route{
 	on("GET", "/SystemStatus", (*Sim).systemStatus),
+	on("GET", "/LicenseStatus", (*Sim).licenseStatus),
 	on("GET", "/Microsoft365Integration", (*Sim).integration),
 	on("GET", "/Users", (*Sim).listUsers),
 	on("POST", "/Users", (*Sim).createUser),

@@ -72,6 +72,11 @@ func live(t *testing.T, sim *pbxsim.Sim, d *Driver) {
 	want(d.Statuses(ctx, ignore), false)
 	_, err := d.Routes(ctx, "200")
 	want(err, false)
+	for _, ends := range []time.Time{{}, time.Now()} {
+		sim.License(true, ends)
+		_, err := d.Licence(ctx)
+		want(err, false)
+	}
 	for _, state := range []pbx.SyncState{{}, {Users: true, Photos: true, Presence: true}} {
 		sim.SetNativeSync(state)
 		_, err := d.NativeSync(ctx)
@@ -166,7 +171,7 @@ func TestTheDriverAndTheSimulatorKeepTheVendorsContract(t *testing.T) {
 	}
 	g.Verdict(t,
 		"POST /connect/token 200", "GET /xapi/v1/swagger.yaml 200",
-		"GET /SystemStatus 200", "GET /Microsoft365Integration 200",
+		"GET /SystemStatus 200", "GET /Microsoft365Integration 200", "GET /LicenseStatus 200",
 		"GET /Users 200", "GET /Users({Id})/ForwardingProfiles 200",
 		"GET /Users(Number={Number}) 200", "GET /Users(Number={Number}) 401", "GET /Users(Number={Number}) 403",
 		"GET /Users(Number={Number}) 404", "GET /Users(Number={Number}) 429", "GET /Users(Number={Number}) 500",

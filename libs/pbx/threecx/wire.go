@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/pbx"
@@ -276,8 +277,12 @@ func (w *wire) exchange(ctx context.Context, op string, build func(context.Conte
 var errSenseless = errors.New("the answer makes no sense")
 
 // decode reads a JSON answer. What makes no sense is treated as no answer: a proxy
-// in between, or the phone system starting up. The body is not quoted.
+// in between, or the phone system starting up. So is another charset than JSON's, which
+// would be read as names with replacement characters in them. The body is not quoted.
 func decode(op string, body []byte, into any) error {
+	if !utf8.Valid(body) {
+		return fault.Errorf(fault.Unavailable, op, "%w: its %d bytes are not UTF-8", errSenseless, len(body))
+	}
 	if said, inside := errorInside(body); inside {
 		return fault.Errorf(fault.Unavailable, op, "%w: it says success, and inside %w", errSenseless, &httpError{http.StatusOK, said})
 	}

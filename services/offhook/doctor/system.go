@@ -38,6 +38,7 @@ func (d *run) system(ctx context.Context, c config.Config, s config.System) {
 	defer p.driver.Close()
 	p.certificate(ctx)
 	p.version()
+	p.licence(ctx)
 	p.statuses()
 	if !p.read(ctx) {
 		return
