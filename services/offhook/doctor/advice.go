@@ -30,6 +30,7 @@ type advice struct {
 	credentials string // the account is not accepted
 	rights      string // the account may not read or write
 	watching    string // the account may not be told of changes
+	told        string // that it is told of them, where this is less than certain; "": it is
 	licence     string
 	nobody      string // no extension is listed
 	mails       string // none has a mail address
@@ -59,6 +60,7 @@ var advices = map[string]advice{
 		credentials: "client_id and client_secret_file against the account in manager_custom.conf or manager.conf, that its permit has this machine's address, and allowmultiplelogin; then run `manager reload`",
 		rights:      "give the account write = system,call,reporting in manager.conf, load the modules it names, and run `manager reload`",
 		watching:    "give the account read = call in manager.conf, with no eventfilter but those in docs/drivers/asterisk.md, and run `manager reload`",
+		told:        "everything is read every 20 seconds; whether changes are told in between (read = call in manager.conf) Asterisk does not say",
 		licence:     "Asterisk needs none",
 		nobody:      "check options.context (it must have hints), or list them in options.extensions",
 		mails:       "give their voicemail boxes mail addresses, in the context that options.mailboxes names",

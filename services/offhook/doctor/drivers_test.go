@@ -100,9 +100,6 @@ var hospital = map[string]func(*testing.T, settings) *patient{
 		if s.old {
 			c.Version = "11.25.3"
 		}
-		if s.silent {
-			c.Read = "system"
-		}
 		sim, err := asterisksim.Start(c)
 		must(t, err)
 		t.Cleanup(sim.Close)
