@@ -1,7 +1,9 @@
 package pbxsim
 
 import (
+	"io"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -244,5 +246,48 @@ func TestAnAdministratorEdits(t *testing.T) {
 	}
 	if c.sim.Edit("999", func(*directory.Extension) {}) {
 		t.Error("nobody was edited")
+	}
+}
+
+func TestAnswersCanBeMalformed(t *testing.T) {
+	c := newClient(t, Config{People: []Person{{FirstName: "Zoë", Number: "200"}}})
+	get := func(limit int64) (string, error) {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", c.sim.URL()+base+"/Users"+with("$select", "FirstName"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+c.token)
+		answer, err := c.http.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		body, err := io.ReadAll(io.LimitReader(answer.Body, limit))
+		return string(body), err
+	}
+	whole, err := get(1 << 20)
+	if err != nil || !strings.Contains(whole, "Zoë") {
+		t.Fatalf("well formed: %q, %v", whole, err)
+	}
+	for kind, right := range map[FaultKind]func(string, error) bool{
+		Truncated: func(got string, err error) bool { return err != nil && got != "" && strings.HasPrefix(whole, got) },
+		Huge:      func(got string, err error) bool { return err == nil && len(got) == 1<<20 },
+		Latin:     func(got string, err error) bool { return err == nil && strings.Contains(got, "Zo\xeb") },
+		Forget:    func(got string, err error) bool { return err == nil && got == whole },
+	} {
+		c.sim.Inject(Fault{Kind: kind})
+		if got, err := get(1 << 20); !right(got, err) {
+			t.Errorf("%s: %d bytes, %v", kind, len(got), err)
+		}
+		c.sim.ClearFaults()
+	}
+	c.sim.Inject(Fault{Kind: Forget})
+	c.through(t,
+		step{"PATCH", "/Users(21)", `{"FirstName":"Ada"}`, 204, ""},
+		step{"DELETE", "/Users(21)", "", 204, ""},
+		step{"POST", "/Users", `{"Number":"300"}`, 201, ""},
+	)
+	if got, there := c.sim.Shown("200"); !there || got.FirstName != "Zoë" {
+		t.Errorf("it was not forgotten: %+v", got)
 	}
 }
