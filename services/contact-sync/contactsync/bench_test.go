@@ -46,10 +46,11 @@ func newShelf(n int) *shelf {
 func (s *shelf) read() (changes int) {
 	s.round++
 	for m, contacts := range s.contacts {
+		numbers := newNumbers(nil)
 		for at := 0; at < len(contacts); at += perPage {
 			s.sequence++
 			page := wire.ContactsPage{Folder: "contacts", Round: s.round, Full: true, First: at == 0, Last: at+perPage >= len(contacts), SeenAt: noon}
-			items, blank, _ := project(contacts[at:min(at+perPage, len(contacts))], directory.NumberKinds(), "DE")
+			items, blank, _ := project(contacts[at:min(at+perPage, len(contacts))], takes{kinds: directory.NumberKinds()}, "DE", numbers.others)
 			s.books[m].fold(readingOf(s.sequence, page, items, blank))
 			changes += len(s.books[m].upserts(items, rules{policy: plan.Sync}))
 		}
