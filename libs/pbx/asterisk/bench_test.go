@@ -2,17 +2,14 @@ package asterisk
 
 import (
 	"bufio"
-	"context"
 	"crypto/md5"
 	"crypto/tls"
 	"encoding/hex"
 	"fmt"
 	"net"
-	"runtime"
-	"slices"
+	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,16 +17,14 @@ import (
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/pbx"
 	"offhook.dev/libs/pbx/asterisksim"
+	"offhook.dev/libs/pbx/pbxbench"
 )
 
-// BenchmarkStatusWrites writes statuses to a simulated Asterisk in turns of three: through
-// pbx.System, through the driver alone, and the floor: the same frames, from one
-// connection without any of our layers, that reads as far as the ends of messages and
-// looks at nothing. Reported are writes a second of the first and the last, what part of
-// the floor System and driver reach (the aim is 80 %), and how long a write through the
-// System takes. The simulator answers at once; a real Asterisk on such a machine takes
-// about 13,000 actions a second one by one and 41,000 in a pipeline, so there is a row
-// with 50 µs of work for each action as well.
+// BenchmarkStatusWrites writes statuses to a simulated Asterisk. The floor is the same
+// frames, from one connection that reads as far as the ends of messages and looks at
+// nothing. The simulator answers at once; a real Asterisk on such a machine takes about
+// 13,000 actions a second one by one and 41,000 in a pipeline, so there is a row with
+// 50 µs of work for each action as well.
 func BenchmarkStatusWrites(b *testing.B) {
 	for _, profile := range []struct {
 		name   string
@@ -51,9 +46,6 @@ func BenchmarkStatusWrites(b *testing.B) {
 	}
 }
 
-// turn is how many writes are made before it is the other's turn.
-const turn = 2000
-
 func statusWrites(b *testing.B, config Config, simulated asterisksim.Config, inFlight int, secured bool) {
 	if secured {
 		simulated.Authority = authority
@@ -65,72 +57,10 @@ func statusWrites(b *testing.B, config Config, simulated asterisksim.Config, inF
 	defer sim.Close()
 	d := open(b, sim, config)
 	warm(b, d)
-	for _, ext := range numbers(64) { // each connection's first word about somebody
-		if err := d.SetStatus(b.Context(), ext, presence.Available); err != nil {
-			b.Fatal(err)
-		}
-	}
-	system, err := pbx.NewSystem("hq", d, pbx.Options{Pace: pbx.Pace{InFlight: inFlight}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer system.Close()
+	w := pbxbench.Writing{Driver: d, Extensions: numbers(simulated.Extensions), InFlight: inFlight, Turn: 2000}
 	bare := newBare(b, sim, d, secured)
-	var ours, alone, floor time.Duration
-	latencies := make([]time.Duration, 0, b.N)
-	b.ResetTimer()
-	for left := b.N; left > 0; left -= turn {
-		n := min(left, turn)
-		began := time.Now()
-		latencies = append(latencies, through(b, system, n, inFlight)...)
-		ours += time.Since(began)
-		began = time.Now()
-		through(b, d, n, inFlight)
-		alone += time.Since(began)
-		began = time.Now()
-		bare.write(b, n, inFlight)
-		floor += time.Since(began)
-	}
-	b.StopTimer()
-	slices.Sort(latencies)
-	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(float64(b.N)/ours.Seconds(), "writes/s")
-	b.ReportMetric(float64(b.N)/floor.Seconds(), "floor/s")
-	b.ReportMetric(100*floor.Seconds()/ours.Seconds(), "%floor")
-	b.ReportMetric(100*floor.Seconds()/alone.Seconds(), "driver-%floor")
-	b.ReportMetric(float64(latencies[len(latencies)/2].Microseconds()), "p50-µs")
-	b.ReportMetric(float64(latencies[len(latencies)*99/100].Microseconds()), "p99-µs")
-}
-
-// statusOf alternates, so that each write is a change.
-func statusOf(i int) presence.Status {
-	if i/64%2 == 0 {
-		return presence.DND
-	}
-	return presence.Available
-}
-
-func extensionOf(i int) identity.Extension { return identity.Extension(fmt.Sprint(200 + i%64)) }
-
-// through makes n writes, some at a time, and returns how long each took.
-func through(b *testing.B, d pbx.Driver, n, inFlight int) []time.Duration {
-	took := make([]time.Duration, n)
-	var writers sync.WaitGroup
-	var next atomic.Int64
-	for range inFlight {
-		writers.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				began := time.Now()
-				if err := d.SetStatus(b.Context(), extensionOf(i), statusOf(i)); err != nil {
-					b.Error(err)
-					return
-				}
-				took[i] = time.Since(began)
-			}
-		})
-	}
-	writers.Wait()
-	return took
+	w.Floor = func(n int) { bare.write(b, n, inFlight) }
+	pbxbench.Writes(b, w)
 }
 
 // bare is a session with nothing around it.
@@ -164,7 +94,11 @@ func newBare(b *testing.B, sim *asterisksim.Sim, d *Driver, secured bool) *bare 
 		b.Fatal(text)
 	}
 	for i := range f.frames {
-		for _, a := range f.places.writes(extensionOf(i), []string{string(extensionOf(i))}, statusOf(i)) {
+		ext, status := identity.Extension(strconv.Itoa(200+i%64)), presence.DND
+		if i >= 64 { // so that each write is a change
+			status = presence.Available
+		}
+		for _, a := range f.places.writes(ext, []string{string(ext)}, status) {
 			f.frames[i] = append(f.frames[i], a.Frame("ABCDEFGHIJKLMNOPQRSTUVWXYZ-1z141"))
 		}
 	}
@@ -240,60 +174,11 @@ func (f *bare) write(b *testing.B, n, inFlight int) {
 	reading.Wait()
 }
 
-// BenchmarkWatchMemory connects to ten Asterisks of 2,000 extensions and watches them. It
-// reports what a connected system takes before it watches, and each extension that is
-// watched, with the buffers of the sessions at both ends, for the simulators are in the
-// same process.
-func BenchmarkWatchMemory(b *testing.B) {
-	const systems, extensions = 10, 2000
-	for range b.N {
-		var sims []*asterisksim.Sim
-		for range systems {
-			sim, err := asterisksim.Start(asterisksim.Config{Extensions: extensions})
-			if err != nil {
-				b.Fatal(err)
-			}
-			sims = append(sims, sim)
-		}
-		before := heap()
-		var drivers []*Driver
-		for _, sim := range sims {
-			drivers = append(drivers, open(b, sim, Config{Presence: true, Beat: pbx.WatchBeat}))
-		}
-		connected := heap()
-		ctx, cancel := context.WithCancel(b.Context())
-		synced := make(chan struct{}, systems)
-		var watches sync.WaitGroup
-		for _, d := range drivers {
-			watches.Go(func() {
-				once := sync.OnceFunc(func() { synced <- struct{}{} })
-				_ = d.Watch(ctx, func(e pbx.WatchEvent) {
-					if _, ok := e.(pbx.Synced); ok {
-						once()
-					}
-				})
-			})
-		}
-		for range systems {
-			<-synced
-		}
-		watched := heap()
-		cancel()
-		watches.Wait()
-		for i, d := range drivers {
-			d.Close()
-			sims[i].Close()
-		}
-		b.ReportMetric(float64(connected-before)/systems/1024, "KiB/system")
-		b.ReportMetric(float64(watched-connected)/systems/extensions, "B/extension")
+// BenchmarkMemory is of ten Asterisks of 2,000 extensions.
+func BenchmarkMemory(b *testing.B) {
+	var sims []*asterisksim.Sim
+	for range pbxbench.Systems {
+		sims = append(sims, start(b, asterisksim.Config{Extensions: pbxbench.Extensions}))
 	}
-}
-
-// heap is what is in use after a collection.
-func heap() int64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapInuse + m.StackInuse)
+	pbxbench.Memory(b, func(i int) pbx.Driver { return open(b, sims[i], Config{Presence: true, Beat: pbx.WatchBeat}) }, nil)
 }

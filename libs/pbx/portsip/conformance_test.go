@@ -34,7 +34,7 @@ var authority = func() *secret.Authority {
 const users = pageSize + 5
 
 // start runs a simulated PortSIP PBX; Authority and Extensions are filled in.
-func start(t *testing.T, config portsipsim.Config) *portsipsim.Sim {
+func start(t testing.TB, config portsipsim.Config) *portsipsim.Sim {
 	t.Helper()
 	config.Authority, config.Extensions = authority, cmp.Or(config.Extensions, users)
 	sim, err := portsipsim.Start(config)
@@ -57,7 +57,7 @@ func configFor(sim *portsipsim.Sim, owners ...identity.Extension) Config {
 }
 
 // open connects a driver to sim.
-func open(t *testing.T, config Config) *Driver {
+func open(t testing.TB, config Config) *Driver {
 	t.Helper()
 	d, err := Open(t.Context(), config)
 	if err != nil {
