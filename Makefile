@@ -5,7 +5,7 @@ export GOFLAGS := -trimpath $(GOFLAGS)
 MODULES := proto libs/core libs libs/graph/msgraph services
 TOOLS   := $(CURDIR)/.tools
 
-.PHONY: dev test quick lint gen gen-check bench soak fuzz model build tools system
+.PHONY: dev test quick lint gen gen-check bench bench-drivers soak fuzz model build tools system
 
 dev: ## everything in one process, with a simulated tenant and phone system
 	go run ./services/offhook dev
@@ -47,6 +47,9 @@ bench: ## the benchmark tables, each with its floor; and that of kills
 	go run ./services/offhook bench
 	table=$$(mktemp); OFFHOOK_TABLE=$$table go test -count=1 -timeout 1h ./services/e2e -run TestServicesApart/killing; \
 		code=$$?; cat $$table; rm -f $$table; exit $$code
+
+bench-drivers: ## every driver's writes of statuses beside their floor, and memory
+	sh deploy/tools/bench-drivers.sh
 
 soak: ## the long forms: 100,000 histories of 200 events, 1,000 lives at once, an outage of 10,000, eight hours without Graph, ten minutes of its refusals, a million contacts, kills under 200 changes a second
 	OFFHOOK_LIVES=100000 OFFHOOK_LIFE=200 go test -count=1 -timeout 6h -v ./services/pbx-writer/writer -run 'Histories'

@@ -57,7 +57,7 @@ func statusWrites(b *testing.B, config Config, simulated asterisksim.Config, inF
 	defer sim.Close()
 	d := open(b, sim, config)
 	warm(b, d)
-	w := pbxbench.Writing{Driver: d, Extensions: numbers(simulated.Extensions), InFlight: inFlight, Turn: 2000}
+	w := pbxbench.Writing{Driver: d, Extensions: numbers(simulated.Extensions), InFlight: inFlight, Turn: 500}
 	bare := newBare(b, sim, d, secured)
 	w.Floor = func(n int) { bare.write(b, n, inFlight) }
 	pbxbench.Writes(b, w)

@@ -19,7 +19,7 @@ type writesRow struct {
 }
 
 func (r writesRow) append(b *testing.B) {
-	floor := "| | |"
+	floor := "| | | |"
 	if r.floor > 0 {
 		floor = fmt.Sprintf("| %.0f | %.0f %% | %.0f %% |", r.floor, r.ofFloor, r.driverOfFloor)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/emiago/sipgo/sip"
 
@@ -78,7 +79,7 @@ func advice(event Event, status int) string {
 
 // refused classifies a final response that is not a success.
 func refused(op string, event Event, res *sip.Response) error {
-	err := fmt.Errorf("the presence server answers %d %s", res.StatusCode, res.Reason)
+	err := fmt.Errorf("the presence server answers %d %s", res.StatusCode, printable(res.Reason))
 	if hint := advice(event, res.StatusCode); hint != "" {
 		err = fmt.Errorf("%w (%s)", err, hint)
 	}
@@ -91,6 +92,18 @@ func refused(op string, event Event, res *sip.Response) error {
 		return fault.After(fault.Throttled, op, wait, err)
 	}
 	return fault.New(kindOf(res.StatusCode), op, err)
+}
+
+// reasonLimit bounds, in characters, what of a server's words is repeated.
+const reasonLimit = 200
+
+// printable is a server's words on one line, cut where they are too long.
+func printable(text string) string {
+	line := strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
+	if runes := []rune(line); len(runes) > reasonLimit {
+		return string(runes[:reasonLimit]) + "..."
+	}
+	return line
 }
 
 // unreachable classifies an error from before the request left.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -156,15 +157,24 @@ func (d *driver) exchange(ctx context.Context, op string, held Publication, addr
 }
 
 // granted reads what a 200 says. Both headers are mandatory (RFC 3903 section
-// 11.3.1 and 6); a server that omits the tag is published to anew each time.
+// 11.3.1 and 6); a server that omits the tag, or whose tag is no token and could not be
+// sent back as it is (section 11.3.1), is published to anew each time.
 func granted(res *sip.Response, sent time.Time, asked time.Duration) (etag string, expires time.Time) {
-	if header := res.GetHeader("SIP-ETag"); header != nil {
+	if header := res.GetHeader("SIP-ETag"); header != nil && token(header.Value()) {
 		etag = header.Value()
 	}
 	if given := seconds(res, "Expires"); given > 0 {
 		asked = given
 	}
 	return etag, sent.Add(asked)
+}
+
+// token says whether text is a token (RFC 3261 section 25.1) of a length that fits into
+// a request.
+func token(text string) bool {
+	return text != "" && len(text) <= 256 && !strings.ContainsFunc(text, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && !strings.ContainsRune("-.!%*_+`'~", r)
+	})
 }
 
 // remove takes a publication back.

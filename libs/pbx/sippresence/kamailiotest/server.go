@@ -2,6 +2,7 @@ package kamailiotest
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/x509"
 	_ "embed"
 	"encoding/pem"
@@ -51,6 +52,8 @@ type Options struct {
 	Storage Storage
 	// NoDialogs leaves out Event: dialog, as a server without presence_dialoginfo does.
 	NoDialogs bool
+	// Memory is how much the server shares between its processes, in MiB; 0: 32.
+	Memory int
 	// Authority issues the certificate for TLS; nil: one of its own.
 	Authority *secret.Authority
 }
@@ -69,6 +72,7 @@ type Server struct {
 	t       testing.TB
 	program string
 	dir     string
+	memory  int            // in MiB
 	ports   map[string]int // by transport
 	output  bytes.Buffer   // read only after exited is closed
 	running *exec.Cmd
@@ -91,7 +95,7 @@ func Start(t testing.TB, o Options) *Server {
 		o.Authority, err = secret.NewAuthority("kamailio", time.Now())
 		must(t, err)
 	}
-	s := &Server{Authority: o.Authority, t: t, program: program, dir: t.TempDir(), ports: map[string]int{UDP: freePort(t), TLS: freePort(t)}}
+	s := &Server{Authority: o.Authority, t: t, program: program, dir: t.TempDir(), memory: cmp.Or(o.Memory, 32), ports: map[string]int{UDP: freePort(t), TLS: freePort(t)}}
 	s.ports[TCP] = s.ports[UDP]
 	s.writeCertificate()
 	dialogs := `loadmodule "presence_dialoginfo.so"`
@@ -169,7 +173,7 @@ func (s *Server) Start() {
 	s.t.Helper()
 	s.emptyTables()
 	s.output.Reset()
-	s.running = exec.Command(s.program, "-DD", "-E", "-m", "32", "-M", "4", "-f", filepath.Join(s.dir, "kamailio.cfg"),
+	s.running = exec.Command(s.program, "-DD", "-E", "-m", strconv.Itoa(s.memory), "-M", "4", "-f", filepath.Join(s.dir, "kamailio.cfg"),
 		"-Y", s.dir, "-P", filepath.Join(s.dir, "pid"))
 	s.running.Stdout, s.running.Stderr = &s.output, &s.output
 	s.running.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

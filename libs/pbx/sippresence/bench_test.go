@@ -1,0 +1,165 @@
+package sippresence
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"strconv"
+	"testing"
+	"time"
+
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/pbx"
+	"offhook.dev/libs/pbx/pbxbench"
+	"offhook.dev/libs/pbx/sippresence/kamailiotest"
+)
+
+// BenchmarkStatusWrites publishes on a real Kamailio that keeps publications in memory,
+// with and without 1,000 phones that watch the extensions, each about sixteen times. A
+// write is a PUBLISH that is challenged and the same one with the answer. The floor is the
+// same frames over one bare connection. Without Kamailio nothing is measured.
+func BenchmarkStatusWrites(b *testing.B) {
+	for _, watchers := range []int{0, 1000} {
+		for _, transport := range []Transport{UDP, TCP} {
+			for _, inFlight := range []int{1, 16} {
+				b.Run(fmt.Sprintf("%d watchers/%s/%d in flight", watchers, transport, inFlight), func(b *testing.B) {
+					server := kamailiotest.Start(b, kamailiotest.Options{Storage: kamailiotest.Memory, Memory: 512})
+					if server == nil {
+						return
+					}
+					extensions := numbered(64)
+					if watchers > 0 {
+						server.Crowd(b, watchers, extensions)
+					}
+					config := kamailio{server}.config(transport)
+					d, err := Open(b.Context(), config)
+					if err != nil {
+						b.Fatal(err)
+					}
+					bare := newBare(b, server, transport, inFlight)
+					pbxbench.Writes(b, pbxbench.Writing{Driver: d, Extensions: extensions, InFlight: inFlight, Turn: 256,
+						Floor: func(n int) { bare.write(b, n) }})
+				})
+			}
+		}
+	}
+}
+
+// BenchmarkMemory is of ten drivers, each of which keeps 2,000 publications alive: SIP
+// presence is not watched.
+func BenchmarkMemory(b *testing.B) {
+	server := kamailiotest.Start(b, kamailiotest.Options{Storage: kamailiotest.Memory, Memory: 512})
+	if server == nil {
+		return
+	}
+	extensions := numbered(pbxbench.Extensions)
+	pbxbench.Memory(b, func(i int) pbx.Driver {
+		config := kamailio{server}.config(UDP)
+		config.AOR = fmt.Sprintf("sip:%d-{ext}@{domain}", i)
+		d, err := Open(b.Context(), config)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return d
+	}, func(_ int, s *pbx.System) {
+		pbxbench.InTurns(len(extensions), 4, func(i int) bool {
+			err := s.SetStatus(b.Context(), extensions[i], presence.DND)
+			if err != nil {
+				b.Error(err)
+			}
+			return err == nil
+		})
+	})
+}
+
+func numbered(n int) []identity.Extension {
+	var all []identity.Extension
+	for i := range n {
+		all = append(all, identity.Extension(strconv.Itoa(1000+i)))
+	}
+	return all
+}
+
+// bare publishes for 64 extensions of its own over one connection. Each of those that
+// are in flight has its share of them, so that a tag is known before it is needed.
+type bare struct {
+	wire      *kamailiotest.Wire
+	transport Transport
+	inFlight  int
+	tags      [64]string // by extension
+	writes    [64]int
+}
+
+func newBare(b *testing.B, server *kamailiotest.Server, transport Transport, inFlight int) *bare {
+	b.Helper()
+	wire, err := server.Dial(string(transport))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { wire.Close() })
+	return &bare{wire: wire, transport: transport, inFlight: inFlight}
+}
+
+// send sends the next PUBLISH of an extension. The Call-ID names the extension.
+func (f *bare) send(b *testing.B, i, sequence int, authorization string) {
+	uri := fmt.Sprintf("sip:%d@%s", 1000+i, domain)
+	status, condition := presence.DND, ""
+	if f.writes[i]%2 == 1 { // so that each write is a change
+		status = presence.Available
+	}
+	if f.tags[i] != "" {
+		condition = "SIP-If-Match: " + f.tags[i] + "\r\n"
+	}
+	body := compose(uri, status)
+	_, port, _ := net.SplitHostPort(f.wire.LocalAddr().String())
+	var frame bytes.Buffer
+	fmt.Fprintf(&frame, "PUBLISH %s SIP/2.0\r\nVia: SIP/2.0/%s 127.0.0.1:%s;rport;branch=z9hG4bK-%d-%d-%d\r\nMax-Forwards: 70\r\n"+
+		"From: <%s>;tag=f%d-%d\r\nTo: <%s>\r\nCall-ID: %d\r\nCSeq: %d PUBLISH\r\nEvent: presence\r\nExpires: 3600\r\n%s%s"+
+		"Content-Type: application/pidf+xml\r\nContent-Length: %d\r\n\r\n%s",
+		uri, map[Transport]string{UDP: "UDP", TCP: "TCP"}[f.transport], port, i, f.writes[i], sequence,
+		uri, i, f.writes[i], uri, i, 2*f.writes[i]+sequence, condition, authorization, len(body), body)
+	if _, err := f.wire.Write(frame.Bytes()); err != nil {
+		b.Error(err)
+	}
+}
+
+// write makes n writes.
+func (f *bare) write(b *testing.B, n int) {
+	if err := f.wire.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil { // a lost datagram would never be missed
+		b.Fatal(err)
+	}
+	next, share := make([]int, f.inFlight), 64/f.inFlight // extensions of one that is in flight
+	begun := 0
+	begin := func(slot int) {
+		f.send(b, slot*share+next[slot]%share, 1, "")
+		next[slot]++
+		begun++
+	}
+	for slot := range min(f.inFlight, n) {
+		begin(slot)
+	}
+	for done := 0; done < n; {
+		m, err := f.wire.Read()
+		if err != nil {
+			b.Fatal(err)
+		}
+		i, err := strconv.Atoi(m.Header("Call-ID"))
+		if err != nil || i < 0 || i >= 64 {
+			b.Fatalf("an answer to %q", m.Header("Call-ID"))
+		}
+		switch m.Status() {
+		case 401:
+			f.send(b, i, 2, m.Answer("PUBLISH", fmt.Sprintf("sip:%d@%s", 1000+i, domain)))
+		case 200:
+			f.tags[i] = m.Header("SIP-ETag")
+			f.writes[i]++
+			if done++; begun < n {
+				begin(i / share)
+			}
+		case 100:
+		default:
+			b.Fatalf("%s", m.Head)
+		}
+	}
+}
