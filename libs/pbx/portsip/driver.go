@@ -27,6 +27,11 @@ const (
 	ByOwn      Statuses = "own"
 )
 
+// PerSecond is how many requests a second a System around a Driver should send at the most
+// unless somebody says otherwise. PortSIP takes 10,000 a minute from everybody together
+// since 22.1; this is 6,000, so that the portal, the apps and a watch have the rest.
+const PerSecond = 100
+
 // Config of a Driver.
 type Config struct {
 	URL    string  // https://pbx.example.com:8887

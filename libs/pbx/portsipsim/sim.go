@@ -38,9 +38,10 @@ type Config struct {
 	TokenLife time.Duration // 1 h
 	// RefreshOnce: a refresh token can be used once. Unconfirmed.
 	RefreshOnce bool
-	TwoFactor   bool // signing in needs a second factor
-	Limit       int  // requests a minute: 10,000
-	LimitStatus int  // with what more are refused: 429. Unconfirmed
+	TwoFactor   bool          // signing in needs a second factor
+	Limit       int           // requests in a Window: 10,000
+	Window      time.Duration // 1 min
+	LimitStatus int           // with what more are refused: 429. Unconfirmed
 
 	// What is not confirmed for the real one.
 
@@ -88,6 +89,7 @@ func Start(config Config) (*Sim, error) {
 	config.Domain = cmp.Or(config.Domain, "pbx.example.com")
 	config.TokenLife = cmp.Or(config.TokenLife, time.Hour)
 	config.Limit = cmp.Or(config.Limit, 10_000)
+	config.Window = cmp.Or(config.Window, time.Minute)
 	config.LimitStatus = cmp.Or(config.LimitStatus, http.StatusTooManyRequests)
 	config.Absent = cmp.Or(config.Absent, http.StatusNotFound)
 	config.Refusal = cmp.Or(config.Refusal, http.StatusBadRequest)
@@ -233,18 +235,23 @@ func (s *Sim) arrived(r request) bool {
 	} else {
 		s.world.stats.Requests++
 	}
-	minute := time.Now().Truncate(time.Minute)
-	if s.world.minute != minute {
-		s.world.minute, s.world.inMinute = minute, 0
+	window := time.Now().Truncate(s.config.Window)
+	if s.world.window != window {
+		s.world.window, s.world.inWindow = window, 0
 	}
-	s.world.inMinute++
-	return s.world.inMinute <= s.config.Limit
+	s.world.inWindow++
+	within := s.world.inWindow <= s.config.Limit
+	if !within {
+		s.world.stats.Refused++
+	}
+	return within
 }
 
 // Stats counts what reached the phone system since it was started.
 type Stats struct {
 	Requests int // also websockets; not signing in
 	SignIns  int // also refreshes
+	Refused  int // of both, for Config.Limit
 	Secrets  int // answers that told a password or PIN
 }
 

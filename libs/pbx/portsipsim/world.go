@@ -24,8 +24,8 @@ type world struct {
 	nextID   int
 	tokens   map[string]token
 	stats    Stats
-	minute   time.Time
-	inMinute int
+	window   time.Time // the current Config.Window
+	inWindow int       // requests in it
 }
 
 func newWorld(config Config) world {

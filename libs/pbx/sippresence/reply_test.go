@@ -22,7 +22,7 @@ func FuzzReply(f *testing.F) {
 		"SIP/2.0 423 Interval Too Brief\r\n" + head + "PUBLISH\r\nMin-Expires: 99999999999999999999\r\nContent-Length: 0\r\n\r\n",
 		"SIP/2.0 503 Service Unavailable\r\n" + head + "PUBLISH\r\nRetry-After: 120 (lunch)\r\nContent-Length: 0\r\n\r\n",
 		"SIP/2.0 500 \x1b[2Jgone\r\n" + head + "PUBLISH\r\nRetry-After: -1\r\nContent-Length: 0\r\n\r\n",
-		"SIP/2.0 200 OK\r\n" + head + "PUBLISH\r\nSIP-ETag: a\rSIP-If-Match: b\r\nExpires: 18000;duration=3600\r\nContent-Length: 0\r\n\r\n",
+		"SIP/2.0 200 OK\r\n" + head + "PUBLISH\r\nSIP-ETag: a b\r\nExpires: 18000;duration=3600\r\nContent-Length: 0\r\n\r\n",
 		"NOTIFY sip:offhook@127.0.0.1 SIP/2.0\r\n" + head + "NOTIFY\r\nEvent: presence\r\nSubscription-State: terminated;reason=rejected\r\nContent-Length: 0\r\n\r\n",
 		"NOTIFY sip:offhook@127.0.0.1 SIP/2.0\r\n" + head + "NOTIFY\r\nSubscription-State: active\r\nContent-Type: text/\x1b[2J\r\nContent-Length: 1\r\n\r\n<",
 	} {
@@ -58,6 +58,9 @@ func judgeResponse(t *testing.T, res *sip.Response) {
 	}
 	if etag == "" {
 		return
+	}
+	if at := strings.IndexFunc(etag, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"(),/:;<=>?@[\\]{}", r) }); at >= 0 || len(etag) > 256 {
+		t.Errorf("the tag %q is no token", etag)
 	}
 	next := publication(Presence, sip.Uri{Scheme: "sip", User: "201", Host: "a"}, etag, nil, time.Hour)
 	lines := strings.FieldsFunc(next.String(), func(r rune) bool { return r == '\r' || r == '\n' })

@@ -1,6 +1,7 @@
 package writer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/pbx"
 	"offhook.dev/libs/pbx/memory"
+	"offhook.dev/libs/pbx/portsip"
 	"offhook.dev/libs/pbx/threecx"
 	"offhook.dev/libs/run"
 	"offhook.dev/libs/topology"
@@ -27,6 +29,9 @@ type driver struct {
 	// check reads a system's entry and gathers what is wrong with it. It asks nobody,
 	// and bears an entry with which the configuration has found problems already.
 	check func(config.System) *options
+	// perSecond bounds the requests a second where the configuration does not; 0: nothing
+	// does.
+	perSecond float64
 }
 
 // drivers is every driver there is: to add one, add its line. A configuration name
@@ -34,7 +39,7 @@ type driver struct {
 var drivers = map[string]driver{
 	"3cx":          {open: openThreeCX, check: checkThreeCX},
 	"sip-presence": {open: openSIPPresence, resume: resumeSIPPresence, check: checkSIPPresence},
-	"portsip":      {open: openPortSIP, check: checkPortSIP},
+	"portsip":      {open: openPortSIP, check: checkPortSIP, perSecond: portsip.PerSecond},
 	"asterisk":     {open: openAsterisk, check: checkAsterisk},
 	"freeswitch":   {open: openFreeSWITCH, check: checkFreeSWITCH},
 	"memory":       {open: openMemory, check: checkMemory},
@@ -73,7 +78,7 @@ func FromConfig(c config.Config) (Options, error) {
 			return Options{}, fmt.Errorf("system %s: there is no driver %q", s.ID, s.Driver)
 		}
 		conf := SystemConfig{
-			ID: identity.System(s.ID), Pace: pbx.Pace{InFlight: s.Pace.InFlight, PerSecond: s.Pace.PerSecond},
+			ID: identity.System(s.ID), Pace: pbx.Pace{InFlight: s.Pace.InFlight, PerSecond: cmp.Or(s.Pace.PerSecond, driver.perSecond)},
 			Open: func(ctx context.Context) (pbx.Driver, error) {
 				if driver.resume != nil {
 					return driver.resume(ctx, s, c.DataDir)

@@ -11,6 +11,7 @@ import (
 	"offhook.dev/libs/config"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/pbx/portsip"
 	"offhook.dev/libs/pbx/portsipsim"
 	"offhook.dev/libs/secret"
 )
@@ -19,6 +20,20 @@ import (
 func branch() config.System {
 	return config.System{ID: "branch", Driver: "portsip", URL: "https://pbx.example.com:8887", ClientID: "offhook", ClientSecretFile: "/x",
 		Options: map[string]any{"domain": "pbx.example.com"}}
+}
+
+func TestARateIsTheAdministratorsOrTheDrivers(t *testing.T) {
+	ours, without := branch(), branch()
+	ours.Pace.PerSecond, without.ID, without.Driver = 20, "hq", "memory"
+	o, err := FromConfig(config.Config{Systems: []config.System{branch(), ours, without}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []float64{portsip.PerSecond, 20, 0} {
+		if got := o.Systems[i].Pace.PerSecond; got != want {
+			t.Errorf("system %d may send %g requests a second, not %g", i, got, want)
+		}
+	}
 }
 
 func TestPortSIPNamesWhatIsWrong(t *testing.T) {
