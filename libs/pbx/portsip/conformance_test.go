@@ -59,7 +59,7 @@ func configFor(sim *portsipsim.Sim, owners ...identity.Extension) Config {
 // open connects a driver to sim.
 func open(t testing.TB, config Config) *Driver {
 	t.Helper()
-	d, err := Open(t.Context(), config)
+	d, err := connect(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,8 @@ func TestAWholeChangeIsTwoRequestsAndConformsOtherwise(t *testing.T) {
 
 type harness struct {
 	*portsipsim.Sim
-	driver *Driver
+	driver pbx.Driver
+	way    Statuses
 	given  int // how many free numbers
 }
 
@@ -133,7 +134,7 @@ func newHarness(t *testing.T, v variant) *harness {
 	case v.own:
 		owners = sim.Numbers()
 	case v.books:
-		owners = []identity.Extension{"200", "203"}
+		owners = []identity.Extension{"200", "201", "203"}
 	}
 	config := configFor(sim, owners...)
 	config.Statuses, config.Note, config.Partial, config.Beat = v.driver.Statuses, v.driver.Note, v.driver.Partial, v.driver.Beat
@@ -145,7 +146,7 @@ func newHarness(t *testing.T, v variant) *harness {
 		sim.Close()
 		t.Fatal(err)
 	}
-	return &harness{Sim: sim, driver: d}
+	return &harness{Sim: sim, driver: d, way: cmp.Or(config.Statuses, ByDND)}
 }
 
 func (h *harness) Driver() pbx.Driver         { return h.driver }
@@ -164,7 +165,7 @@ func (h *harness) Shown(ext identity.Extension) presence.Status {
 	if h.DND(ext) {
 		return presence.DND
 	}
-	if h.driver.config.Statuses == ByDND {
+	if h.way == ByDND {
 		return presence.Available
 	}
 	status, _ := h.Presence(ext)
@@ -175,7 +176,7 @@ func (h *harness) Shown(ext identity.Extension) presence.Status {
 // one of the others.
 func (h *harness) Choose(ext identity.Extension, s presence.Status) {
 	h.Switch(ext, s == presence.DND)
-	if h.driver.config.Statuses != ByDND && s != presence.DND {
+	if h.way != ByDND && s != presence.DND {
 		h.Sim.Choose(ext, s)
 	}
 }

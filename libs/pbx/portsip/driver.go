@@ -115,7 +115,8 @@ func parseURL(text string) (*url.URL, error) {
 }
 
 // Driver speaks to one tenant of a PortSIP PBX. It implements pbx.Driver and every
-// optional power but pbx.Photos.
+// optional power but pbx.Photos; what Open returns where accounts of users are known is
+// pbx.Photos besides.
 type Driver struct {
 	config    Config
 	wire      *wire
@@ -134,11 +135,23 @@ var (
 	_ pbx.Phonebook       = (*Driver)(nil)
 	_ pbx.NativeSync      = (*Driver)(nil)
 	_ pbx.Watcher         = (*Driver)(nil)
+	_ pbx.Photos          = portrayed{}
 )
 
 // Open connects to a phone system: it signs in and finds out how statuses can be read.
 // Errors are classified; Invalid means the configuration.
-func Open(ctx context.Context, config Config) (*Driver, error) {
+func Open(ctx context.Context, config Config) (pbx.Driver, error) {
+	d, err := connect(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	if len(d.sessions) > 0 {
+		return portrayed{d}, nil
+	}
+	return d, nil
+}
+
+func connect(ctx context.Context, config Config) (*Driver, error) {
 	var problems []error
 	for _, p := range config.Problems() {
 		problems = append(problems, fmt.Errorf("%s: %s", p.Field, p.What))

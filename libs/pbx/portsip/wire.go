@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -116,16 +117,28 @@ func (w *wire) post(ctx context.Context, op string, as *session, path string, or
 	return nil
 }
 
+// upload sends data as it is, with headers of its own, and wants the answer success.
+func (w *wire) upload(ctx context.Context, op string, as *session, path string, query url.Values, header http.Header, data []byte, success int) (answer, error) {
+	a, err := w.send(ctx, op, as, http.MethodPost, path, query, data, header)
+	if err != nil {
+		return answer{}, err
+	}
+	if a.status != success {
+		return answer{}, refusal(op, true, a, time.Now())
+	}
+	return a, nil
+}
+
 // send sends one request with a live token, and once more with a new one if that was
 // dead (a restart forgets tokens).
-func (w *wire) send(ctx context.Context, op string, as *session, method, path string, query url.Values, body []byte) (answer, error) {
+func (w *wire) send(ctx context.Context, op string, as *session, method, path string, query url.Values, body []byte, more ...http.Header) (answer, error) {
 	dead := ""
 	for {
 		bearer, err := as.token(ctx, dead)
 		if err != nil {
 			return answer{}, fmt.Errorf("%s: %w", op, err)
 		}
-		a, err := w.exchange(ctx, op, method, path, query, body, bearer)
+		a, err := w.exchange(ctx, op, method, path, query, body, bearer, more...)
 		if err != nil || a.status != http.StatusUnauthorized || dead != "" {
 			return a, err
 		}
@@ -148,8 +161,9 @@ var (
 	errSenseless = errors.New("the answer makes no sense")
 )
 
-// exchange does one HTTP round trip within the configured timeout. bearer may be "".
-func (w *wire) exchange(ctx context.Context, op, method, path string, query url.Values, body []byte, bearer string) (answer, error) {
+// exchange does one HTTP round trip within the configured timeout. bearer may be "". A
+// body is JSON unless more says otherwise.
+func (w *wire) exchange(ctx context.Context, op, method, path string, query url.Values, body []byte, bearer string, more ...http.Header) (answer, error) {
 	if w.closed.Load() {
 		return answer{}, fault.New(fault.Unavailable, op, errClosed)
 	}
@@ -171,6 +185,9 @@ func (w *wire) exchange(ctx context.Context, op, method, path string, query url.
 		r.Body, r.ContentLength = http.NoBody, 0
 	} else {
 		r.Header.Set("Content-Type", "application/json")
+	}
+	for _, header := range more {
+		maps.Copy(r.Header, header)
 	}
 	response, err := w.client.Do(r)
 	read := method == http.MethodGet

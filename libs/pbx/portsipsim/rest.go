@@ -73,6 +73,11 @@ var routes = []struct {
 	{"POST", "/users/{id}/ms365_binding", false, bindUser},
 	{"POST", "/users/{id}/ms365_binding/destroy", false, unbindUser},
 	{"POST", "/user/presence", true, setPresence},
+	{"GET", "/user", true, getSelf},
+	{"POST", "/user", true, changeSelf},
+	{"POST", "/blobs/uploads", true, beginUpload},
+	{"POST", "/blobs/uploads/{id}/append", true, appendUpload},
+	{"POST", "/blobs/uploads/{id}/complete", true, completeUpload},
 	{"GET", "/user/status", true, statusOfSelf},
 	{"GET", "/extension_numbers/{n}", false, getNumber},
 	{"GET", "/tenant", false, getTenant},
@@ -137,6 +142,13 @@ func (s *Sim) answer(w http.ResponseWriter, r request) {
 	case body == nil:
 		w.WriteHeader(status)
 	default:
+		if headers, ok := body.(withHeader); ok {
+			for name, value := range headers {
+				w.Header().Set(name, value)
+			}
+			w.WriteHeader(status)
+			return
+		}
 		writeJSON(w, status, body)
 	}
 }

@@ -20,6 +20,8 @@ type world struct {
 	groups   []*group
 	queues   map[identity.Extension]bool // numbers that belong to something else
 	books    map[identity.Extension][]*entry
+	uploads  map[string]*upload
+	files    map[string][]byte // by id
 	sync     pbx.SyncState
 	nextID   int
 	tokens   map[string]token
@@ -29,7 +31,7 @@ type world struct {
 }
 
 func newWorld(config Config) world {
-	return world{config: config, nextID: 700551909773148160, queues: map[identity.Extension]bool{}, books: map[identity.Extension][]*entry{}, tokens: map[string]token{}}
+	return world{config: config, nextID: 700551909773148160, queues: map[identity.Extension]bool{}, books: map[identity.Extension][]*entry{}, tokens: map[string]token{}, uploads: map[string]*upload{}, files: map[string][]byte{}}
 }
 
 // user is one user with an extension.
@@ -45,6 +47,7 @@ type user struct {
 	ringing  bool
 	kept     bool   // it cannot be deleted
 	bound    string // the Microsoft account
+	avatar   string // the id of a file, "": none
 }
 
 // dnd is the member enable_dnd.

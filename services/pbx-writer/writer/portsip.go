@@ -37,11 +37,7 @@ func openPortSIP(ctx context.Context, s config.System) (pbx.Driver, error) {
 	if c.Authorities, err = s.Roots(); err != nil {
 		return nil, fault.New(fault.Denied, "portsip", err)
 	}
-	driver, err := portsip.Open(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	return driver, nil
+	return portsip.Open(ctx, c)
 }
 
 // portSIPConfig returns all of the configuration but what is in files, and the files of
