@@ -89,6 +89,8 @@ func live(t *testing.T, sim *portsipsim.Sim, d *Driver) {
 	_, err := d.Extension(ctx, "204") // 404 under the old id
 	said(0, err)
 	liveBooks(t, d, said)
+	said(0, portrayed{d}.SetPhoto(ctx, "202", []byte("a picture"), "image/jpeg"))
+	said(0, portrayed{d}.SetPhoto(ctx, "202", nil, ""))
 	for kind, of := range map[portsipsim.FaultKind]fault.Kind{portsipsim.Throttle: fault.Throttled, portsipsim.Unavailable: fault.Unavailable,
 		portsipsim.Broken: fault.Unavailable, portsipsim.Deny: fault.Denied} {
 		sim.Inject(portsipsim.Fault{Kind: kind, Delay: time.Second, Times: 1})
@@ -173,6 +175,7 @@ func TestDriverAndSimulatorKeepTheVendorsContract(t *testing.T) {
 				"POST /groups/{id}/members/{extension_number}/destroy 204", "POST /groups/{id}/members/{extension_number}/destroy 404",
 				"GET /contacts 200", "POST /contacts 201", "POST /contacts/{id} 200", "POST /contacts/{id} 404",
 				"POST /contacts/{id}/destroy 204", "POST /contacts/{id}/destroy 404",
+				"POST /blobs/uploads 202", "POST /blobs/uploads/{id}/append 203", "POST /blobs/uploads/{id}/complete 201", "POST /user 200",
 				"GET /user/contacts 200", "POST /user/contacts 201", "POST /user/contacts/{id} 200", "POST /user/contacts/{id} 404",
 				"POST /user/contacts/{id}/destroy 204", "POST /user/contacts/{id}/destroy 404")
 			g.Verdict(t, want...)

@@ -37,7 +37,7 @@ type Config struct {
 	URL    string  // https://pbx.example.com:8887
 	Domain string  // the SIP domain of the tenant
 	Admin  Account // of an administrator of the tenant, without a second factor
-	// Accounts are those of users, for personal phonebooks and, with ByOwn, presences.
+	// Accounts are those of users, for personal phonebooks, photos and, with ByOwn, presences.
 	// An empty user name is the number, as in accounts that Offhook made.
 	Accounts map[identity.Extension]Account
 

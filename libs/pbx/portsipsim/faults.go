@@ -30,6 +30,7 @@ type Fault struct {
 	Kind  FaultKind
 	Delay time.Duration // see the kinds
 	To    string        // where Elsewhere leads
+	After int           // how many requests that it would meet it lets pass first
 	Times int           // how many requests it meets; 0: all, until ClearFaults
 	Only  string        // "read", "write", "sign-in"; "": reads and writes
 }
@@ -52,7 +53,7 @@ type faults struct{ *simfault.Queue[Fault] }
 func newFaults() *faults { return &faults{simfault.New[Fault]()} }
 
 // Inject adds a fault.
-func (s *Sim) Inject(f Fault) { s.faults.Add(f, 0, f.Times) }
+func (s *Sim) Inject(f Fault) { s.faults.Add(f, f.After, f.Times) }
 
 // ClearFaults ends all faults and lets go of requests that hang.
 func (s *Sim) ClearFaults() { s.faults.Clear() }
