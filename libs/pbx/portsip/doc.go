@@ -26,7 +26,7 @@
 // its member department names, its marker a member of the JSON text custom_options. An
 // entry of a phonebook is a contact; what a contact has no place for is in its notes.
 // Personal phonebooks need the accounts of their owners. There is no way for an
-// administrator to set the picture of somebody else, so there is no pbx.Photos.
+// administrator to set the picture of somebody else: pbx.Photos is as the users, too.
 //
 // Duties of the caller: the pace, which pbx.System keeps. The phone system takes 10,000
 // requests a minute from everybody together since 22.1.

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"maps"
 	"net/http"
 	"net/url"
 
@@ -100,11 +99,16 @@ func (d *Driver) changeSelf(ctx context.Context, op string, as *session, name, v
 		if err := d.wire.get(ctx, op, as, "/user", nil, &now); err != nil {
 			return err
 		}
-		maps.Copy(order, now.writable())
-		for _, only := range []string{"enabled", "transports"} { // told, or an administrator's to change
-			delete(order, only)
-		}
+		order = now.ownWritable()
 	}
 	order[name], _ = json.Marshal(value)
 	return d.wire.post(ctx, op, as, "/user", order, nil, order.text("voicemail_pin"))
+}
+
+// ownWritable is writable for those who change themselves.
+func (m members) ownWritable() members {
+	kept := m.writable()
+	delete(kept, "enabled") // an administrator's to change
+	delete(kept, "transports")
+	return kept
 }

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/pbx"

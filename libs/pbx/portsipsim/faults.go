@@ -1,6 +1,7 @@
 package portsipsim
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -23,6 +24,10 @@ const (
 	Garbage     FaultKind = "garbage"     // 200 with something else
 	Elsewhere   FaultKind = "elsewhere"   // 307 to another host
 	Slow        FaultKind = "slow"        // as it should be, Delay later
+	Truncated   FaultKind = "truncated"   // done, and of the answer only a part arrives
+	Huge        FaultKind = "huge"        // done, and the answer does not end for 17 MiB
+	Latin       FaultKind = "latin"       // done, and the answer is in ISO 8859-1
+	Forget      FaultKind = "forget"      // 200, and nothing is done
 )
 
 // Fault is one kind of misbehaviour, for some requests.
@@ -82,6 +87,10 @@ func (f *faults) apply(w http.ResponseWriter, r request, handle func(http.Respon
 	case LostAnswer:
 		handle(nowhere{make(http.Header)})
 		panic(http.ErrAbortHandler)
+	case Truncated, Huge, Latin:
+		f.spoil(w, fault.Kind, handle)
+	case Forget:
+		w.WriteHeader(http.StatusOK)
 	case Slow:
 		timer := time.NewTimer(fault.Delay)
 		defer timer.Stop()
@@ -100,6 +109,41 @@ func (f *faults) apply(w http.ResponseWriter, r request, handle func(http.Respon
 		panic(http.ErrAbortHandler)
 	}
 }
+
+// spoil carries out a request and answers it with a body that is not as it should be.
+func (f *faults) spoil(w http.ResponseWriter, kind FaultKind, handle func(http.ResponseWriter)) {
+	kept := &buffer{header: w.Header(), status: http.StatusOK}
+	handle(kept)
+	body := kept.body.Bytes()
+	switch kind {
+	case Truncated:
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)+10))
+	case Huge:
+		body = append(bytes.Repeat([]byte(" "), 17<<20), body...)
+	case Latin:
+		var latin []byte
+		for _, r := range string(body) {
+			latin = append(latin, byte(r))
+		}
+		body = latin
+	}
+	w.WriteHeader(kept.status)
+	_, _ = w.Write(body) // the client has left: its matter
+	if kind == Truncated {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// buffer keeps an answer.
+type buffer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (b *buffer) Header() http.Header         { return b.header }
+func (b *buffer) Write(p []byte) (int, error) { return b.body.Write(p) }
+func (b *buffer) WriteHeader(status int)      { b.status = status }
 
 // nowhere is where lost answers go.
 type nowhere struct{ header http.Header }
