@@ -207,8 +207,12 @@ func (w *wire) exchange(ctx context.Context, op, method, path string, query url.
 }
 
 // decode reads a JSON answer. What makes no sense is treated as no answer: a proxy in
-// between, or the phone system starting up. The body is not quoted.
+// between, or the phone system starting up. The body is not quoted. JSON is UTF-8 (RFC 8259
+// section 8.1): of what is not, encoding/json would make other texts without a word.
 func decode(op string, body []byte, into any) error {
+	if !utf8.Valid(body) {
+		return fault.Errorf(fault.Unavailable, op, "%w: its %d bytes are not UTF-8", errSenseless, len(body))
+	}
 	if err := json.Unmarshal(body, into); err != nil {
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) {

@@ -99,7 +99,7 @@ const reasonLimit = 200
 
 // printable is a server's words on one line, cut where they are too long.
 func printable(text string) string {
-	line := strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
+	line := strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "?"), func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
 	if runes := []rune(line); len(runes) > reasonLimit {
 		return string(runes[:reasonLimit]) + "..."
 	}

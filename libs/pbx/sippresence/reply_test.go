@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/emiago/sipgo/sip"
 
@@ -88,7 +89,7 @@ func judgeError(t *testing.T, err error) {
 		t.Errorf("the kind of %v is %v", err, kind)
 	}
 	text := err.Error()
-	if at := strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }); at >= 0 || len(text) > 1000 {
+	if at := strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }); at >= 0 || !utf8.ValidString(text) || len(text) > 1000 {
 		t.Errorf("%d bytes, %q", len(text), text)
 	}
 }
