@@ -260,7 +260,7 @@ type System struct {
 // Pace is how hard a phone system may be worked.
 type Pace struct {
 	InFlight  int     `yaml:"in_flight"`
-	PerSecond float64 `yaml:"per_second"` // 0: no fixed rate
+	PerSecond float64 `yaml:"per_second"` // 0: the rate of the driver, of which most have none
 }
 
 // Default returns the Config of an empty file.
