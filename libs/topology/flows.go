@@ -69,6 +69,8 @@ func Flows() []Flow {
 			Meaning: "changes of a phonebook, in order"},
 		{Subject: "outcome.extension.<system>.<ext>", Stream: Outcomes, Produce: []Service{PBXWriter}, Consume: []Service{UserSync, ControlAPI},
 			Meaning: "what came of a change of an extension"},
+		{Subject: "outcome.photo.<system>.<ext>", Stream: Outcomes, Produce: []Service{PBXWriter}, Consume: []Service{UserSync},
+			Meaning: "what came of a photo"},
 		{Subject: "outcome.contact.<system>.<owner>.<chunk>", Stream: Outcomes, Produce: []Service{PBXWriter}, Consume: []Service{ContactSync, ControlAPI},
 			Meaning: "what came of changes of a phonebook, one by one, with the ids given"},
 		{Subject: "outcome.<system>.<ext>", Stream: Outcomes, Produce: []Service{PBXWriter}, Consume: []Service{ControlAPI},

@@ -115,9 +115,17 @@ type ExtensionOutcome struct {
 // ExtensionOutcomeSubject is the subject of what came of wants for an extension.
 func ExtensionOutcomeSubject(l identity.Line) string { return "outcome.extension." + LineKey(l) }
 
+// PhotoOutcomeSubject is that of what came of wants for an extension's photo: it must not
+// take the place of what came of the extension itself.
+func PhotoOutcomeSubject(l identity.Line) string { return "outcome.photo." + LineKey(l) }
+
 // Encode implements Message.
 func (o ExtensionOutcome) Encode() (string, []byte) {
-	return ExtensionOutcomeSubject(o.Line), marshal(&eventv1.ExtensionOutcome{
+	subject := ExtensionOutcomeSubject(o.Line)
+	if o.Op == directory.SetPhoto {
+		subject = PhotoOutcomeSubject(o.Line)
+	}
+	return subject, marshal(&eventv1.ExtensionOutcome{
 		Id: clean(o.ID), Tenant: string(o.Person.Tenant), User: string(o.Person.User), System: string(o.Line.System), Extension: string(o.Line.Extension),
 		Op: clean(string(o.Op)), Result: clean(string(o.Result)), Detail: clean(o.Detail), Plan: clean(o.Plan), At: stamp(o.At),
 	})

@@ -21,7 +21,7 @@ func (s *stage) pictured(w wire.PhotoWant) (o wire.ExtensionOutcome) {
 	if w.MIME == "" && len(w.Image) > 0 {
 		w.MIME = "image/jpeg"
 	}
-	subject := "outcome.extension." + wire.LineKey(w.Line)
+	subject := wire.PhotoOutcomeSubject(w.Line)
 	before, _ := s.bus.Last(s.t.Context(), topology.Outcomes, subject)
 	s.send(w)
 	s.eventually(func() string {

@@ -70,6 +70,9 @@ func TestWhatWasTriedInVainIsInTheNextPlan(t *testing.T) {
 		return next
 	}
 	told("after it was refused")
+	// What came of a photo says nothing of the extension, now and after a restart.
+	s.publish(wire.ExtensionOutcome{ID: "etag", Person: person(2), Line: lineOf("201"), Op: directory.SetPhoto, Result: wire.ChangeDone, At: s.bus.Now()})
+	told("after a photo")
 	stop()
 	s.start(synchronising("off"))
 	next := told("after a restart")

@@ -92,7 +92,7 @@ func (s *Sync) own(outer context.Context) error {
 		return run.Ended(ctx, s.deps.Bus.Follow(ctx, topology.Directory, subjects(), s.facts.fold, func() { close(current) }))
 	})
 	g.Go(func() error {
-		return run.Ended(ctx, s.deps.Bus.Tail(ctx, topology.Outcomes, []string{topology.Wildcard("outcome.extension.<system>.<ext>")},
+		return run.Ended(ctx, s.deps.Bus.Tail(ctx, topology.Outcomes, []string{topology.Wildcard("outcome.extension.<system>.<ext>"), topology.Wildcard("outcome.photo.<system>.<ext>")},
 			func(m bus.Message) error {
 				if o, err := wire.DecodeExtensionOutcome(m.Data); err == nil {
 					s.outcome(ctx, o)
