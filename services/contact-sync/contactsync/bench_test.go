@@ -132,9 +132,16 @@ func processor(b *testing.B) time.Duration {
 }
 
 // bytesEach is how much memory planning takes for each of n contacts that are as they were.
+// They have no numbers: to tell their keys is nearly all of it, and what that takes from a
+// pool is by chance with the race detector.
 func bytesEach(t *testing.T, n int, read func(*shelf) int) uint64 {
 	t.Helper()
 	s := newShelf(n)
+	for _, contacts := range s.contacts {
+		for i := range contacts {
+			contacts[i].Numbers = nil
+		}
+	}
 	s.read()
 	s.settle()
 	var before, after runtime.MemStats
@@ -147,10 +154,9 @@ func bytesEach(t *testing.T, n int, read func(*shelf) int) uint64 {
 	return (after.TotalAlloc - before.TotalAlloc) / uint64(n)
 }
 
-// mostEach is the memory that planning may take for a contact that has not changed, with the
-// keys of its two numbers, which are nearly all of it; it is given back when the page is
-// done with.
-const mostEach = 12_000
+// mostEach is the memory that planning may take for a contact that has not changed; it is
+// given back when the page is done with.
+const mostEach = 3_000
 
 func TestPlanningContactsTakesMemoryForEachAndNotForAll(t *testing.T) {
 	for _, n := range []int{1_000, 4_000, 16_000} {
