@@ -34,6 +34,7 @@ type ofAllPowers interface {
 	pbx.Photos
 	pbx.NativeSync
 	pbx.Watcher
+	pbx.Dialer
 }
 
 // critic is a phone system that will not have the first pictures of an extension.
