@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"offhook.dev/libs/pbx/simfault"
 )
 
 // FaultKind is a way to misbehave.
@@ -237,15 +239,15 @@ func (f *faults) apply(w http.ResponseWriter, r request, handle func(http.Respon
 	case ErrorInside:
 		refuse(w, http.StatusOK, "InternalError", "Something went wrong.")
 	case Truncated:
-		cut(w, handle)
+		simfault.Cut(w, handle)
 	case Huge:
-		flood(w, r)
+		simfault.Flood(r.Context(), w)
 	case Latin:
-		inLatin(w, handle)
+		simfault.Latin(w, handle)
 	case Forget:
 		w.WriteHeader(http.StatusNoContent)
 	case LostAnswer:
-		handle(nowhere{make(http.Header)})
+		simfault.Unanswered(handle)
 		panic(http.ErrAbortHandler)
 	case Hang:
 		select {
@@ -261,10 +263,3 @@ func retryAfter(w http.ResponseWriter, delay time.Duration) {
 		w.Header().Set("Retry-After", strconv.Itoa(int((delay+time.Second-1)/time.Second)))
 	}
 }
-
-// nowhere is where lost answers go.
-type nowhere struct{ header http.Header }
-
-func (n nowhere) Header() http.Header         { return n.header }
-func (n nowhere) Write(p []byte) (int, error) { return len(p), nil }
-func (n nowhere) WriteHeader(int)             {}

@@ -1,7 +1,6 @@
 package portsipsim
 
 import (
-	"bytes"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -25,7 +24,7 @@ const (
 	Elsewhere   FaultKind = "elsewhere"   // 307 to another host
 	Slow        FaultKind = "slow"        // as it should be, Delay later
 	Truncated   FaultKind = "truncated"   // done, and of the answer only a part arrives
-	Huge        FaultKind = "huge"        // done, and the answer does not end for 17 MiB
+	Huge        FaultKind = "huge"        // done, and the answer does not end
 	Latin       FaultKind = "latin"       // done, and the answer is in ISO 8859-1
 	Forget      FaultKind = "forget"      // 200, and nothing is done
 )
@@ -85,10 +84,15 @@ func (f *faults) apply(w http.ResponseWriter, r request, handle func(http.Respon
 		w.Header().Set("Location", fault.To+r.URL.RequestURI())
 		w.WriteHeader(http.StatusTemporaryRedirect)
 	case LostAnswer:
-		handle(nowhere{make(http.Header)})
+		simfault.Unanswered(handle)
 		panic(http.ErrAbortHandler)
-	case Truncated, Huge, Latin:
-		f.spoil(w, fault.Kind, handle)
+	case Truncated:
+		simfault.Cut(w, handle)
+	case Huge:
+		simfault.Unanswered(handle)
+		simfault.Flood(r.Context(), w)
+	case Latin:
+		simfault.Latin(w, handle)
 	case Forget:
 		w.WriteHeader(http.StatusOK)
 	case Slow:
@@ -109,45 +113,3 @@ func (f *faults) apply(w http.ResponseWriter, r request, handle func(http.Respon
 		panic(http.ErrAbortHandler)
 	}
 }
-
-// spoil carries out a request and answers it with a body that is not as it should be.
-func (f *faults) spoil(w http.ResponseWriter, kind FaultKind, handle func(http.ResponseWriter)) {
-	kept := &buffer{header: w.Header(), status: http.StatusOK}
-	handle(kept)
-	body := kept.body.Bytes()
-	switch kind {
-	case Truncated:
-		w.Header().Set("Content-Length", strconv.Itoa(len(body)+10))
-	case Huge:
-		body = append(bytes.Repeat([]byte(" "), 17<<20), body...)
-	case Latin:
-		var latin []byte
-		for _, r := range string(body) {
-			latin = append(latin, byte(r))
-		}
-		body = latin
-	}
-	w.WriteHeader(kept.status)
-	_, _ = w.Write(body) // the client has left: its matter
-	if kind == Truncated {
-		panic(http.ErrAbortHandler)
-	}
-}
-
-// buffer keeps an answer.
-type buffer struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (b *buffer) Header() http.Header         { return b.header }
-func (b *buffer) Write(p []byte) (int, error) { return b.body.Write(p) }
-func (b *buffer) WriteHeader(status int)      { b.status = status }
-
-// nowhere is where lost answers go.
-type nowhere struct{ header http.Header }
-
-func (n nowhere) Header() http.Header         { return n.header }
-func (n nowhere) Write(p []byte) (int, error) { return len(p), nil }
-func (n nowhere) WriteHeader(int)             {}

@@ -1,5 +1,6 @@
-// Package simfault keeps the faults that a simulated phone system has still to make. What a
-// fault is, and which requests it meets, is each simulator's own.
+// Package simfault keeps the faults that a simulated phone system has still to make, and
+// spoils answers over HTTP as some of them say. What a fault is, and which requests it
+// meets, is each simulator's own.
 package simfault
 
 import "sync"

@@ -1,13 +1,14 @@
-package pbxsim
+package simfault
 
 import (
 	"bytes"
+	"context"
 	"maps"
 	"net/http"
 	"strconv"
 )
 
-// draft keeps an answer, to spoil it.
+// draft keeps an answer.
 type draft struct {
 	header http.Header
 	status int
@@ -24,8 +25,12 @@ func (d *draft) Header() http.Header         { return d.header }
 func (d *draft) Write(p []byte) (int, error) { return d.body.Write(p) }
 func (d *draft) WriteHeader(status int)      { d.status = status }
 
-// cut sends half of an answer; nothing of one without a body.
-func cut(w http.ResponseWriter, handle func(http.ResponseWriter)) {
+// Unanswered lets handle do its work, of which nobody is told.
+func Unanswered(handle func(http.ResponseWriter)) { drafted(handle) }
+
+// Cut sends half of an answer, and then cuts the connection; nothing of an answer without
+// a body.
+func Cut(w http.ResponseWriter, handle func(http.ResponseWriter)) {
 	d := drafted(handle)
 	if whole := d.body.Bytes(); len(whole) > 0 {
 		maps.Copy(w.Header(), d.header)
@@ -37,19 +42,19 @@ func cut(w http.ResponseWriter, handle func(http.ResponseWriter)) {
 	panic(http.ErrAbortHandler)
 }
 
-// flood sends spaces, which JSON may begin with, until the client has had enough.
-func flood(w http.ResponseWriter, r request) {
+// Flood sends spaces, which JSON may begin with, until the client has had enough.
+func Flood(ctx context.Context, w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")
-	for spaces := bytes.Repeat([]byte(" "), 64<<10); r.Context().Err() == nil; {
+	for spaces := bytes.Repeat([]byte(" "), 64<<10); ctx.Err() == nil; {
 		if _, err := w.Write(spaces); err != nil {
 			return
 		}
 	}
 }
 
-// inLatin sends an answer in the charset of another century. What that does not have is a
+// Latin sends an answer in the charset of another century. What that does not have is a
 // question mark.
-func inLatin(w http.ResponseWriter, handle func(http.ResponseWriter)) {
+func Latin(w http.ResponseWriter, handle func(http.ResponseWriter)) {
 	d := drafted(handle)
 	maps.Copy(w.Header(), d.header)
 	w.WriteHeader(d.status)
