@@ -19,19 +19,19 @@ import (
 // hanging counts the pictures that were begun to be set, and says how many had been when
 // a status was written.
 type hanging struct {
-	everything
+	memory.Full
 	begun    atomic.Int64
 	atStatus atomic.Int64
 }
 
 func (d *hanging) SetPhoto(ctx context.Context, ext identity.Extension, image []byte, mime string) error {
 	d.begun.Add(1)
-	return d.everything.SetPhoto(ctx, ext, image, mime)
+	return d.Full.SetPhoto(ctx, ext, image, mime)
 }
 
 func (d *hanging) SetStatus(ctx context.Context, ext identity.Extension, s presence.Status) error {
 	d.atStatus.Store(d.begun.Load())
-	return d.everything.SetStatus(ctx, ext, s)
+	return d.Full.SetStatus(ctx, ext, s)
 }
 
 // The photos of a whole company are set in the background, within the phone system's pace:
@@ -52,7 +52,7 @@ func TestPhotosNeverDelayAStatus(t *testing.T) {
 			time.Sleep(10 * time.Millisecond) // virtual
 			return request()
 		})
-		driver := &hanging{everything: memory.Open(world, memory.Powers).(everything)}
+		driver := &hanging{Full: memory.Open(world, memory.Powers)}
 		system, err := pbx.NewSystem("hq", driver, pbx.Options{Pace: pbx.Pace{InFlight: 2}})
 		if err != nil {
 			t.Fatal(err)

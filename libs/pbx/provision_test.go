@@ -18,22 +18,10 @@ import (
 	"offhook.dev/libs/pbx/memory"
 )
 
-// everything is a driver with all powers.
-type everything interface {
-	pbx.Driver
-	pbx.Extensions
-	pbx.ExtensionWriter
-	pbx.Phonebook
-	pbx.Photos
-	pbx.NativeSync
-	pbx.Watcher
-	pbx.Dialer
-}
-
 // observed counts the entries that were begun to be made, and says how many had been
 // when a status was written or an extension read.
 type observed struct {
-	everything
+	memory.Full
 	begun     atomic.Int64
 	atStatus  atomic.Int64
 	atInquiry atomic.Int64
@@ -41,17 +29,17 @@ type observed struct {
 
 func (d *observed) CreateContact(ctx context.Context, owner identity.Extension, c directory.Contact) (string, error) {
 	d.begun.Add(1)
-	return d.everything.CreateContact(ctx, owner, c)
+	return d.Full.CreateContact(ctx, owner, c)
 }
 
 func (d *observed) SetStatus(ctx context.Context, ext identity.Extension, s presence.Status) error {
 	d.atStatus.Store(d.begun.Load())
-	return d.everything.SetStatus(ctx, ext, s)
+	return d.Full.SetStatus(ctx, ext, s)
 }
 
 func (d *observed) Extension(ctx context.Context, ext identity.Extension) (directory.Extension, error) {
 	d.atInquiry.Store(d.begun.Load())
-	return d.everything.Extension(ctx, ext)
+	return d.Full.Extension(ctx, ext)
 }
 
 // An import of 100,000 contacts never gets between a status and the phone system: the
@@ -66,7 +54,7 @@ func TestAnImportOfContactsNeverDelaysAStatus(t *testing.T) {
 			time.Sleep(10 * time.Millisecond) // virtual
 			return request()
 		})
-		driver := &observed{everything: memory.Open(world, memory.Powers).(everything)}
+		driver := &observed{Full: memory.Open(world, memory.Powers)}
 		system, err := pbx.NewSystem("hq", driver, pbx.Options{})
 		if err != nil {
 			t.Fatal(err)

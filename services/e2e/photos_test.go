@@ -25,21 +25,9 @@ import (
 	"offhook.dev/services/pbx-writer/writer"
 )
 
-// ofAllPowers is a driver with all powers.
-type ofAllPowers interface {
-	pbx.Driver
-	pbx.Extensions
-	pbx.ExtensionWriter
-	pbx.Phonebook
-	pbx.Photos
-	pbx.NativeSync
-	pbx.Watcher
-	pbx.Dialer
-}
-
 // critic is a phone system that will not have the first pictures of an extension.
 type critic struct {
-	ofAllPowers
+	memory.Full
 	of      identity.Extension
 	refuses int32
 	asked   *atomic.Int32
@@ -49,7 +37,7 @@ func (d critic) SetPhoto(ctx context.Context, ext identity.Extension, image []by
 	if ext == d.of && d.asked.Add(1) <= d.refuses {
 		return fault.New(fault.Invalid, "too dark", nil)
 	}
-	return d.ofAllPowers.SetPhoto(ctx, ext, image, mime)
+	return d.Full.SetPhoto(ctx, ext, image, mime)
 }
 
 // A picture in Microsoft 365 is on the phone, no larger than the phone system takes, and
@@ -69,7 +57,7 @@ func TestPhotosOfTheDirectoryAreOnThePhones(t *testing.T) {
 				for i := range o.Systems {
 					if o.Systems[i].ID == "branch" {
 						o.Systems[i].Open = func(context.Context) (pbx.Driver, error) {
-							return critic{memory.Open(phones, memory.Powers).(ofAllPowers), "201", 1, &asked}, nil
+							return critic{memory.Open(phones, memory.Powers), "201", 1, &asked}, nil
 						}
 					}
 				}

@@ -21,8 +21,8 @@ var Powers = presence.Powers{
 
 var errClosed = errors.New("the driver is closed")
 
-// driver implements pbx.Driver and every optional power. The compiler holds it to
-// that, so that a power is not lost by a changed signature. It keeps nothing of what
+// driver implements pbx.Driver and every optional power. Open's result holds it to that,
+// so that a power is not lost by a changed signature. It keeps nothing of what
 // the phone system has: whoever asks wants to know how it is now. A real driver may
 // keep what the protocol needs (a token, the internal ids of extensions), if it bears
 // that this has become wrong.
@@ -33,21 +33,23 @@ type driver struct {
 	done   chan struct{} // closed by Close
 }
 
-var (
-	_ pbx.Driver          = (*driver)(nil)
-	_ pbx.Extensions      = (*driver)(nil)
-	_ pbx.ExtensionWriter = (*driver)(nil)
-	_ pbx.Phonebook       = (*driver)(nil)
-	_ pbx.Photos          = (*driver)(nil)
-	_ pbx.NativeSync      = (*driver)(nil)
-	_ pbx.Watcher         = (*driver)(nil)
-	_ pbx.Dialer          = (*driver)(nil)
-)
+// Full is a driver with every power that there is. Who wraps one, to count or to break what
+// single methods do, embeds it and loses none.
+type Full interface {
+	pbx.Driver
+	pbx.Extensions
+	pbx.ExtensionWriter
+	pbx.Phonebook
+	pbx.Photos
+	pbx.NativeSync
+	pbx.Watcher
+	pbx.Dialer
+}
 
 // Open connects a driver to system. A real driver takes a Config and a context
 // here, signs in, asks for the version and finds out what it can do; it fails
 // with a classified error.
-func Open(system *PhoneSystem, powers presence.Powers) pbx.Driver {
+func Open(system *PhoneSystem, powers presence.Powers) Full {
 	return &driver{system: system, powers: powers, done: make(chan struct{})}
 }
 

@@ -153,7 +153,7 @@ func TestAWriteWithASenselessAnswerMayHaveHappened(t *testing.T) {
 		}
 		return ErrGarbled
 	})
-	all := h.driver.(full)
+	all := h.driver.(Full)
 	ctx, ext := t.Context(), h.Extensions()[0]
 	for name, write := range map[string]func() error{
 		"a status":   func() error { return all.SetStatus(ctx, ext, presence.DND) },

@@ -9,10 +9,10 @@ import (
 )
 
 // dialMutants are those of cases about dialling.
-func dialMutants() map[string]func(full) mutant {
-	rewrite := func(from fault.Kind, to func(error) error) func(full) mutant {
-		return func(d full) mutant {
-			return mutant{full: d, dial: func(ctx context.Context, ext identity.Extension, number string) error {
+func dialMutants() map[string]func(Full) mutant {
+	rewrite := func(from fault.Kind, to func(error) error) func(Full) mutant {
+		return func(d Full) mutant {
+			return mutant{Full: d, dial: func(ctx context.Context, ext identity.Extension, number string) error {
 				err := d.Dial(ctx, ext, number)
 				if err != nil && fault.KindOf(err) == from {
 					err = to(err)
@@ -21,10 +21,10 @@ func dialMutants() map[string]func(full) mutant {
 			}}
 		}
 	}
-	return map[string]func(full) mutant{
-		"a number is called each time that it is dialled, for who dialled it": func(d full) mutant {
+	return map[string]func(Full) mutant{
+		"a number is called each time that it is dialled, for who dialled it": func(d Full) mutant {
 			last := make(map[identity.Extension]string)
-			return mutant{full: d, dial: func(ctx context.Context, ext identity.Extension, number string) error {
+			return mutant{Full: d, dial: func(ctx context.Context, ext identity.Extension, number string) error {
 				if strings.Contains(last[ext], "|"+number) {
 					return nil // it was called already
 				}
@@ -35,8 +35,8 @@ func dialMutants() map[string]func(full) mutant {
 				return err
 			}}
 		},
-		"what is no number is invalid and never sent": func(d full) mutant {
-			return mutant{full: d, dial: func(ctx context.Context, ext identity.Extension, number string) error {
+		"what is no number is invalid and never sent": func(d Full) mutant {
+			return mutant{Full: d, dial: func(ctx context.Context, ext identity.Extension, number string) error {
 				return d.Dial(ctx, ext, strings.ReplaceAll(number, "-", "")) // as people write it
 			}}
 		},

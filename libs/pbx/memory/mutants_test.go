@@ -17,21 +17,9 @@ import (
 	"offhook.dev/libs/pbx/pbxtest"
 )
 
-// full is a driver with all its powers: what mutants are made of.
-type full interface {
-	pbx.Driver
-	pbx.Extensions
-	pbx.ExtensionWriter
-	pbx.Phonebook
-	pbx.Photos
-	pbx.NativeSync
-	pbx.Watcher
-	pbx.Dialer
-}
-
 // mutant is a driver in which single methods are replaced.
 type mutant struct {
-	full
+	Full
 	capabilities func(pbx.Capabilities) pbx.Capabilities
 	status       func(context.Context, identity.Extension) (presence.Status, error)
 	statuses     func(context.Context, func(identity.Extension, presence.Status) error) error
@@ -47,63 +35,63 @@ type mutant struct {
 
 func (m mutant) Capabilities() pbx.Capabilities {
 	if m.capabilities != nil {
-		return m.capabilities(m.full.Capabilities())
+		return m.capabilities(m.Full.Capabilities())
 	}
-	return m.full.Capabilities()
+	return m.Full.Capabilities()
 }
 
 func (m mutant) Status(ctx context.Context, ext identity.Extension) (presence.Status, error) {
 	if m.status != nil {
 		return m.status(ctx, ext)
 	}
-	return m.full.Status(ctx, ext)
+	return m.Full.Status(ctx, ext)
 }
 
 func (m mutant) Statuses(ctx context.Context, yield func(identity.Extension, presence.Status) error) error {
 	if m.statuses != nil {
 		return m.statuses(ctx, yield)
 	}
-	return m.full.Statuses(ctx, yield)
+	return m.Full.Statuses(ctx, yield)
 }
 
 func (m mutant) SetStatus(ctx context.Context, ext identity.Extension, s presence.Status) error {
 	if m.set != nil {
 		return m.set(ctx, ext, s)
 	}
-	return m.full.SetStatus(ctx, ext, s)
+	return m.Full.SetStatus(ctx, ext, s)
 }
 
 func (m mutant) Extensions(ctx context.Context, yield func(directory.Extension) error) error {
 	if m.extensions != nil {
 		return m.extensions(ctx, yield)
 	}
-	return m.full.Extensions(ctx, yield)
+	return m.Full.Extensions(ctx, yield)
 }
 
 func (m mutant) Watch(ctx context.Context, sink pbx.Sink) error {
 	if m.watch != nil {
 		return m.watch(ctx, sink)
 	}
-	return m.full.Watch(ctx, sink)
+	return m.Full.Watch(ctx, sink)
 }
 
 func (m mutant) Dial(ctx context.Context, ext identity.Extension, number string) error {
 	if m.dial != nil {
 		return m.dial(ctx, ext, number)
 	}
-	return m.full.Dial(ctx, ext, number)
+	return m.Full.Dial(ctx, ext, number)
 }
 
 func (m mutant) Close() error {
 	if m.close != nil {
 		return m.close()
 	}
-	return m.full.Close()
+	return m.Full.Close()
 }
 
 // rewriteRead and rewriteWrite replace the errors of one kind.
-func rewriteRead(d full, from fault.Kind, to func(error) error) mutant {
-	return mutant{full: d, status: func(ctx context.Context, ext identity.Extension) (presence.Status, error) {
+func rewriteRead(d Full, from fault.Kind, to func(error) error) mutant {
+	return mutant{Full: d, status: func(ctx context.Context, ext identity.Extension) (presence.Status, error) {
 		s, err := d.Status(ctx, ext)
 		if err != nil && fault.KindOf(err) == from {
 			err = to(err)
@@ -112,8 +100,8 @@ func rewriteRead(d full, from fault.Kind, to func(error) error) mutant {
 	}}
 }
 
-func rewriteWrite(d full, from fault.Kind, to func(error) error) mutant {
-	return mutant{full: d, set: func(ctx context.Context, ext identity.Extension, s presence.Status) error {
+func rewriteWrite(d Full, from fault.Kind, to func(error) error) mutant {
+	return mutant{Full: d, set: func(ctx context.Context, ext identity.Extension, s presence.Status) error {
 		err := d.SetStatus(ctx, ext, s)
 		if err != nil && fault.KindOf(err) == from {
 			err = to(err)
@@ -128,25 +116,25 @@ func as(kind fault.Kind) func(error) error {
 
 // mutants breaks a driver in one way for each case of the suite. leak ends when
 // the test does.
-func mutants(leak <-chan struct{}) map[string]func(full) mutant {
+func mutants(leak <-chan struct{}) map[string]func(Full) mutant {
 	all := peopleMutants()
 	maps.Copy(all, bookMutants())
 	maps.Copy(all, dialMutants())
-	maps.Copy(all, map[string]func(full) mutant{
-		"declared powers are those implemented": func(d full) mutant {
-			return mutant{full: d, capabilities: func(c pbx.Capabilities) pbx.Capabilities { c.NativeSync = false; return c }}
+	maps.Copy(all, map[string]func(Full) mutant{
+		"declared powers are those implemented": func(d Full) mutant {
+			return mutant{Full: d, capabilities: func(c pbx.Capabilities) pbx.Capabilities { c.NativeSync = false; return c }}
 		},
-		"every declared status is shown once set": func(d full) mutant {
-			return mutant{full: d, set: func(ctx context.Context, ext identity.Extension, s presence.Status) error {
+		"every declared status is shown once set": func(d Full) mutant {
+			return mutant{Full: d, set: func(ctx context.Context, ext identity.Extension, s presence.Status) error {
 				if s == presence.BusinessTrip {
 					s = presence.Lunch // a missing line in a table
 				}
 				return d.SetStatus(ctx, ext, s)
 			}}
 		},
-		"a status that a person chose is read": func(d full) mutant {
+		"a status that a person chose is read": func(d Full) mutant {
 			seen := make(map[identity.Extension]presence.Status)
-			return mutant{full: d, status: func(ctx context.Context, ext identity.Extension) (presence.Status, error) {
+			return mutant{Full: d, status: func(ctx context.Context, ext identity.Extension) (presence.Status, error) {
 				s, err := d.Status(ctx, ext)
 				if old, ok := seen[ext]; ok && err == nil {
 					return old, nil // a cache
@@ -157,10 +145,10 @@ func mutants(leak <-chan struct{}) map[string]func(full) mutant {
 				return s, err
 			}}
 		},
-		"setting the same status twice is one state": func(d full) mutant {
+		"setting the same status twice is one state": func(d Full) mutant {
 			set := make(map[identity.Extension]presence.Status)
 			var mu sync.Mutex
-			return mutant{full: d, set: func(ctx context.Context, ext identity.Extension, s presence.Status) error {
+			return mutant{Full: d, set: func(ctx context.Context, ext identity.Extension, s presence.Status) error {
 				mu.Lock()
 				same := s != presence.Unset && set[ext] == s
 				set[ext] = s
@@ -171,10 +159,10 @@ func mutants(leak <-chan struct{}) map[string]func(full) mutant {
 				return d.SetStatus(ctx, ext, s)
 			}}
 		},
-		"the last of many writes wins": func(d full) mutant {
+		"the last of many writes wins": func(d Full) mutant {
 			var mu sync.Mutex
 			writes := 0
-			return mutant{full: d, set: func(ctx context.Context, ext identity.Extension, s presence.Status) error {
+			return mutant{Full: d, set: func(ctx context.Context, ext identity.Extension, s presence.Status) error {
 				mu.Lock()
 				writes++
 				lost := writes > 11 // a queue that drops its newest when full
@@ -185,10 +173,10 @@ func mutants(leak <-chan struct{}) map[string]func(full) mutant {
 				return d.SetStatus(ctx, ext, s)
 			}}
 		},
-		"writes to different extensions do not mix": func(d full) mutant {
+		"writes to different extensions do not mix": func(d Full) mutant {
 			var mu sync.Mutex
 			var first identity.Extension // one buffer for all
-			return mutant{full: d, set: func(ctx context.Context, ext identity.Extension, s presence.Status) error {
+			return mutant{Full: d, set: func(ctx context.Context, ext identity.Extension, s presence.Status) error {
 				mu.Lock()
 				if first == "" {
 					first = ext
@@ -200,17 +188,17 @@ func mutants(leak <-chan struct{}) map[string]func(full) mutant {
 				return d.SetStatus(ctx, ext, s)
 			}}
 		},
-		"an undeclared status is unsupported and never sent": func(d full) mutant {
+		"an undeclared status is unsupported and never sent": func(d Full) mutant {
 			return rewriteWrite(d, fault.Unsupported, func(error) error { return nil })
 		},
-		"a read of an unknown extension is not found": func(d full) mutant {
+		"a read of an unknown extension is not found": func(d Full) mutant {
 			return rewriteRead(d, fault.NotFound, func(error) error { return nil })
 		},
-		"a write to an unknown extension is not found": func(d full) mutant {
+		"a write to an unknown extension is not found": func(d Full) mutant {
 			return rewriteWrite(d, fault.NotFound, as(fault.Invalid))
 		},
-		"a listing has every extension once, as it is shown": func(d full) mutant {
-			return mutant{full: d, statuses: func(ctx context.Context, yield func(identity.Extension, presence.Status) error) error {
+		"a listing has every extension once, as it is shown": func(d Full) mutant {
+			return mutant{Full: d, statuses: func(ctx context.Context, yield func(identity.Extension, presence.Status) error) error {
 				var last identity.Extension
 				var status presence.Status
 				err := d.Statuses(ctx, func(ext identity.Extension, s presence.Status) error {
@@ -223,16 +211,16 @@ func mutants(leak <-chan struct{}) map[string]func(full) mutant {
 				return yield(last, status) // pages that overlap by one
 			}}
 		},
-		"a listing ends with the error of its reader": func(d full) mutant {
-			return mutant{full: d, statuses: func(ctx context.Context, yield func(identity.Extension, presence.Status) error) error {
+		"a listing ends with the error of its reader": func(d Full) mutant {
+			return mutant{Full: d, statuses: func(ctx context.Context, yield func(identity.Extension, presence.Status) error) error {
 				return d.Statuses(ctx, func(ext identity.Extension, s presence.Status) error {
 					_ = yield(ext, s)
 					return nil
 				})
 			}}
 		},
-		"the inventory has every extension once": func(d full) mutant {
-			return mutant{full: d, extensions: func(ctx context.Context, yield func(directory.Extension) error) error {
+		"the inventory has every extension once": func(d Full) mutant {
+			return mutant{Full: d, extensions: func(ctx context.Context, yield func(directory.Extension) error) error {
 				first := true
 				return d.Extensions(ctx, func(e directory.Extension) error {
 					if first {
@@ -243,16 +231,16 @@ func mutants(leak <-chan struct{}) map[string]func(full) mutant {
 				})
 			}}
 		},
-		"one call is one request": func(d full) mutant {
-			return mutant{full: d, status: func(ctx context.Context, ext identity.Extension) (presence.Status, error) {
+		"one call is one request": func(d Full) mutant {
+			return mutant{Full: d, status: func(ctx context.Context, ext identity.Extension) (presence.Status, error) {
 				if s, err := d.Status(ctx, ext); err != nil {
 					return s, err
 				}
 				return d.Status(ctx, ext)
 			}}
 		},
-		"a failed call is not repeated": func(d full) mutant {
-			return mutant{full: d, set: func(ctx context.Context, ext identity.Extension, s presence.Status) error {
+		"a failed call is not repeated": func(d Full) mutant {
+			return mutant{Full: d, set: func(ctx context.Context, ext identity.Extension, s presence.Status) error {
 				err := d.SetStatus(ctx, ext, s)
 				if err != nil && fault.KindOf(err) == fault.Unavailable {
 					err = d.SetStatus(ctx, ext, s)
@@ -260,35 +248,35 @@ func mutants(leak <-chan struct{}) map[string]func(full) mutant {
 				return err
 			}}
 		},
-		"throttling carries its delay": func(d full) mutant {
+		"throttling carries its delay": func(d Full) mutant {
 			return rewriteRead(d, fault.Throttled, as(fault.Throttled))
 		},
-		"a missing right is denied": func(d full) mutant {
+		"a missing right is denied": func(d Full) mutant {
 			return rewriteRead(d, fault.Denied, as(fault.Unavailable))
 		},
-		"a write that was turned away is unavailable and changes nothing": func(d full) mutant {
+		"a write that was turned away is unavailable and changes nothing": func(d Full) mutant {
 			return rewriteWrite(d, fault.Unavailable, as(fault.Timeout))
 		},
-		"a write whose answer is lost is a timeout": func(d full) mutant {
+		"a write whose answer is lost is a timeout": func(d Full) mutant {
 			return rewriteWrite(d, fault.Timeout, as(fault.Unavailable))
 		},
-		"a senseless answer is classified": func(d full) mutant {
+		"a senseless answer is classified": func(d Full) mutant {
 			return rewriteRead(d, fault.Unavailable, func(error) error { return errors.New("invalid character '<'") })
 		},
-		"a cancelled call returns promptly": func(d full) mutant {
-			return mutant{full: d, set: func(ctx context.Context, ext identity.Extension, s presence.Status) error {
+		"a cancelled call returns promptly": func(d Full) mutant {
+			return mutant{Full: d, set: func(ctx context.Context, ext identity.Extension, s presence.Status) error {
 				if _, bounded := ctx.Deadline(); !bounded {
 					ctx = context.WithoutCancel(ctx)
 				}
 				return d.SetStatus(ctx, ext, s)
 			}}
 		},
-		"a passed deadline is a timeout": func(d full) mutant {
+		"a passed deadline is a timeout": func(d Full) mutant {
 			return rewriteRead(d, fault.Timeout, as(fault.Unavailable))
 		},
-		"faults leave nothing behind": func(d full) mutant {
+		"faults leave nothing behind": func(d Full) mutant {
 			failures := 0
-			return mutant{full: d, status: func(ctx context.Context, ext identity.Extension) (presence.Status, error) {
+			return mutant{Full: d, status: func(ctx context.Context, ext identity.Extension) (presence.Status, error) {
 				s, err := d.Status(ctx, ext)
 				if err != nil {
 					failures++
@@ -299,8 +287,8 @@ func mutants(leak <-chan struct{}) map[string]func(full) mutant {
 				return s, err
 			}}
 		},
-		"a watch tells of a call and of its end": func(d full) mutant {
-			return mutant{full: d, watch: func(ctx context.Context, sink pbx.Sink) error {
+		"a watch tells of a call and of its end": func(d Full) mutant {
+			return mutant{Full: d, watch: func(ctx context.Context, sink pbx.Sink) error {
 				return d.Watch(ctx, func(e pbx.WatchEvent) {
 					if call, ok := e.(pbx.CallEvent); ok && !call.Active() {
 						return // hears of beginnings only
@@ -309,8 +297,8 @@ func mutants(leak <-chan struct{}) map[string]func(full) mutant {
 				})
 			}}
 		},
-		"a watch tells of a status that a person chose": func(d full) mutant {
-			return mutant{full: d, watch: func(ctx context.Context, sink pbx.Sink) error {
+		"a watch tells of a status that a person chose": func(d Full) mutant {
+			return mutant{Full: d, watch: func(ctx context.Context, sink pbx.Sink) error {
 				synced := false
 				return d.Watch(ctx, func(e pbx.WatchEvent) {
 					if _, ok := e.(pbx.StatusEvent); ok && synced {
@@ -323,14 +311,14 @@ func mutants(leak <-chan struct{}) map[string]func(full) mutant {
 				})
 			}}
 		},
-		"a watch tells what is the case before it says that this was all": func(d full) mutant {
-			return mutant{full: d, watch: func(ctx context.Context, sink pbx.Sink) error {
+		"a watch tells what is the case before it says that this was all": func(d Full) mutant {
+			return mutant{Full: d, watch: func(ctx context.Context, sink pbx.Sink) error {
 				sink(pbx.Synced{}) // connected, and nothing more
 				return d.Watch(ctx, sink)
 			}}
 		},
-		"a watch ends when it is cut, and a new one tells the truth": func(d full) mutant {
-			return mutant{full: d, watch: func(ctx context.Context, sink pbx.Sink) error {
+		"a watch ends when it is cut, and a new one tells the truth": func(d Full) mutant {
+			return mutant{Full: d, watch: func(ctx context.Context, sink pbx.Sink) error {
 				for { // connects again by itself, behind the back of who has to know
 					if err := d.Watch(ctx, sink); fault.KindOf(err) == fault.Cancelled || errors.Is(err, errClosed) {
 						return err
@@ -338,13 +326,13 @@ func mutants(leak <-chan struct{}) map[string]func(full) mutant {
 				}
 			}}
 		},
-		"a cancelled watch ends promptly": func(d full) mutant {
-			return mutant{full: d, watch: func(ctx context.Context, sink pbx.Sink) error {
+		"a cancelled watch ends promptly": func(d Full) mutant {
+			return mutant{Full: d, watch: func(ctx context.Context, sink pbx.Sink) error {
 				return d.Watch(context.WithoutCancel(ctx), sink)
 			}}
 		},
-		"closing ends a watch and leaves nothing of it": func(d full) mutant {
-			return mutant{full: d, watch: func(ctx context.Context, sink pbx.Sink) error {
+		"closing ends a watch and leaves nothing of it": func(d Full) mutant {
+			return mutant{Full: d, watch: func(ctx context.Context, sink pbx.Sink) error {
 				err := d.Watch(ctx, sink)
 				if errors.Is(err, errClosed) {
 					<-ctx.Done() // waits for a word that never comes
@@ -352,9 +340,9 @@ func mutants(leak <-chan struct{}) map[string]func(full) mutant {
 				return err
 			}}
 		},
-		"closing twice is closing once": func(d full) mutant {
+		"closing twice is closing once": func(d Full) mutant {
 			closed := false
-			return mutant{full: d, close: func() error {
+			return mutant{Full: d, close: func() error {
 				if closed {
 					return errors.New("use of closed connection")
 				}
@@ -362,9 +350,9 @@ func mutants(leak <-chan struct{}) map[string]func(full) mutant {
 				return d.Close()
 			}}
 		},
-		"no goroutine is left after close": func(d full) mutant {
+		"no goroutine is left after close": func(d Full) mutant {
 			var watched atomic.Bool
-			return mutant{full: d, watch: func(ctx context.Context, sink pbx.Sink) error {
+			return mutant{Full: d, watch: func(ctx context.Context, sink pbx.Sink) error {
 				watched.Store(true) // that what a watch started is gone is another case's claim
 				return d.Watch(ctx, sink)
 			}, close: func() error {
@@ -390,7 +378,7 @@ func TestMutants(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			failed := pbxtest.Check(t.Context(), func() pbxtest.Harness {
 				h := newHarness(Powers)
-				h.driver = all[name](h.driver.(full))
+				h.driver = all[name](h.driver.(Full))
 				return h
 			})
 			if failed[name] == "" {

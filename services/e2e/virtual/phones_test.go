@@ -47,29 +47,17 @@ func newExchange(id identity.System, powers presence.Powers, extensions int, see
 func extension(i int) identity.Extension { return identity.Extension(fmt.Sprint(10_000 + i)) }
 
 func (e *exchange) open(context.Context) (pbx.Driver, error) {
-	return counted{memory.Open(e.system, e.powers).(whole), e}, nil
-}
-
-// whole is a driver with all powers of the memory driver's.
-type whole interface {
-	pbx.Driver
-	pbx.Extensions
-	pbx.ExtensionWriter
-	pbx.Phonebook
-	pbx.Photos
-	pbx.NativeSync
-	pbx.Watcher
-	pbx.Dialer
+	return counted{memory.Open(e.system, e.powers), e}, nil
 }
 
 type counted struct {
-	whole
+	memory.Full
 	e *exchange
 }
 
 func (c counted) SetStatus(ctx context.Context, ext identity.Extension, s presence.Status) error {
 	before := c.e.system.Shown(ext)
-	err := c.whole.SetStatus(ctx, ext, s)
+	err := c.Full.SetStatus(ctx, ext, s)
 	if c.e.system.Shown(ext) == s && before != s {
 		c.e.wrote(ext)
 	}

@@ -60,7 +60,7 @@ func (j *journal) early() (early int) {
 // recorded is the driver of a phone system that takes so many writes a second, and notes
 // them in their order.
 type recorded struct {
-	full
+	memory.Full
 	j    *journal
 	pace *rate.Limiter
 }
@@ -69,7 +69,7 @@ func (d recorded) SetStatus(ctx context.Context, ext identity.Extension, s prese
 	if err := d.pace.Wait(ctx); err != nil {
 		return fault.New(fault.Unavailable, "test", err)
 	}
-	err := d.full.SetStatus(ctx, ext, s)
+	err := d.Full.SetStatus(ctx, ext, s)
 	if err == nil {
 		d.j.note(s)
 	}
@@ -92,7 +92,7 @@ func TestAfterAnOutageEverybodyIsWrittenOnceAndSilencedFirst(t *testing.T) {
 	}
 	s.opts.Systems[0].Open = func(ctx context.Context) (pbx.Driver, error) {
 		d, err := s.phones.open(ctx)
-		return recorded{d.(full), j, limit}, err
+		return recorded{d.(memory.Full), j, limit}, err
 	}
 	s.opts.MinutePass = time.Duration(people) * 300 * time.Microsecond // an outage outlasts many
 	s.opts.Systems[0].Poll = 500 * time.Millisecond

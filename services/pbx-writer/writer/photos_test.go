@@ -39,7 +39,7 @@ func (s *stage) pictured(w wire.PhotoWant) (o wire.ExtensionOutcome) {
 }
 
 // critic is a phone system that likes no picture.
-type critic struct{ full }
+type critic struct{ memory.Full }
 
 func (critic) SetPhoto(context.Context, identity.Extension, []byte, string) error {
 	return fault.New(fault.Invalid, "too dark", nil)
@@ -66,7 +66,7 @@ func TestPhotosBecomeWhatIsWanted(t *testing.T) {
 		}(), wire.ChangeRefused, "old"},
 		{"one that the phone system will not have is refused", func(s *stage) {
 			s.opts.Systems[0].Open = func(context.Context) (pbx.Driver, error) {
-				return critic{memory.Open(s.phones.PhoneSystem, memory.Powers).(full)}, nil
+				return critic{memory.Open(s.phones.PhoneSystem, memory.Powers)}, nil
 			}
 		}, picture("200", "2", "new"), wire.ChangeRefused, "old"},
 		{"one whose answer is lost once is set all the same", func(s *stage) {

@@ -58,20 +58,8 @@ type phones struct {
 
 // tap is the driver of phones.
 type tap struct {
-	full
+	memory.Full
 	phones *phones
-}
-
-// full is a driver with all its powers.
-type full interface {
-	pbx.Driver
-	pbx.Extensions
-	pbx.ExtensionWriter
-	pbx.Phonebook
-	pbx.Photos
-	pbx.NativeSync
-	pbx.Watcher
-	pbx.Dialer
 }
 
 func newPhones(count int) *phones {
@@ -85,7 +73,7 @@ func newPhones(count int) *phones {
 func extension(i int) identity.Extension { return identity.Extension(fmt.Sprint(200 + i)) }
 
 func (p *phones) open(context.Context) (pbx.Driver, error) {
-	return &tap{memory.Open(p.PhoneSystem, memory.Powers).(full), p}, nil
+	return &tap{memory.Open(p.PhoneSystem, memory.Powers), p}, nil
 }
 
 // stand puts a test in the way of all requests; nil clears it.
@@ -134,17 +122,17 @@ func (d *tap) Status(ctx context.Context, ext identity.Extension) (s presence.St
 	if ok {
 		return hidden, nil
 	}
-	err = d.phones.pass(ctx, "status", ext, func() error { s, err = d.full.Status(ctx, ext); return err })
+	err = d.phones.pass(ctx, "status", ext, func() error { s, err = d.Full.Status(ctx, ext); return err })
 	return s, err
 }
 
 func (d *tap) Statuses(ctx context.Context, yield func(identity.Extension, presence.Status) error) error {
-	return d.phones.pass(ctx, "statuses", "", func() error { return d.full.Statuses(ctx, yield) })
+	return d.phones.pass(ctx, "statuses", "", func() error { return d.Full.Statuses(ctx, yield) })
 }
 
 func (d *tap) SetStatus(ctx context.Context, ext identity.Extension, s presence.Status) error {
 	return d.phones.pass(ctx, "set-status", ext, func() error {
-		err := d.full.SetStatus(ctx, ext, s)
+		err := d.Full.SetStatus(ctx, ext, s)
 		if err == nil {
 			d.phones.mu.Lock()
 			d.phones.writes[ext] = append(d.phones.writes[ext], s)
@@ -165,7 +153,7 @@ func (d *tap) Watch(ctx context.Context, sink pbx.Sink) error {
 		key := (*pbx.Sink)(&one)
 		d.phones.watching(key, true)
 		defer d.phones.watching(key, false)
-		return d.full.Watch(ctx, one)
+		return d.Full.Watch(ctx, one)
 	})
 }
 
