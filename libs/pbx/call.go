@@ -27,9 +27,10 @@ const (
 	// breath is after how many items a listing looks whether writes wait: about a
 	// page, so that a listing under a flood of writes still advances.
 	breath = 100
-	// young is how old a listing of statuses may be for a write to rest on it.
-	young = 2 * time.Second
 )
+
+// Fresh is how old the reading of a status may be for a write to rest on it.
+const Fresh = 2 * time.Second
 
 var errTryTimeout = errors.New("no answer for too long")
 
@@ -158,7 +159,7 @@ func (s *System) list(ctx context.Context, op string, in lane, send func(context
 	c := call{op: op, lane: in, long: true, began: func() bool { return items > 0 }, outside: new(bool)}
 	item := func(yield func() error) error {
 		if items++; items%breath == 0 {
-			if in == survey && time.Since(began) > young {
+			if in == survey && time.Since(began) > Fresh {
 				in = bulk
 			}
 			if err := s.breathe(ctx, c, in); err != nil {

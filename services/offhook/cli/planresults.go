@@ -10,13 +10,14 @@ import (
 	"strings"
 
 	"offhook.dev/libs/books"
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/plan"
 	"offhook.dev/libs/wire"
 	"offhook.dev/services/control-api/api"
 )
 
 // same is the reason of a skip that is there for its remarks only.
-const same = "same"
+const same = string(directory.Same)
 
 // attempts words what came of a change, as what happened to it. One that is not here is
 // of a later version, and is shown as it is.

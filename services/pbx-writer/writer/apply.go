@@ -15,9 +15,6 @@ import (
 	"offhook.dev/libs/wire"
 )
 
-// fresh is how old a reading may be for a write to rest on it.
-const fresh = 2 * time.Second
-
 // apply carries one want out, or says why not. An error means: try again. overtaken
 // says whether a newer want of the line has come; nil: it does not matter.
 func (s *system) apply(ctx context.Context, want wire.Want, received time.Time, overtaken func() bool) error {
@@ -92,7 +89,7 @@ func (s *system) refuses(l *line, want wire.Want) (wire.Result, string) {
 // be judged by the five statuses settles o.
 func (s *system) refresh(ctx context.Context, l *line, o *wire.Outcome) error {
 	now := s.w.bus.Now()
-	if l.origin != "" && l.began.After(l.blind) && now.Sub(l.began) < fresh && l.ledger.Intent == nil {
+	if l.origin != "" && l.began.After(l.blind) && now.Sub(l.began) < pbx.Fresh && l.ledger.Intent == nil {
 		return nil
 	}
 	o.BeganAt = now
