@@ -1,8 +1,11 @@
 package pbxbench
 
 import (
+	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"io"
 	"net/http"
 	"testing"
@@ -10,6 +13,21 @@ import (
 
 // connections is how many the HTTP drivers keep open at the most, and the floor as well.
 const connections = 8
+
+// JSON is a request with a value and a bearer token, as drivers make them.
+func JSON(ctx context.Context, method, url, bearer string, value any) (*http.Request, error) {
+	body, err := json.Marshal(value)
+	if err != nil {
+		return nil, err
+	}
+	r, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Authorization", "Bearer "+bearer)
+	r.Header.Set("Content-Type", "application/json")
+	return r, nil
+}
 
 // Requests is the floor of an HTTP driver: a bare client that sends the request that build
 // makes for write number i and wants the answer success.

@@ -1,8 +1,6 @@
 package portsip
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"math"
 	"net/http"
@@ -35,18 +33,8 @@ func BenchmarkStatusWrites(b *testing.B) {
 			}
 			w := pbxbench.Writing{Driver: d, Extensions: sim.Numbers(), Statuses: []presence.Status{presence.DND, presence.Available}, InFlight: inFlight}
 			w.Floor = pbxbench.Requests(b, authority.Pool(), inFlight, http.StatusOK, func(i int) (*http.Request, error) {
-				body, err := json.Marshal(map[string]bool{"enable_dnd": w.Status(i) == presence.DND})
-				if err != nil {
-					return nil, err
-				}
 				id, _ := d.id(w.Extension(i))
-				r, err := http.NewRequestWithContext(b.Context(), http.MethodPost, sim.URL()+root+userPath(id), bytes.NewReader(body))
-				if err != nil {
-					return nil, err
-				}
-				r.Header.Set("Authorization", "Bearer "+bearer)
-				r.Header.Set("Content-Type", "application/json")
-				return r, nil
+				return pbxbench.JSON(b.Context(), http.MethodPost, sim.URL()+root+userPath(id), bearer, map[string]bool{"enable_dnd": w.Status(i) == presence.DND})
 			})
 			pbxbench.Writes(b, w)
 		})

@@ -1,8 +1,6 @@
 package threecx
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -38,18 +36,8 @@ func BenchmarkStatusWrites(b *testing.B) {
 				if i/len(extensions)%2 == 1 { // so that each write is a change
 					name = "Available"
 				}
-				body, err := json.Marshal(map[string]string{"CurrentProfileName": name})
-				if err != nil {
-					return nil, err
-				}
 				id, _ := d.id(extensions[i%len(extensions)])
-				r, err := http.NewRequestWithContext(b.Context(), http.MethodPatch, sim.URL()+root+userPath(id), bytes.NewReader(body))
-				if err != nil {
-					return nil, err
-				}
-				r.Header.Set("Authorization", "Bearer "+bearer)
-				r.Header.Set("Content-Type", "application/json")
-				return r, nil
+				return pbxbench.JSON(b.Context(), http.MethodPatch, sim.URL()+root+userPath(id), bearer, map[string]string{"CurrentProfileName": name})
 			})
 			pbxbench.Writes(b, w)
 		})

@@ -129,15 +129,7 @@ func (t *tenant) known(ctx context.Context, o wire.SyncOrder) (bool, error) {
 	if under {
 		return true, nil
 	}
-	m, err := t.s.bus.Last(ctx, topology.Outcomes, wire.SyncOutcomeSubject(o.Tenant, o.ID))
-	if err != nil {
-		if fault.KindOf(err) == fault.NotFound {
-			return false, nil
-		}
-		return false, err
-	}
-	last, err := wire.DecodeSyncOutcome(m.Data)
-	return err == nil && last.Kind == o.Kind && last.State.Ended(o.Op), nil
+	return plans.Ended(ctx, t.s.bus, o)
 }
 
 // tell publishes how far an order is.

@@ -40,12 +40,7 @@ func TestATimerThatNeverFiresIsMadeUpForByTheMinutePass(t *testing.T) {
 		t.Run(fmt.Sprint(pass), func(t *testing.T) {
 			s := newStage(t)
 			s.pass = pass
-			s.options.Damping = 700 * time.Millisecond
-			s.run("a")
-			s.ready(0)
-			s.teams(0, "Busy", s.bus.Now())
-			s.wants(0, presence.DND)
-			s.teams(0, "Available", s.bus.Now())
+			s.afterAMeeting(700 * time.Millisecond)
 			due := func() bool { r := s.record(0); return r.due(s.bus.Now()) }
 			s.eventually(func() string {
 				if err := s.stream(topology.Timers).Purge(t.Context()); err != nil {
@@ -70,12 +65,7 @@ func TestATimerThatNeverFiresIsMadeUpForByTheMinutePass(t *testing.T) {
 
 func TestATimerFires(t *testing.T) {
 	s := newStage(t)
-	s.options.Damping = 300 * time.Millisecond
-	s.run("a")
-	s.ready(0)
-	s.teams(0, "Busy", s.bus.Now())
-	s.wants(0, presence.DND)
-	s.teams(0, "Available", s.bus.Now())
+	s.afterAMeeting(300 * time.Millisecond)
 	s.wants(0, presence.Available)
 }
 

@@ -194,6 +194,18 @@ func (s *stage) record(i int) (r record) {
 	return r
 }
 
+// afterAMeeting begins with somebody whose meeting in Teams has ended, and whose phone is to
+// ring again as soon as damping allows.
+func (s *stage) afterAMeeting(damping time.Duration) {
+	s.t.Helper()
+	s.options.Damping = damping
+	s.run("a")
+	s.ready(0)
+	s.teams(0, "Busy", s.bus.Now())
+	s.wants(0, presence.DND)
+	s.teams(0, "Available", s.bus.Now())
+}
+
 // written counts how often the bucket memory was written.
 func (s *stage) written() uint64 {
 	s.t.Helper()

@@ -37,12 +37,7 @@ func TestABoundaryAtWhichNothingChangesIsNotTheLast(t *testing.T) {
 // the same memory: a fire that came too early could not be told from it.)
 func TestAFireThatIsRepeatedChangesNothing(t *testing.T) {
 	s := newStage(t)
-	s.options.Damping = 300 * time.Millisecond
-	s.run("a")
-	s.ready(0)
-	s.teams(0, "Busy", s.bus.Now())
-	s.wants(0, presence.DND)
-	s.teams(0, "Available", s.bus.Now())
+	s.afterAMeeting(300 * time.Millisecond)
 	s.wants(0, presence.Available) // by the timer
 	s.idle()
 	s.fired(0)

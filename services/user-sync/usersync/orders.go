@@ -53,7 +53,7 @@ func (s *Sync) between(ctx context.Context, do func(context.Context) error) erro
 // order carries out one order and says what came of it. An error means: try again.
 func (s *Sync) order(ctx context.Context, o wire.SyncOrder) error {
 	out := wire.SyncOutcome{ID: o.ID, Tenant: o.Tenant, Kind: wire.SyncUsers, Op: o.Op}
-	if over, err := s.over(ctx, o); over || err != nil {
+	if over, err := plans.Ended(ctx, s.deps.Bus, o); over || err != nil {
 		return err
 	}
 	if begun, err := s.begun(ctx, o); err != nil {
@@ -93,19 +93,6 @@ func (s *Sync) order(ctx context.Context, o wire.SyncOrder) error {
 	}
 	out.State, out.Detail = wire.SyncRefused, "this version does not know how to "+string(o.Op)
 	return s.say(ctx, out)
-}
-
-// over says whether an order that comes again has ended.
-func (s *Sync) over(ctx context.Context, o wire.SyncOrder) (bool, error) {
-	m, err := s.deps.Bus.Last(ctx, topology.Outcomes, wire.SyncOutcomeSubject(o.Tenant, o.ID))
-	if err != nil {
-		if fault.KindOf(err) == fault.NotFound {
-			return false, nil
-		}
-		return false, err
-	}
-	last, err := wire.DecodeSyncOutcome(m.Data)
-	return err == nil && last.Kind == o.Kind && last.State.Ended(o.Op), nil
 }
 
 // begun returns the plan that an order was being applied with when it was cut off, or nil.
