@@ -1,13 +1,11 @@
 package hot_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"io"
 	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,31 +13,21 @@ import (
 
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/hot"
+	"offhook.dev/libs/logtest"
 )
 
 var hourly = hot.Limit{Events: 4, Per: time.Hour, Burst: 8}
 
-// journal is a log that can be read while it is written.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
+// journal is what a store logs.
+type journal struct{ logtest.Log }
 
 func (j *journal) logger() *slog.Logger { return slog.New(slog.NewJSONHandler(j, nil)) }
 
 // levels returns the level of each line so far.
 func (j *journal) levels(t *testing.T) []string {
 	t.Helper()
-	j.mu.Lock()
-	defer j.mu.Unlock()
 	var levels []string
-	for decoder := json.NewDecoder(bytes.NewReader(j.text.Bytes())); ; {
+	for decoder := json.NewDecoder(strings.NewReader(j.String())); ; {
 		var line struct{ Level string }
 		if err := decoder.Decode(&line); err == io.EOF {
 			return levels

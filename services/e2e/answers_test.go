@@ -8,6 +8,7 @@ import (
 
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/graph/graphsim"
+	"offhook.dev/libs/logtest"
 	"offhook.dev/services/e2e/world"
 )
 
@@ -249,7 +250,7 @@ func TestWithoutASubscriptionUsersAreShownRightAllTheSame(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			log := &journal{}
+			log := &logtest.Log{}
 			w := world.New(t, world.Options{Webhook: true, Mode: presence.Both, LogTo: log})
 			c.refuse(t, w)
 			w.Start()

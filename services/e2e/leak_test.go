@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/graph/graphsim"
+	"offhook.dev/libs/logtest"
 	"offhook.dev/libs/run"
 	"offhook.dev/libs/wire"
 	"offhook.dev/services/e2e/world"
@@ -25,7 +25,7 @@ import (
 // not on the bus, not in a bucket, not in Redis, not in a log, not in a span, not on
 // disk.
 func TestNothingOfAMeetingIsKept(t *testing.T) {
-	places := &everywhere{t: t, log: &journal{}, spans: collectSpans(t, "127.0.0.1:0"), redis: startRedis(t)}
+	places := &everywhere{t: t, log: &logtest.Log{}, spans: collectSpans(t, "127.0.0.1:0"), redis: startRedis(t)}
 	o := world.Options{Webhook: true, LogTo: places.log, SpansTo: places.spans.url, Mode: presence.Both}
 	if places.redis != nil {
 		o.Redis = "redis://" + places.redis.address
@@ -68,7 +68,7 @@ func TestNothingOfAMeetingIsKept(t *testing.T) {
 // Contacts go by: what is on the bus while they do is gone once they are in a phonebook,
 // and what nobody asked for (the notes of a contact) is nowhere at any time.
 func TestNothingOfAContactIsKeptOnceItIsInAPhonebook(t *testing.T) {
-	places := &everywhere{t: t, log: &journal{}, spans: collectSpans(t, "127.0.0.1:0"), redis: startRedis(t)}
+	places := &everywhere{t: t, log: &logtest.Log{}, spans: collectSpans(t, "127.0.0.1:0"), redis: startRedis(t)}
 	o := world.Options{Users: 2, LogTo: places.log, SpansTo: places.spans.url, Mailboxes: 200 * time.Millisecond}
 	if places.redis != nil {
 		o.Redis = "redis://" + places.redis.address
@@ -112,7 +112,7 @@ func TestNothingOfAContactIsKeptOnceItIsInAPhonebook(t *testing.T) {
 type everywhere struct {
 	t     *testing.T
 	w     *world.World
-	log   *journal
+	log   *logtest.Log
 	spans *collector
 	redis *redisServer // or nil: there is none on this machine
 }
@@ -176,24 +176,6 @@ func (e *everywhere) connect() *bus.Bus {
 		e.t.Fatal(err)
 	}
 	return b
-}
-
-// journal is a log that may be read while it is written.
-type journal struct {
-	mu  sync.Mutex // guards all
-	all bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.all.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.all.String()
 }
 
 func messagesWith(t *testing.T, js jetstream.JetStream, stream, text string) (found int) {

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"net"
 	"os"
@@ -9,10 +8,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"offhook.dev/libs/logtest"
 	"offhook.dev/libs/run"
 	"offhook.dev/services/e2e/world"
 )
@@ -32,24 +31,6 @@ func readmeCommands(text string) []string {
 		}
 	}
 	return lines
-}
-
-// output collects what a process prints.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
 }
 
 // Every command of the README is run as it stands there, but for the compiling: the
@@ -84,7 +65,7 @@ func TestTheReadmesCommandsWork(t *testing.T) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), within)
 		defer cancel()
-		var out output
+		var out logtest.Log
 		c := exec.CommandContext(ctx, binary, args...)
 		c.Env, c.Stdout, c.Stderr = env, &out, &out
 		if err := c.Start(); err != nil {
@@ -110,7 +91,7 @@ func TestTheReadmesCommandsWork(t *testing.T) {
 	}
 
 	dev := exec.CommandContext(t.Context(), binary, "dev")
-	var said output
+	var said logtest.Log
 	dev.Env, dev.Stdout, dev.Stderr = env, &said, &said
 	if err := dev.Start(); err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package contactsync
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/core/directory"
+	"offhook.dev/libs/logtest"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
 )
@@ -348,9 +350,9 @@ func TestReplicasShareTheTenants(t *testing.T) {
 
 // Nothing of a contact stays anywhere once it is applied, and no log tells of it.
 func TestNothingOfAContactStaysAtRest(t *testing.T) {
-	logged := &text{}
+	logged := &logtest.Log{}
 	s := newStage(t)
-	s.log = logged.logger()
+	s.log = slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	p := s.system(hq, nil)
 	p.set(func(p *phones) {
 		p.refuse = func(c wire.ContactChange) wire.ChangeResult {

@@ -293,25 +293,3 @@ func (s *stage) stored(who identity.Person, where directory.Book) *book {
 	s.must(err)
 	return b
 }
-
-// text collects what is logged.
-type text struct {
-	mu   sync.Mutex // guards what follows
-	text strings.Builder
-}
-
-func (l *text) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *text) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-func (l *text) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
-}

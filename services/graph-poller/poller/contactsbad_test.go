@@ -14,6 +14,7 @@ import (
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/graph"
 	"offhook.dev/libs/graph/graphsim"
+	"offhook.dev/libs/logtest"
 )
 
 func TestSharedMailboxesAreEverybodys(t *testing.T) {
@@ -246,7 +247,7 @@ func TestNothingOfAContactIsToldOrKept(t *testing.T) {
 	_, err = s.tenant().Fault(graphsim.Fault{Kind: graphsim.FaultGarbage, User: string(users[2]), Path: "/delta"})
 	must(t, err)
 	s.link(contoso, users...)
-	log := &loud{}
+	log := &logtest.Log{}
 	s.log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	b := s.sheets()
 	conf := s.contacts(60 * time.Millisecond)

@@ -1,37 +1,17 @@
 package poller
 
 import (
-	"bytes"
 	"log/slog"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/graph/graphsim"
+	"offhook.dev/libs/logtest"
 	"offhook.dev/libs/options"
 	"offhook.dev/libs/wire"
 )
-
-// heardLog is a log that a test reads.
-type heardLog struct {
-	mu   sync.Mutex // guards text
-	text bytes.Buffer
-}
-
-func (h *heardLog) Write(p []byte) (int, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.text.Write(p)
-}
-
-func (h *heardLog) count(text string) int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return strings.Count(h.text.String(), text)
-}
 
 // planner is a tenant as another instance has it, which plans lanes and reads no groups.
 func (s *stage) planner(conf TenantConfig) *tenant {
@@ -77,7 +57,7 @@ func TestPriorityNamesAGroupAsPeopleDo(t *testing.T) {
 		{"nobody has the principal name", "nobody@contoso.example", []int{}, nameUnknown, "correct it, or write the object id"},
 	} {
 		t.Run(c.claim, func(t *testing.T) {
-			s, log := newStage(t, 8, nil), &heardLog{}
+			s, log := newStage(t, 8, nil), &logtest.Log{}
 			s.log = slog.New(slog.NewTextHandler(log, nil))
 			users := s.users()
 			rename := func(id identity.Group, name, mail string) {
@@ -103,15 +83,15 @@ func TestPriorityNamesAGroupAsPeopleDo(t *testing.T) {
 			s.eventually("the name is not "+string(c.result), func() bool { return s.metric("offhook_priority_names", string(c.result)) == 1 })
 			planner := s.planner(conf)
 			s.eventually("not those are first that are to be", func() bool { return slices.Equal(s.first(planner), c.first) })
-			if warned := log.count("level=WARN"); c.says == "" && warned > 0 || c.says != "" && (log.count(c.says) == 0 || log.count("name=") == 0) {
-				t.Errorf("the log says\n%s", log.text.String())
+			if warned := log.Count("level=WARN"); c.says == "" && warned > 0 || c.says != "" && (log.Count(c.says) == 0 || log.Count("name=") == 0) {
+				t.Errorf("the log says\n%s", log.String())
 			}
 		})
 	}
 }
 
 func TestANameInThePriorityMeansWhatTheDirectorySaysNow(t *testing.T) {
-	s, log := newStage(t, 4, nil), &heardLog{}
+	s, log := newStage(t, 4, nil), &logtest.Log{}
 	s.log = slog.New(slog.NewTextHandler(log, nil))
 	users := s.users()
 	s.link(contoso, users...)
@@ -146,14 +126,14 @@ func TestANameInThePriorityMeansWhatTheDirectorySaysNow(t *testing.T) {
 	must(t, err)
 	is(nameAmbiguous)
 	s.has(one, wire.GroupUnnamed)
-	if log.count(string(one)) == 0 || log.count(string(two)) == 0 {
-		t.Errorf("the log does not name both groups:\n%s", log.text.String())
+	if log.Count(string(one)) == 0 || log.Count(string(two)) == 0 {
+		t.Errorf("the log does not name both groups:\n%s", log.String())
 	}
 	must(t, s.tenant().DeleteGroup(string(one)))
 	is(nameGroup)
 	s.has(two, "", users[2])
 	for _, what := range []string{"several groups have this name", "no user has this principal name"} {
-		if n := log.count(what); n != 1 {
+		if n := log.Count(what); n != 1 {
 			t.Errorf("%q is said %d times, not when it becomes so", what, n)
 		}
 	}

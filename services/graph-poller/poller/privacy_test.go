@@ -1,7 +1,6 @@
 package poller
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +18,7 @@ import (
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/graph"
 	"offhook.dev/libs/graph/msgraph"
+	"offhook.dev/libs/logtest"
 	"offhook.dev/libs/secret"
 	"offhook.dev/libs/store"
 	"offhook.dev/libs/topology"
@@ -93,26 +92,8 @@ func (l lent) MailboxZones(ctx context.Context, users []identity.User) iter.Seq[
 	return l.calendars.MailboxZones(ctx, users)
 }
 
-// loud is a log that is kept.
-type loud struct {
-	mu  sync.Mutex
-	all bytes.Buffer
-}
-
-func (l *loud) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.all.Write(p)
-}
-
-func (l *loud) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.all.String()
-}
-
 // everything is all that the broker holds and the service told about itself.
-func (s *stage) everything(log *loud) string {
+func (s *stage) everything(log *logtest.Log) string {
 	s.t.Helper()
 	var all strings.Builder
 	all.WriteString(log.String())
@@ -169,7 +150,7 @@ func TestNothingThatAPersonWroteIsOnTheBusOrInALog(t *testing.T) {
 	watch.Client = lent{watch.Client, client}
 	conf.Presence, conf.Calendar, conf.Calendars, conf.Again = false, true, 50*time.Millisecond, 50*time.Millisecond
 	conf.Rules = mustRules(t, calendar.Rule{AttendeesMin: new(2), As: "free"}) // so that attendees are asked for
-	log := &loud{}
+	log := &logtest.Log{}
 	s.log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s.run(conf)
 	s.shows(users[0], calendar.Interval{From: start, To: start.Add(time.Hour), Class: calendar.Busy})

@@ -16,6 +16,7 @@ import (
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/graph"
 	"offhook.dev/libs/graph/graphsim"
+	"offhook.dev/libs/logtest"
 	"offhook.dev/libs/secret"
 	"offhook.dev/libs/subscription"
 	"offhook.dev/libs/topology"
@@ -405,7 +406,7 @@ func must1[T any](v T, err error) T {
 func TestNoRefreshTokenIsOnTheBusOrInALog(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 4, shortLived)
-	log := &loud{}
+	log := &logtest.Log{}
 	s.log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s.run(s.signingIn(2))
 	name := s.authorise("ben")

@@ -11,6 +11,7 @@ import (
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/bus/bustest"
 	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/logtest"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
 	"offhook.dev/services/control-api/api"
@@ -87,7 +88,7 @@ func TestHowOrdersAboutAccountsEnd(t *testing.T) {
 		home(t)
 		stage := apitest.Start(t, nil)
 		carriesOut(t, stage, code)
-		said, out := &notes{}, &notes{}
+		said, out := &logtest.Log{}, &logtest.Log{}
 		ended := make(chan int, 1)
 		go func() {
 			ended <- (&app{now: time.Now, zone: time.UTC}).run(t.Context(), words("offhook authorize --tenant contoso -o json --api "+stage.URL), out, said)

@@ -13,6 +13,7 @@ import (
 	"offhook.dev/libs/bus/bustest"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/logtest"
 	"offhook.dev/libs/options"
 	"offhook.dev/libs/wire"
 	"offhook.dev/services/control-api/api"
@@ -25,7 +26,7 @@ func TestOnATerminalItIsShownHowManyAreDecidedUntilAllAre(t *testing.T) {
 		apitest.Scene(t, s)
 		s.Decided(t, presence.TeamsToPBX, apitest.Anna, apitest.Ben, apitest.Clara)
 	})
-	said := &notes{}
+	said := &logtest.Log{}
 	ended := make(chan int, 1)
 	go func() {
 		a := &app{now: time.Now, zone: time.UTC, live: true}
@@ -57,7 +58,7 @@ func TestOnATerminalItIsShownHowManyAreDecidedUntilAllAre(t *testing.T) {
 func TestWhereNobodyDecidesThatIsSaidInTheEnd(t *testing.T) {
 	home(t)
 	stage := apitest.Start(t, func(s *apitest.Stage) { apitest.Scene(t, s) })
-	said := &notes{}
+	said := &logtest.Log{}
 	now := time.Now()
 	clock := func() time.Time { now = now.Add(progressGives / 2); return now } // each look at it is a minute later
 	code := (&app{now: clock, zone: time.UTC, live: true}).run(t.Context(), words("offhook options set --tenant contoso mode=both --api "+stage.URL), io.Discard, said)
@@ -135,7 +136,7 @@ func TestTheFirstOptionsOfAGroupWaitForItsMembers(t *testing.T) {
 		apitest.Scene(t, s)
 		s.Decided(t, presence.TeamsToPBX, apitest.Anna, apitest.Ben, apitest.Clara)
 	})
-	said, shown := &notes{}, &notes{}
+	said, shown := &logtest.Log{}, &logtest.Log{}
 	ended := make(chan int, 1)
 	go func() {
 		a := &app{now: time.Now, zone: time.UTC, live: true}

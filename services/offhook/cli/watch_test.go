@@ -10,12 +10,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"offhook.dev/libs/bus/bustest"
 	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/logtest"
 	"offhook.dev/libs/wire"
 	"offhook.dev/services/control-api/api"
 	"offhook.dev/services/control-api/apitest"
@@ -25,27 +25,9 @@ import (
 type watching struct {
 	t      *testing.T
 	lines  *bufio.Scanner
-	notes  *notes
+	notes  *logtest.Log
 	cancel context.CancelFunc
 	ended  chan int
-}
-
-// notes is what went to standard error.
-type notes struct {
-	mu   sync.Mutex // guards text
-	text strings.Builder
-}
-
-func (n *notes) Write(p []byte) (int, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.text.Write(p)
-}
-
-func (n *notes) String() string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.text.String()
 }
 
 func startWatch(t *testing.T, args ...string) *watching {
@@ -53,7 +35,7 @@ func startWatch(t *testing.T, args ...string) *watching {
 	home(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	reader, writer := io.Pipe()
-	w := &watching{t: t, lines: bufio.NewScanner(reader), notes: &notes{}, cancel: cancel, ended: make(chan int, 1)}
+	w := &watching{t: t, lines: bufio.NewScanner(reader), notes: &logtest.Log{}, cancel: cancel, ended: make(chan int, 1)}
 	go func() {
 		w.ended <- (&app{now: time.Now, zone: time.UTC}).run(ctx, append([]string{"watch"}, args...), writer, w.notes)
 		writer.Close()

@@ -1,45 +1,20 @@
 package writer
 
 import (
-	"bytes"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"offhook.dev/libs/core/breaker"
 	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/logtest"
 	"offhook.dev/libs/run"
 	"offhook.dev/libs/wire"
 )
-
-// overheard is a log that is written by many and read when they have ended.
-type overheard struct {
-	mu   sync.Mutex // guards text
-	text bytes.Buffer
-}
-
-func (o *overheard) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-// lines are those that hold a text.
-func (o *overheard) lines(with string) (found []string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for line := range strings.Lines(o.text.String()) {
-		if strings.Contains(line, with) {
-			found = append(found, line)
-		}
-	}
-	return found
-}
 
 // Another program keeps setting an extension to available, and the policy is `ignore`:
 // whatever is seen to be set there is known to the next decision, and written over.
@@ -49,7 +24,7 @@ func TestAProgramThatFightsOverAnExtensionIsNotFoughtForEver(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer telemetry.Close(t.Context())
-	log := &overheard{}
+	log := &logtest.Log{}
 	s := newStage(t, 2)
 	s.meter, s.log = telemetry.Meter("pbx-writer"), io.MultiWriter(t.Output(), log)
 	s.opts.MinutePass, s.opts.Pause = 50*time.Millisecond, 3*time.Second
@@ -95,19 +70,19 @@ func TestAProgramThatFightsOverAnExtensionIsNotFoughtForEver(t *testing.T) {
 		t.Errorf("written %v after the pause, want the newest once", got)
 	}
 
-	if said := log.lines("breaker: something else"); len(said) == 0 || !strings.Contains(said[0], "level=WARN") || !strings.Contains(said[0], "manual.policy") {
+	if said := log.Lines("breaker: something else"); len(said) == 0 || !strings.Contains(said[0], "level=WARN") || !strings.Contains(said[0], "manual.policy") {
 		t.Errorf("the log says %q", said)
 	}
-	if said := log.lines("level=WARN msg=\"breaker"); len(said) != 1 {
+	if said := log.Lines("level=WARN msg=\"breaker"); len(said) != 1 {
 		t.Errorf("the log says it %d times", len(said))
 	}
 	mux := http.NewServeMux()
 	telemetry.Register(mux)
 	answer := httptest.NewRecorder()
 	mux.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
-	fights := &overheard{}
+	fights := &logtest.Log{}
 	_, _ = fights.Write(answer.Body.Bytes())
-	if said := fights.lines("offhook_pbx_fights_total{"); len(said) != 1 || !strings.Contains(said[0], `system="hq"`) || !strings.HasSuffix(said[0], " 1\n") {
+	if said := fights.Lines("offhook_pbx_fights_total{"); len(said) != 1 || !strings.Contains(said[0], `system="hq"`) || !strings.HasSuffix(said[0], " 1\n") {
 		t.Errorf("counted %q", said)
 	}
 }

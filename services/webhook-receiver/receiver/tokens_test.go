@@ -2,32 +2,13 @@ package receiver
 
 import (
 	"log/slog"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"offhook.dev/libs/bus"
+	"offhook.dev/libs/logtest"
 	"offhook.dev/libs/topology"
 )
-
-// diary is a log that may be read while it is written.
-type diary struct {
-	mu   sync.Mutex // guards text
-	text strings.Builder
-}
-
-func (d *diary) Write(p []byte) (int, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.text.Write(p)
-}
-
-func (d *diary) count(what string) int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return strings.Count(d.text.String(), what)
-}
 
 // What of validation tokens is not documented, and what becomes of an item each way.
 func TestWhicheverTokensGraphSendsNobodyIsForgotten(t *testing.T) {
@@ -55,7 +36,7 @@ func TestWhicheverTokensGraphSendsNobodyIsForgotten(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := newStage(t)
 			deps, telemetry := s.deps()
-			log := &diary{}
+			log := &logtest.Log{}
 			deps.Log = slog.New(slog.NewTextHandler(log, nil))
 			r := s.replicaWith(deps, telemetry, s.options("vault"))
 			l := s.subscribe(nil)
@@ -69,11 +50,11 @@ func TestWhicheverTokensGraphSendsNobodyIsForgotten(t *testing.T) {
 			if r.found(t, test.result) == 0 {
 				t.Errorf("nothing is counted as %s", test.result)
 			}
-			if test.log != "" && log.count(test.log) != 1 {
-				t.Errorf("the log says %q %d times", test.log, log.count(test.log))
+			if test.log != "" && log.Count(test.log) != 1 {
+				t.Errorf("the log says %q %d times", test.log, log.Count(test.log))
 			}
 			for _, token := range append(tokens, l.state) {
-				if log.count(token) > 0 {
+				if log.Count(token) > 0 {
 					t.Error("the log quotes a secret")
 				}
 			}
