@@ -25,28 +25,29 @@ import (
 // from what the simulators beside it take. Its name is that of a hidden command.
 type child struct {
 	name, what string
+	args       int
 	// run ends when in does, or when its work is done. What it tells goes to out.
 	run func(ctx context.Context, args []string, in io.Reader, out io.Writer) error
 }
 
 func children() []child {
 	return []child{
-		{"sweep-client", "One sweep, for the table sweep", func(ctx context.Context, _ []string, in io.Reader, out io.Writer) error {
+		{"sweep-client", "One sweep, for the table sweep", 0, func(ctx context.Context, _ []string, in io.Reader, out io.Writer) error {
 			return sweepOnce(ctx, in, out)
 		}},
-		{"broker", "The broker of the table people, with its files in a folder", serveBroker},
-		{"part", "A service of the table people, by name and configuration", servePart},
+		{"broker", "The broker of the table people, with its files in a folder", 1, serveBroker},
+		{"part", "A service of the table people, by name and configuration", 2, servePart},
 	}
 }
 
 // runChild runs the child of a name.
 func runChild(ctx context.Context, name string, args []string, in io.Reader, out io.Writer) error {
 	for _, c := range children() {
-		if c.name == name {
+		if c.name == name && len(args) == c.args {
 			return c.run(ctx, args, in, out)
 		}
 	}
-	return fmt.Errorf("there is no child %q", name)
+	return fmt.Errorf("there is no child %q of %d arguments", name, len(args))
 }
 
 // greeting is the first line of a child that stays: where it is to be reached.
@@ -56,9 +57,6 @@ type greeting struct {
 
 // serveBroker is a broker that syncs before it acks, on a port of its own.
 func serveBroker(_ context.Context, args []string, in io.Reader, out io.Writer) error {
-	if len(args) != 1 {
-		return errors.New("a broker needs a folder")
-	}
 	s, err := embedded.Start(embedded.Options{Dir: args[0], Host: "127.0.0.1", Port: -1})
 	if err != nil {
 		return err
@@ -73,9 +71,6 @@ func serveBroker(_ context.Context, args []string, in io.Reader, out io.Writer) 
 
 // servePart is one service as it runs in production.
 func servePart(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
-	if len(args) != 2 {
-		return errors.New("a part needs its name and a configuration")
-	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	c, err := config.Load(args[1], nil, nil)

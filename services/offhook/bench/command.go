@@ -58,7 +58,7 @@ func Command(more ...Table) *cobra.Command {
 	f.BoolVar(&o.Cold, "cold", false, "also build with an empty cache, which takes minutes")
 	for _, child := range children() {
 		c.AddCommand(&cobra.Command{
-			Use: child.name, Hidden: true, Short: child.what, Example: "  offhook bench",
+			Use: child.name, Hidden: true, Args: cobra.ExactArgs(child.args), Short: child.what, Example: "  offhook bench",
 			RunE: func(c *cobra.Command, args []string) error {
 				return child.run(c.Context(), args, c.InOrStdin(), c.OutOrStdout())
 			},

@@ -86,6 +86,20 @@ func (s *stage) subscribe(subject string, hear func(data []byte) error) {
 	s.t.Cleanup(func() { _ = sub.Unsubscribe() })
 }
 
+// heard waits until whoever subscribed has heard all that was published so far.
+func (s *stage) heard() {
+	s.t.Helper()
+	done := make(chan struct{})
+	err := s.bus.Conn().Flush()
+	if err == nil {
+		err = s.bus.Conn().Barrier(func() { close(done) })
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	<-done
+}
+
 // of returns what was told of an extension.
 func (r *record) of(i int) (facts []wire.Call) {
 	r.mu.Lock()
@@ -233,6 +247,7 @@ func TestWhileTheWatchIsLostNothingIsToldAndThenTheTruth(t *testing.T) {
 	s.link(9, 3, 1)
 	s.phones.Choose(extension(3), presence.BusinessTrip)
 	s.tells(3, presence.BusinessTrip, presence.Person) // what the watch saw last has been told by now, if only that a call goes on
+	s.heard()
 	told, ended, goesOn := r.count(), len(r.of(0))+1, len(r.of(1))+1
 	s.phones.EndCall(extension(0))
 	s.phones.StartCall(extension(2))
@@ -245,6 +260,7 @@ func TestWhileTheWatchIsLostNothingIsToldAndThenTheTruth(t *testing.T) {
 		s.phones.Choose(extension(3), status)
 		s.tells(3, status, presence.Person)
 	}
+	s.heard()
 	if n := r.count(); n != told {
 		t.Fatalf("%d facts were told while nobody watched: %+v", n-told, r.all[told:])
 	}

@@ -129,7 +129,7 @@ func (o *opening) item(ctx context.Context, raw []byte) error {
 	if err != nil {
 		return err
 	}
-	if o.r.bus.Now().Sub(o.at) > tooOld {
+	if o.r.now().Sub(o.at) > tooOld {
 		o.r.metrics.opened(ctx, "late", 1)
 		return o.r.hint(ctx, subscription.HintPresence, o.record.Tenant, string(user), "notification opened late", o.at)
 	}

@@ -61,6 +61,7 @@ type Receiver struct {
 	keys    *keys
 	flood   *flood
 	metrics *metrics
+	now     func() time.Time // the broker's
 	// complaint is logged rarely: a broker that is away would fill the log.
 	complaint rate.Sometimes
 	// refused and unassigned are what is wrong with items behind the queue, as rarely.
@@ -87,7 +88,7 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 
 func newReceiver(ctx context.Context, deps run.Deps, opts Options) (*Receiver, error) {
 	opts.PerSecond = cmp.Or(opts.PerSecond, 2000)
-	r := &Receiver{bus: deps.Bus, opts: opts, log: deps.Log, verifiers: map[Login]*notification.Verifier{}}
+	r := &Receiver{bus: deps.Bus, opts: opts, log: deps.Log, now: deps.Bus.Now, verifiers: map[Login]*notification.Verifier{}}
 	r.complaint.Interval, r.refused.Interval, r.unassigned.Interval = 10*time.Second, 10*time.Second, 10*time.Minute
 	r.flood = &flood{perSecond: opts.PerSecond, burst: opts.PerSecond, limits: map[string]*rate.Limiter{}}
 	var err error
@@ -141,7 +142,7 @@ func (r *Receiver) openBuckets(ctx context.Context) error {
 		return err
 	}
 	r.records = newRecords(subscriptions)
-	r.keys = &keys{bucket: certificates, vault: vault, now: r.bus.Now, log: r.log}
+	r.keys = &keys{bucket: certificates, vault: vault, now: r.now, log: r.log}
 	return nil
 }
 
