@@ -61,7 +61,10 @@ func TestTheOtherInstanceTakesOverWhatAKilledOneOwned(t *testing.T) {
 	}
 	binaries := procs.Build(t, root(t), services...)
 	for _, s := range successions {
-		t.Run(s.service, func(t *testing.T) { s.try(t, binaries) })
+		t.Run(s.service, func(t *testing.T) {
+			t.Parallel() // most of the time somebody waits for a lease
+			s.try(t, binaries)
+		})
 	}
 }
 
