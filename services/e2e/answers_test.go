@@ -201,6 +201,7 @@ func lawful(t *testing.T, w *world.World) {
 // The product works whichever way Microsoft answers: phones and Teams show what is
 // so, the subscription lives on, and nobody is forgotten.
 func TestWhicheverWayMicrosoftAnswers(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, world.Options{Webhook: true, Users: rotating + leaving, Mode: presence.Both})
 	w.Config.Tenants[0].Presence.Sweep.Users = 500 * time.Millisecond
 	w.Start()
@@ -234,6 +235,7 @@ func TestWhicheverWayMicrosoftAnswers(t *testing.T) {
 // What refuses a subscription to presences, and what the installation is like then: as
 // before, read instead of told, until the subscription may be made.
 func TestWithoutASubscriptionUsersAreShownRightAllTheSame(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		refuse func(*testing.T, *world.World)
@@ -286,6 +288,7 @@ func licensed(t *testing.T, w *world.World, is bool) {
 
 // Clouds lack something each. What is there works; what is not is not asked for.
 func TestWhateverACloudLacksTheRestWorks(t *testing.T) {
+	t.Parallel()
 	for cloud, presences := range map[string]bool{"usgov": true, "dod": true, "china": false} {
 		t.Run(cloud, func(t *testing.T) {
 			w := world.New(t, world.Options{Webhook: true, Mode: presence.Both})

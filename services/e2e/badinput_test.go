@@ -11,6 +11,7 @@ import (
 // Microsoft adds values now and then. One that nobody has seen changes nothing while
 // the last one is not ten minutes old, and the next known one counts again.
 func TestAPresenceNeverSeenBeforeLeavesThePhoneAsItIs(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, world.Options{})
 	w.Start()
 	w.Settled(2)

@@ -13,6 +13,7 @@ import (
 // knows of neither Redis nor Offhook, nothing was written twice, and then there is
 // silence.
 func TestRedisForgettingAndDyingChangesNothingInEitherDirection(t *testing.T) {
+	t.Parallel()
 	redis := startRedis(t)
 	if redis == nil {
 		return

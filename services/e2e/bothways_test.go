@@ -10,6 +10,7 @@ import (
 )
 
 func TestACallOnThePhoneShowsInTeamsWhileItLasts(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, world.Options{Webhook: true, Mode: presence.Both})
 	w.Start()
 	w.Settled(1)
@@ -39,6 +40,7 @@ func TestACallOnThePhoneShowsInTeamsWhileItLasts(t *testing.T) {
 // The person pins Teams by choosing dnd on the phone, and frees both by choosing
 // available in Teams. What they pinned there is not fought for.
 func TestAChoiceOnThePhoneShowsInTeamsUntilThePersonSaysOtherwise(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, world.Options{Webhook: true, Mode: presence.Both})
 	w.Start()
 	w.Settled(1)
@@ -56,6 +58,7 @@ func TestAChoiceOnThePhoneShowsInTeamsUntilThePersonSaysOtherwise(t *testing.T) 
 }
 
 func TestAPhoneThatOffhookMadeSilentDoesNotPinTeams(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, world.Options{Webhook: true, Mode: presence.Both})
 	w.Start()
 	w.Settled(1)

@@ -27,6 +27,7 @@ func meeting(t *testing.T, w *world.World, user string, from, to time.Time) stri
 // Somebody who uses a desk phone and never opens Teams. The calendar is read every
 // 15 minutes, so that only a notification can be in time.
 func TestAMeetingReachesThePhoneByNotificationAndEndsThere(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, world.Options{Webhook: true})
 	w.Set("anna", "Offline", "Offline")
 	w.Start()
@@ -52,6 +53,7 @@ func TestAMeetingReachesThePhoneByNotificationAndEndsThere(t *testing.T) {
 }
 
 func TestACancelledMeetingLeavesThePhoneAlone(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, world.Options{Webhook: true, Mode: presence.Calendar})
 	w.Start()
 	w.Settled(1)
@@ -65,6 +67,7 @@ func TestACancelledMeetingLeavesThePhoneAlone(t *testing.T) {
 }
 
 func TestWhereTeamsMayNotBeReadTheCalendarDecides(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, world.Options{Webhook: true})
 	if err := w.Tenant.Revoke(world.App, "Presence.Read.All"); err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 )
 
 func TestATeamsChangeReachesThePhoneBySweep(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, world.Options{})
 	w.Start()
 	w.Set("anna", "Busy", "InAMeeting")
@@ -20,6 +21,7 @@ func TestATeamsChangeReachesThePhoneBySweep(t *testing.T) {
 
 // The sweep is made so slow that only a notification can be in time.
 func TestATeamsChangeReachesThePhoneByNotification(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, world.Options{Webhook: true, Sweep: time.Hour})
 	w.Start()
 	w.Eventually(30*time.Second, func() string {

@@ -19,6 +19,7 @@ const company identity.Extension = ""
 
 // A day of contacts, seen from the phonebooks of the phone system.
 func TestContactsAreInTheirPhonebooks(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, world.Options{Users: 4, Extensions: 2, Mailboxes: 300 * time.Millisecond,
 		Contacts: `{region: DE, shared_mailboxes: [clara@contoso.example], folders: [Customers]}`})
 	anna, ben, sales := w.Tenant.Users("", 3)[0].UserPrincipalName, w.Tenant.Users("", 3)[1].UserPrincipalName, "clara@contoso.example"

@@ -12,6 +12,7 @@ import (
 // clears either: both end by themselves in Microsoft's Teams, the pin after two hours at
 // most. The simulator's hours are five seconds long.
 func TestWhatOffhookMadeTeamsShowEndsByItselfWhenOffhookDies(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, world.Options{Mode: presence.Both, TimeScale: 720})
 	w.Start()
 	w.Settled(2)

@@ -15,6 +15,7 @@ import (
 // Whoever that happens to has their extension a little later, once and under their own
 // name; everybody else, and every status, goes on.
 func TestASuccessWithAnErrorInsideKeepsNobodyElseWaiting(t *testing.T) {
+	t.Parallel()
 	const users, had, hit = 40, 2, 12
 	w := world.New(t, world.Options{Users: users, Extensions: had, Sync: `{policy: sync, start_extension: "200", photos: false}`})
 	w.PBX.Inject(pbxsim.Fault{Kind: pbxsim.ErrorInside, Only: "write", Times: hit})

@@ -21,6 +21,7 @@ import (
 // policy `ignore` each of these is decided on anew, and written over: until the breaker
 // stops it, after ten writes in a minute. Nobody else is concerned.
 func TestAnotherProgramIsNotFoughtForEver(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, world.Options{Users: 2})
 	rewrite(t, w, "presence: {mode: teams-to-pbx,", "presence: {manual: {policy: ignore}, mode: teams-to-pbx,")
 	w.Start()

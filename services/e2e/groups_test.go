@@ -83,6 +83,7 @@ func (g grouped) known(id identity.Group, members int, problem string) {
 // Options of a group travel the whole way: from the directory through Graph, whoever
 // is in it, to the phones; and nobody else's phone hears of them.
 func TestOptionsOfAGroupReachThePhonesOfItsMembers(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, world.Options{Users: 6, Directory: 300 * time.Millisecond})
 	w.Start()
 	w.Settled(4)

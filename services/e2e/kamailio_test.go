@@ -19,6 +19,7 @@ import (
 // The main job ends on something that nobody here wrote: a Kamailio, and a phone
 // that watches it.
 func TestATeamsChangeReachesAPhoneThatWatchesAKamailio(t *testing.T) {
+	t.Parallel()
 	kamailio := kamailiotest.Start(t, kamailiotest.Options{})
 	if kamailio == nil {
 		return
@@ -62,6 +63,7 @@ func TestATeamsChangeReachesAPhoneThatWatchesAKamailio(t *testing.T) {
 
 // A publication lives only as long as somebody refreshes it.
 func TestWhatExpiredWhileOffhookWasAwayIsPublishedAgain(t *testing.T) {
+	t.Parallel()
 	kamailio := kamailiotest.Start(t, kamailiotest.Options{})
 	if kamailio == nil {
 		return

@@ -25,6 +25,7 @@ import (
 // not on the bus, not in a bucket, not in Redis, not in a log, not in a span, not on
 // disk.
 func TestNothingOfAMeetingIsKept(t *testing.T) {
+	t.Parallel()
 	places := &everywhere{t: t, log: &logtest.Log{}, spans: collectSpans(t, "127.0.0.1:0"), redis: startRedis(t)}
 	o := world.Options{Webhook: true, LogTo: places.log, SpansTo: places.spans.url, Mode: presence.Both}
 	if places.redis != nil {
@@ -68,6 +69,7 @@ func TestNothingOfAMeetingIsKept(t *testing.T) {
 // Contacts go by: what is on the bus while they do is gone once they are in a phonebook,
 // and what nobody asked for (the notes of a contact) is nowhere at any time.
 func TestNothingOfAContactIsKeptOnceItIsInAPhonebook(t *testing.T) {
+	t.Parallel()
 	places := &everywhere{t: t, log: &logtest.Log{}, spans: collectSpans(t, "127.0.0.1:0"), redis: startRedis(t)}
 	o := world.Options{Users: 2, LogTo: places.log, SpansTo: places.spans.url, Mailboxes: 200 * time.Millisecond}
 	if places.redis != nil {

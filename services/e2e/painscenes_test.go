@@ -14,6 +14,7 @@ import (
 // While nobody answers Graph's calls, it tries again for hours; the calendar is swept
 // every 15 minutes only.
 func TestWhatHappensWhileNobodyAnswersGraphIsToldAfterwards(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, world.Options{Webhook: true, TimeScale: 100}) // the first repetition after 0.3 s
 	w.Start()
 	w.Settled(1)
@@ -43,6 +44,7 @@ func part(name string) run.Part {
 
 // Graph tells two or three times of one change; the phone system is written to once.
 func TestManyNotificationsOfOneChangeAreOneWrite(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, world.Options{Webhook: true})
 	if _, err := w.Tenant.Fault(graphsim.Fault{Kind: graphsim.FaultDouble}); err != nil {
 		t.Fatal(err)
@@ -76,6 +78,7 @@ func TestManyNotificationsOfOneChangeAreOneWrite(t *testing.T) {
 // A call on the phone in the middle of a meeting must not leave Teams busy when both
 // are over.
 func TestACallInsideOfAMeetingLeavesTeamsAsTheMeetingHasIt(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, world.Options{Webhook: true, Mode: presence.Both})
 	w.Start()
 	w.Settled(1)
@@ -101,6 +104,7 @@ func TestACallInsideOfAMeetingLeavesTeamsAsTheMeetingHasIt(t *testing.T) {
 // others see that the person is in a call, and Teams rings all the same. Offhook does not
 // silence Teams for a call (docs/presence.md).
 func TestACallOnThePhoneIsShownAndSilencesNothingInTeams(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, world.Options{Mode: presence.Both})
 	w.Start()
 	w.Settled(1)
@@ -133,6 +137,7 @@ func wrote(t *testing.T, w *world.World, call string) {
 // What a person has pinned in Teams stays pinned through calls, until the person says
 // otherwise: Offhook clears its own pins only.
 func TestWhatAPersonPinnedInTeamsIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, world.Options{Webhook: true, Mode: presence.Both})
 	w.Start()
 	w.Settled(1)

@@ -17,6 +17,7 @@ import (
 
 // A day of a directory, seen from the phone system.
 func TestPeopleOfTheDirectoryHaveTheirExtensions(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, world.Options{Users: 5, Extensions: 3, Directory: 200 * time.Millisecond, Sync: `{policy: sync, start_extension: "200", hold: 24h, photos: false}`})
 	w.Start()
 	is := func(ext identity.Extension, what string) {

@@ -44,6 +44,7 @@ func (d critic) SetPhoto(ctx context.Context, ext identity.Extension, image []by
 // goes again. One that the phone system will not have is tried again after a run by the
 // clock.
 func TestPhotosOfTheDirectoryAreOnThePhones(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, world.Options{Users: 3, Directory: 200 * time.Millisecond,
 		Sync:    `{policy: sync, at: "* * * * *", start_extension: "200", photos: true}`,
 		Systems: []world.System{{ID: "branch", Entry: "driver: memory, options: {extensions: 0}"}}})

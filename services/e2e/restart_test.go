@@ -58,6 +58,7 @@ func seen(t *testing.T, w *world.World, line identity.Line, want presence.Status
 // person chose away meanwhile. That stays in the morning, whether Teams or the phone is
 // read first, and through a meeting. Whoever chose nothing is followed as ever.
 func TestAwayChosenAtNightStaysWhateverIsReadFirstInTheMorning(t *testing.T) {
+	t.Parallel()
 	ext := world.Extension(0)
 	line := identity.Line{System: "hq", Extension: ext}
 	for _, c := range []struct {
@@ -129,6 +130,7 @@ func TestAwayChosenAtNightStaysWhateverIsReadFirstInTheMorning(t *testing.T) {
 // another one. Meanwhile somebody writes `disabled` into the configuration. The next start
 // releases each once; then there is silence, whatever happens.
 func TestAModeThatTheFileEndsWhileOffhookIsStoppedIsReleasedOnce(t *testing.T) {
+	t.Parallel()
 	branch, entry := newBranch(t)
 	w := world.New(t, world.Options{Users: 1, Mode: presence.Both, Systems: []world.System{entry}})
 	w.Start()

@@ -51,6 +51,7 @@ func showsAt(w *world.World, sim *pbxsim.Sim, ext identity.Extension, want prese
 // Somebody has extensions on two phone systems. While one of them is dead the other one
 // follows all that happens; when it is back it is written to once.
 func TestADeadPhoneSystemHoldsUpNobodyWhoHasAnotherOne(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name     string
 		down, up func(*pbxsim.Sim) error

@@ -39,6 +39,7 @@ func stormy(t *testing.T) (lasts, asks time.Duration) {
 // them), and when the storm is over
 // Teams and phones agree with the truth: nothing was lost, in either direction.
 func TestGraphIsLeftAloneForAsLongAsItAsksAndNothingIsLost(t *testing.T) {
+	t.Parallel()
 	lasts, asks := stormy(t)
 	for name, status := range map[string]int{"429": 429, "503": 503} {
 		t.Run(name, func(t *testing.T) {
@@ -112,6 +113,7 @@ func third(t *testing.T, w *world.World) string {
 // from arriving, in either direction, although the two share every process, the phone
 // system and Redis; and nobody asks for it again.
 func TestAThrottledTenantHoldsUpNothingOfAnother(t *testing.T) {
+	t.Parallel()
 	redis := startRedis(t)
 	if redis == nil {
 		return // as above

@@ -146,7 +146,7 @@ func TestRandomHistoriesOfBothSidesAreRightAtEveryQuietMoment(t *testing.T) {
 
 func foundOut(t *testing.T, without guards) {
 	const n = 2_000
-	if c := live(seeds(1, n), 60, without, true, nil); len(c.wrong) == 0 {
+	if c := live(seeds(1, n), 30, without, true, nil); len(c.wrong) == 0 {
 		t.Errorf("%d histories did not find it", n)
 	} else {
 		t.Logf("found by %d histories: %s", c.histories, c.wrong[0])
