@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 
 	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
@@ -22,6 +23,7 @@ type exchange struct {
 	powers presence.Powers
 	system *memory.PhoneSystem
 	wrote  func(identity.Extension) // called for a write that changed something
+	away   atomic.Bool              // it answers nothing
 
 	mu    sync.Mutex // guards what follows
 	dice  *rand.Rand
@@ -55,7 +57,32 @@ type counted struct {
 	e *exchange
 }
 
+// reached is the error of a phone system that is away.
+func (e *exchange) reached() error {
+	if e.away.Load() {
+		return fault.New(fault.Unavailable, "phone system "+string(e.id), nil)
+	}
+	return nil
+}
+
+func (c counted) Status(ctx context.Context, ext identity.Extension) (presence.Status, error) {
+	if err := c.e.reached(); err != nil {
+		return presence.Unset, err
+	}
+	return c.Full.Status(ctx, ext)
+}
+
+func (c counted) Statuses(ctx context.Context, yield func(identity.Extension, presence.Status) error) error {
+	if err := c.e.reached(); err != nil {
+		return err
+	}
+	return c.Full.Statuses(ctx, yield)
+}
+
 func (c counted) SetStatus(ctx context.Context, ext identity.Extension, s presence.Status) error {
+	if err := c.e.reached(); err != nil {
+		return err
+	}
 	before := c.e.system.Shown(ext)
 	err := c.Full.SetStatus(ctx, ext, s)
 	if c.e.system.Shown(ext) == s && before != s {
