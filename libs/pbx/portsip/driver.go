@@ -46,10 +46,15 @@ type Config struct {
 	Role     string // of users that are made; "" means StandardUser
 	Partial  bool   // what a change of a user does not name stays as it is
 
+	Events  Events
+	Webhook Webhook // with ByWebhook
+
 	Authorities *x509.CertPool // who may have issued the certificate; nil: the machine's
 	Timeout     time.Duration  // of one HTTP request; 0 means 15 s
 	Beat        time.Duration  // how often a watch proves that it lives; 0 means 20 s, at most pbx.WatchBeat
-	Settle      time.Duration  // how long a watch waits for calls that are under way to be told; 0 means 2 s
+	// Settle is how long a watch waits for calls that are under way to be told, and after which
+	// it looks again where an event said something else than what it read; 0 means 2 s.
+	Settle time.Duration
 }
 
 const (
@@ -97,6 +102,13 @@ func (c Config) Problems() []Problem {
 		if account.Password.IsZero() {
 			report("accounts", "the password of %s is missing", ext)
 		}
+	}
+	switch c.Events {
+	case "", ByWebsocket:
+	case ByWebhook:
+		c.Webhook.problems(report)
+	default:
+		report("events", "%q is neither websocket nor webhook", c.Events)
 	}
 	return all
 }
@@ -162,6 +174,7 @@ func connect(ctx context.Context, config Config) (*Driver, error) {
 	base, _ := parseURL(config.URL) // Problems has looked
 	config.Statuses = cmp.Or(config.Statuses, ByDND)
 	config.Role = cmp.Or(config.Role, "StandardUser")
+	config.Events = cmp.Or(config.Events, ByWebsocket)
 	config.Timeout = cmp.Or(config.Timeout, defaultTimeout)
 	config.Settle = cmp.Or(config.Settle, defaultSettle)
 	config.Beat = min(cmp.Or(config.Beat, defaultBeat), pbx.WatchBeat)

@@ -25,11 +25,8 @@ const (
 	waiting = 256
 )
 
-// Watch is pbx.Watcher. Calls are as the events tell them; a presence event is only a
-// reason to read the status of that user, because what is shown depends on a switch that
-// events do not tell. With each beat a ping shows that the websocket lives, all statuses
-// are read, and extensions that are new are subscribed to. Its requests are outside the
-// pace.
+// Watch is pbx.Watcher, by websocket (follower) or by webhook (hooked). Its requests are
+// outside the pace.
 func (d *Driver) Watch(ctx context.Context, sink pbx.Sink) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var parts sync.WaitGroup
@@ -42,7 +39,11 @@ func (d *Driver) Watch(ctx context.Context, sink pbx.Sink) error {
 		case <-ctx.Done():
 		}
 	})
-	err := d.watch(ctx, &parts, sink)
+	watch := d.watch
+	if d.config.Events == ByWebhook {
+		watch = d.watchHook
+	}
+	err := watch(ctx, &parts, sink)
 	if ctx.Err() == nil {
 		return err
 	}
@@ -59,8 +60,8 @@ func (d *Driver) watch(ctx context.Context, parts *sync.WaitGroup, sink pbx.Sink
 		return err
 	}
 	defer func() { _ = conn.CloseNow() }() // which ends the reader
-	f := &follower{Driver: d, conn: conn, sink: sink, in: make(chan heard, waiting), wanted: make(map[identity.Extension]bool),
-		calls: make(map[identity.Extension]bool), shown: make(map[identity.Extension]presence.Status), said: make(map[identity.Extension]string)}
+	f := &follower{Driver: d, teller: newTeller(sink), conn: conn, in: make(chan heard, waiting),
+		wanted: make(map[identity.Extension]bool), said: make(map[identity.Extension]string)}
 	parts.Go(func() { f.readAll(ctx) })
 	return f.follow(ctx, parts)
 }
@@ -71,16 +72,55 @@ type heard struct {
 	err     error
 }
 
-// follower turns messages into what a watch tells. One goroutine has all but readAll.
+// teller tells what is news.
+type teller struct {
+	sink  pbx.Sink
+	calls map[identity.Extension]bool            // those that are said to be in a call; no false
+	shown map[identity.Extension]presence.Status // what was told
+}
+
+func newTeller(sink pbx.Sink) *teller {
+	return &teller{sink, make(map[identity.Extension]bool), make(map[identity.Extension]presence.Status)}
+}
+
+// tellCall tells whether an extension is in a call, if that is news. In how many calls
+// is not known.
+func (t *teller) tellCall(ext identity.Extension, connected bool) {
+	if t.calls[ext] == connected {
+		return
+	}
+	calls := 0
+	if delete(t.calls, ext); connected {
+		t.calls[ext], calls = true, 1
+	}
+	t.sink(pbx.CallEvent{Extension: ext, Calls: calls})
+}
+
+func (t *teller) tellStatus(ext identity.Extension, s presence.Status) {
+	if old, told := t.shown[ext]; !told || old != s {
+		t.shown[ext] = s
+		t.sink(pbx.StatusEvent{Extension: ext, Status: s})
+	}
+}
+
+// tellGone tells the end of what was told of an extension that is not there any more.
+func (t *teller) tellGone(ext identity.Extension) {
+	delete(t.shown, ext)
+	t.tellCall(ext, false)
+}
+
+// follower turns messages of the websocket into what a watch tells. Calls are as the events
+// tell them; a presence event is only a reason to read the status of that user, because what
+// is shown depends on a switch that events do not tell. With each beat a ping shows that the
+// websocket lives, all statuses are read, and extensions that are new are subscribed to. One
+// goroutine has all but readAll.
 type follower struct {
 	*Driver
+	*teller
 	conn   *websocket.Conn
-	sink   pbx.Sink
 	in     chan heard
-	wanted map[identity.Extension]bool            // those subscribed to; true once something was said of one
-	calls  map[identity.Extension]bool            // those that are said to be in a call; no false
-	shown  map[identity.Extension]presence.Status // what was told
-	said   map[identity.Extension]string          // the presences that events named last
+	wanted map[identity.Extension]bool   // those subscribed to; true once something was said of one
+	said   map[identity.Extension]string // the presences that events named last
 }
 
 // readAll hands on messages until the connection or ctx ends. If nobody takes them the
@@ -157,8 +197,7 @@ func (f *follower) confirm(ctx context.Context) error {
 	for ext := range f.wanted {
 		if !there[ext] {
 			delete(f.wanted, ext)
-			delete(f.shown, ext)
-			f.tellCall(ext, false)
+			f.tellGone(ext)
 		}
 	}
 	f.sink(pbx.Synced{})
@@ -253,7 +292,7 @@ func (f *follower) take(ctx context.Context, h heard, look bool) error {
 // look reads the status of somebody of whom there is news. One that is gone is for the
 // next beat.
 func (f *follower) look(ctx context.Context, ext identity.Extension) error {
-	if f.config.Statuses == ByOwn && f.sessions[ext] == nil {
+	if !f.reads(ext) {
 		return nil
 	}
 	s, err := f.Status(ctx, ext)
@@ -264,26 +303,6 @@ func (f *follower) look(ctx context.Context, ext identity.Extension) error {
 		f.tellStatus(ext, s)
 	}
 	return err
-}
-
-// tellCall tells whether an extension is in a call, if that is news. In how many calls
-// is not known.
-func (f *follower) tellCall(ext identity.Extension, connected bool) {
-	if f.calls[ext] == connected {
-		return
-	}
-	calls := 0
-	if delete(f.calls, ext); connected {
-		f.calls[ext], calls = true, 1
-	}
-	f.sink(pbx.CallEvent{Extension: ext, Calls: calls})
-}
-
-func (f *follower) tellStatus(ext identity.Extension, s presence.Status) {
-	if old, told := f.shown[ext]; !told || old != s {
-		f.shown[ext] = s
-		f.sink(pbx.StatusEvent{Extension: ext, Status: s})
-	}
 }
 
 // ping asks the other end of the websocket whether it is there.

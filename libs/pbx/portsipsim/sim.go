@@ -59,6 +59,10 @@ type Config struct {
 	NoAck      bool // a subscription is answered by the events alone
 	Newest     bool // users and entries are listed newest first
 	NoMS365    bool // the tenant has no Microsoft 365 integration, and no answer about it
+
+	// Retries are the waits before an event is sent again to a Webhook: five, of 15 s to 15
+	// min, as in the vendor's documents.
+	Retries []time.Duration
 }
 
 // Sim is a running phone system. All methods may be called at any time.
@@ -68,6 +72,7 @@ type Sim struct {
 	address     string // where it listens, also after Down and Up
 	faults      *faults
 	watchers    *watchers
+	hook        *hook
 
 	state sync.Mutex // guards what follows
 	world world
@@ -93,6 +98,9 @@ func Start(config Config) (*Sim, error) {
 	config.LimitStatus = cmp.Or(config.LimitStatus, http.StatusTooManyRequests)
 	config.Absent = cmp.Or(config.Absent, http.StatusNotFound)
 	config.Refusal = cmp.Or(config.Refusal, http.StatusBadRequest)
+	if config.Retries == nil {
+		config.Retries = retries
+	}
 	if config.Password.IsZero() {
 		config.Password = secret.NewValue("Simulated1")
 	}
@@ -103,7 +111,8 @@ func Start(config Config) (*Sim, error) {
 	if err != nil {
 		return nil, fmt.Errorf("PortSIP simulator: %w", err)
 	}
-	s := &Sim{config: config, certificate: certificate, address: config.Listen, faults: newFaults(), watchers: newWatchers(), world: newWorld(config)}
+	s := &Sim{config: config, certificate: certificate, address: config.Listen, faults: newFaults(), watchers: newWatchers(),
+		hook: newHook(config.Retries), world: newWorld(config)}
 	for i := range config.Extensions {
 		s.world.invent(config.FirstNumber + i)
 	}
@@ -181,6 +190,7 @@ func (s *Sim) Close() {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
+	s.hook.close()
 	s.Down()
 }
 

@@ -199,7 +199,11 @@ func getNumber(s *Sim, _ request, _ *user, part []string) (int, any, error) {
 }
 
 func getTenant(s *Sim, _ request, _ *user, _ []string) (int, any, error) {
-	return http.StatusOK, map[string]any{"id": "MQ", "name": "Example", "domain": s.config.Domain, "max_extensions": s.world.config.Licence}, nil
+	told := map[string]any{"id": "MQ", "name": "Example", "domain": s.config.Domain, "max_extensions": s.world.config.Licence}
+	if events := s.hook.settings(); events != nil {
+		told["extension_event"] = events
+	}
+	return http.StatusOK, told, nil
 }
 
 func getInfo(s *Sim, _ request, _ *user, _ []string) (int, any, error) {

@@ -100,8 +100,9 @@ func (s *Sim) Subscribed() int {
 	return len(all)
 }
 
-// publish sends an event about an extension to those who want it.
-func (s *Sim) publish(ext identity.Extension, message any) {
+// publish sends an event about an extension to those who want it, and to the webhook.
+func (s *Sim) publish(ext identity.Extension, message map[string]any) {
+	s.hook.publish(message)
 	s.watchers.mu.Lock()
 	defer s.watchers.mu.Unlock()
 	for one := range s.watchers.all {
