@@ -73,6 +73,39 @@ type variant struct {
 	driver Config // what is not from the simulator
 	own    bool   // the accounts of all users are known
 	books  bool   // the accounts of those are known whose phonebooks the suite writes
+
+	hook  *portsipsim.Webhook // events come by webhook: how, but for the URL
+	fault portsipsim.EventFaultKind
+}
+
+// soon are the waits of a phone system that sends an event again.
+var soon = []time.Duration{time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond, time.Second, 5 * time.Second}
+
+// byToken is how events are sent with a bearer token, and byPassword with a password.
+var (
+	byToken    = portsipsim.Webhook{Auth: "BEARER", Token: secret.NewValue("a-token-of-the-webhook")}
+	byPassword = portsipsim.Webhook{Auth: "BASIC", Username: "offhook", Password: secret.NewValue("thepasswordofevents")}
+)
+
+// hookFor has events of sim sent to the webhook that it returns, from the moment at which
+// that listens, as to says. With authorities it listens with a certificate.
+func hookFor(t testing.TB, sim *portsipsim.Sim, to portsipsim.Webhook) Webhook {
+	hook, scheme := Webhook{Listen: "127.0.0.1:0", Username: to.Username, Secret: to.Token}, "http://"
+	if to.Username != "" {
+		hook.Secret = to.Password
+	}
+	if to.Authorities != nil {
+		certificate, err := authority.Issue("127.0.0.1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		hook.Certificate, scheme = &certificate, "https://"
+	}
+	hook.OnListening = func(address string) {
+		to.URL = scheme + address + "/events"
+		sim.SetWebhook(t.Context(), to)
+	}
+	return hook
 }
 
 // variants are those in which one write is one request.
@@ -86,6 +119,10 @@ var variants = map[string]variant{
 	"22.3, the users themselves, one thing":  {sim: portsipsim.Config{Minor: 3, Linked: true, RefreshOnce: true}, driver: Config{Statuses: ByOwn}, own: true},
 	"a switch that is no event":              {sim: portsipsim.Config{FilterDND: true, Quiet: true}, driver: Config{Beat: 50 * time.Millisecond}},
 	"skip counts from one, refused with 403": {sim: portsipsim.Config{FilterDND: true, FromOne: true, Refusal: 403}, books: true},
+	"webhook":                                {sim: portsipsim.Config{FilterDND: true}, hook: &byToken},
+	"webhook, each user is asked":            {sim: portsipsim.Config{Minor: 3, Linked: true}, driver: Config{Statuses: ByPresence}, hook: &byPassword, fault: portsipsim.Twice},
+	"webhook, the users themselves":          {driver: Config{Statuses: ByOwn}, own: true, hook: &byToken, fault: portsipsim.WrongCredential},
+	"webhook, every event is lost":           {sim: portsipsim.Config{ListsDND: true, Quiet: true}, hook: &byToken, fault: portsipsim.Lost},
 }
 
 func TestConformance(t *testing.T) {
@@ -120,11 +157,12 @@ type harness struct {
 	*portsipsim.Sim
 	driver pbx.Driver
 	way    Statuses
-	given  int // how many free numbers
+	hooked bool // events come by webhook
+	given  int  // how many free numbers
 }
 
 func newHarness(t *testing.T, v variant) *harness {
-	v.sim.Authority, v.sim.Extensions = authority, users
+	v.sim.Authority, v.sim.Extensions, v.sim.Retries = authority, users, soon
 	sim, err := portsipsim.Start(v.sim)
 	if err != nil {
 		t.Fatal(err)
@@ -139,6 +177,12 @@ func newHarness(t *testing.T, v variant) *harness {
 	config := configFor(sim, owners...)
 	config.Statuses, config.Note, config.Partial, config.Beat = v.driver.Statuses, v.driver.Note, v.driver.Partial, v.driver.Beat
 	config.Settle = 100 * time.Millisecond
+	if v.hook != nil {
+		config.Events, config.Webhook, config.Beat = ByWebhook, hookFor(t, sim, *v.hook), 200*time.Millisecond
+	}
+	if v.fault != "" {
+		sim.InjectEvent(portsipsim.EventFault{Kind: v.fault})
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	d, err := Open(ctx, config)
@@ -146,7 +190,7 @@ func newHarness(t *testing.T, v variant) *harness {
 		sim.Close()
 		t.Fatal(err)
 	}
-	return &harness{Sim: sim, driver: d, way: cmp.Or(config.Statuses, ByDND)}
+	return &harness{Sim: sim, driver: d, way: cmp.Or(config.Statuses, ByDND), hooked: v.hook != nil}
 }
 
 func (h *harness) Driver() pbx.Driver         { return h.driver }
@@ -183,7 +227,15 @@ func (h *harness) Choose(ext identity.Extension, s presence.Status) {
 
 func (h *harness) StartCall(ext identity.Extension) { h.Sim.StartCall(ext) }
 func (h *harness) EndCall(ext identity.Extension)   { h.EndCalls(ext) }
-func (h *harness) Cut()                             { h.CutWatches() }
+
+// Cut ends the websockets. A watch by webhook has no connection of its own: to it the phone
+// system is gone when it cannot be read.
+func (h *harness) Cut() {
+	if h.hooked {
+		h.Sim.Inject(portsipsim.Fault{Kind: portsipsim.Unavailable, Only: "read", Times: 1})
+	}
+	h.CutWatches()
+}
 
 // Free numbers are far from the others.
 func (h *harness) Free(n int) []identity.Extension {

@@ -22,12 +22,17 @@ type watched struct {
 	syncs    int
 	calls    map[identity.Extension]int
 	statuses map[identity.Extension]presence.Status
-	events   int // about calls
+	events   int                        // about calls
+	after    map[identity.Extension]int // how often it had said that this was all before the newest about a call
+}
+
+func newWatched() *watched {
+	return &watched{ended: make(chan error, 1), calls: map[identity.Extension]int{}, statuses: map[identity.Extension]presence.Status{}, after: map[identity.Extension]int{}}
 }
 
 func watch(t *testing.T, d *Driver) *watched {
 	t.Helper()
-	w := &watched{ended: make(chan error, 1), calls: map[identity.Extension]int{}, statuses: map[identity.Extension]presence.Status{}}
+	w := newWatched()
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { w.ended <- d.Watch(ctx, w.hear) }()
 	t.Cleanup(func() {
@@ -43,7 +48,7 @@ func (w *watched) hear(e pbx.WatchEvent) {
 	defer w.mu.Unlock()
 	switch e := e.(type) {
 	case pbx.CallEvent:
-		w.calls[e.Extension] = e.Calls
+		w.calls[e.Extension], w.after[e.Extension] = e.Calls, w.syncs
 		w.events++
 	case pbx.StatusEvent:
 		w.statuses[e.Extension] = e.Status
@@ -220,7 +225,7 @@ func TestAWatchBehindASystemComesBackAfterADrop(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer system.Close()
-	w := &watched{ended: make(chan error, 1), calls: map[identity.Extension]int{}, statuses: map[identity.Extension]presence.Status{}}
+	w := newWatched()
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { w.ended <- system.Watch(ctx, w.hear) }()
 	defer func() { cancel(); <-w.ended }()

@@ -210,6 +210,7 @@ func (h *hook) publish(message map[string]any) {
 	}
 	if n := len(h.queue); n > 1 && h.queue[n-2].fault == Reordered {
 		h.queue[n-2], h.queue[n-1] = h.queue[n-1], h.queue[n-2]
+		h.queue[n-1].fault = ""
 	}
 	h.signal()
 }

@@ -1,0 +1,504 @@
+package portsip
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/pbx"
+	"offhook.dev/libs/pbx/portsipsim"
+	"offhook.dev/libs/secret"
+)
+
+// toldByEvents is a configuration whose watches have a beat so rare that only events tell.
+func toldByEvents(t *testing.T, sim *portsipsim.Sim, to portsipsim.Webhook) Config {
+	config := quickly(sim, "")
+	config.Events, config.Webhook, config.Beat = ByWebhook, hookFor(t, sim, to), time.Hour
+	return config
+}
+
+// toldByBeats is one whose watches have a quick beat.
+func toldByBeats(t *testing.T, sim *portsipsim.Sim) Config {
+	config := toldByEvents(t, sim, byToken)
+	config.Beat = 50 * time.Millisecond
+	return config
+}
+
+func TestEventsArriveByWebhook(t *testing.T) {
+	asked, encrypted := byPassword, byToken
+	asked.Challenged, encrypted.Authorities = true, authority.Pool()
+	for name, to := range map[string]portsipsim.Webhook{
+		"with a token": byToken, "with a password": byPassword, "with a password when it is asked for": asked, "over TLS": encrypted,
+	} {
+		for _, minor := range []int{2, 3} {
+			t.Run(name, func(t *testing.T) {
+				sim := start(t, portsipsim.Config{Extensions: 4, Minor: minor, FilterDND: true})
+				sim.StartCall("203")
+				sim.Ring("202")
+				w := watch(t, open(t, toldByEvents(t, sim, to)))
+				if len(w.calls) != 1 || w.calls["203"] != 1 {
+					t.Errorf("in calls are %v", w.calls)
+				}
+				sim.Ring("200")
+				sim.StartCall("200")
+				w.until(t, "of a call", func() bool { return w.calls["200"] == 1 })
+				sim.EndCalls("200")
+				sim.EndCalls("203")
+				w.until(t, "of their ends", func() bool { return w.calls["200"] == 0 && w.calls["203"] == 0 })
+				sim.Switch("201", true)
+				w.until(t, "do not disturb", func() bool { return w.statuses["201"] == presence.DND })
+				if w.events != 4 {
+					t.Errorf("%d events about calls", w.events)
+				}
+			})
+		}
+	}
+}
+
+// Whatever becomes of the events about one extension, what is told of it in the end is what
+// is so, and a call that is over is never told again.
+func TestEventsMayComeInAnyWay(t *testing.T) {
+	for _, kind := range []portsipsim.EventFaultKind{portsipsim.Twice, portsipsim.Reordered, portsipsim.Late, portsipsim.WrongCredential} {
+		t.Run(string(kind), func(t *testing.T) {
+			sim := start(t, portsipsim.Config{Extensions: 3, FilterDND: true, Retries: soon})
+			w := watch(t, open(t, toldByEvents(t, sim, byToken)))
+			sim.StartCall("200")
+			w.until(t, "of a call", func() bool { return w.calls["200"] == 1 })
+			sim.EndCalls("200")
+			w.until(t, "of its end", func() bool { return w.calls["200"] == 0 })
+			sim.InjectEvent(portsipsim.EventFault{Kind: kind, Times: 1})
+			sim.StartCall("200")
+			sim.EndCalls("200") // both before anybody is told of the first
+			sim.LateEvents()    // the beginning comes after the end
+			accepted := 5       // with the first call, and the end of the second
+			if kind == portsipsim.Twice {
+				accepted++
+			}
+			w.until(t, "anything yet", func() bool { return sim.EventStats().Accepted >= accepted-1 })
+			sim.StartCall("201")
+			w.until(t, "of another call", func() bool { return w.calls["201"] == 1 && sim.EventStats().Accepted >= accepted })
+			sim.Switch("202", true)
+			w.until(t, "what came last", func() bool { return w.statuses["202"] == presence.DND })
+			if w.calls["200"] != 0 {
+				t.Errorf("a call that is over was told: %v", w.calls)
+			}
+		})
+	}
+}
+
+// An answer that does not agree with an event may have been too early, so that the user is
+// asked once more, but only once: the event may have been late.
+func TestAnAnswerThatAnEventContradictsIsReadOnceMore(t *testing.T) {
+	sim := start(t, portsipsim.Config{Extensions: 2, FilterDND: true})
+	config := toldByEvents(t, sim, byToken)
+	config.Settle = time.Millisecond
+	w := watch(t, open(t, config))
+	for _, c := range []struct {
+		status   string
+		requests int
+	}{{"ON_CALL", 2}, {"", 1}, {"RINGING", 1}, {"On Call", 2}} {
+		before := sim.Stats().Requests
+		sim.SendEvent(`{"event_type":"extension_call","extension":"sip:200@x","call_status":"` + c.status + `","time":"1703690276"}`)
+		w.until(t, "anything", func() bool { return sim.Stats().Requests >= before+c.requests })
+		sim.StartCall("201")
+		w.until(t, "of a call", func() bool { return w.calls["201"] == 1 })
+		sim.EndCalls("201")
+		w.until(t, "of its end", func() bool { return w.calls["201"] == 0 })
+		// One request for each event of 201, and at most one more for each: the answer may be
+		// of after the next event.
+		if n := sim.Stats().Requests - before - c.requests; n < 2 || n > 4 {
+			t.Errorf("%q: %d requests beside the %d", c.status, n, c.requests)
+		}
+		if w.calls["200"] != 0 {
+			t.Errorf("%q: a call was told that there is not", c.status)
+		}
+	}
+}
+
+func TestALostEventIsMendedByTheBeat(t *testing.T) {
+	sim := start(t, portsipsim.Config{Extensions: 2*portion + 30, FilterDND: true})
+	w := watch(t, open(t, toldByBeats(t, sim)))
+	sim.StartCall("200")
+	w.until(t, "of a call", func() bool { return w.calls["200"] == 1 })
+	sim.InjectEvent(portsipsim.EventFault{Kind: portsipsim.Lost})
+	sim.EndCalls("200")
+	sim.StartCall("429") // the last one to be asked
+	sim.Switch("300", true)
+	w.until(t, "the end of the call", func() bool { return w.calls["200"] == 0 })
+	w.until(t, "the status", func() bool { return w.statuses["300"] == presence.DND })
+	w.until(t, "the beginning of the call", func() bool { return w.calls["429"] == 1 })
+	sim.Remove("429")
+	w.until(t, "that it is gone", func() bool { return w.calls["429"] == 0 })
+	admin := open(t, configFor(sim))
+	if err := admin.CreateExtension(t.Context(), directoryExtension("600")); err != nil {
+		t.Fatal(err)
+	}
+	sim.StartCall("600")
+	w.until(t, "of who is new", func() bool { return w.calls["600"] == 1 })
+}
+
+// After an event that could not be read nobody knows what was missed: more are asked.
+func TestAfterWhatCannotBeReadManyAreAsked(t *testing.T) {
+	sim := start(t, portsipsim.Config{Extensions: 7 * portion, FilterDND: true})
+	w := watch(t, open(t, toldByBeats(t, sim)))
+	sim.InjectEvent(portsipsim.EventFault{Kind: portsipsim.GarbageEvent, Times: 1})
+	sim.StartCall("899") // seven beats away
+	w.until(t, "anything yet", func() bool { return sim.EventStats().Accepted == 1 })
+	w.mu.Lock()
+	said := w.syncs
+	w.mu.Unlock()
+	w.until(t, "of the call", func() bool { return w.calls["899"] == 1 })
+	if after := w.after["899"]; after > said+1 {
+		t.Errorf("it was told with beat %d, and something was missed before beat %d", after, said+1)
+	}
+}
+
+func TestWhatTheWebhookAnswers(t *testing.T) {
+	const right = "Bearer a-token-of-the-webhook"
+	event := func(ext string) string {
+		return `{"event_type":"extension_call","extension":"sip:` + ext + `@x","call_status":"ON_CALL","time":"1703690276"}`
+	}
+	for name, c := range map[string]struct {
+		method, credential, body string
+		status                   int
+	}{
+		"an event":                     {"POST", right, event("201"), 200},
+		"a scheme in small letters":    {"POST", "bearer a-token-of-the-webhook", event("201"), 200},
+		"no body":                      {"POST", right, "", 200},
+		"no JSON":                      {"POST", right, "event_type=extension_call", 200},
+		"no object":                    {"POST", right, `"extension_call"`, 200},
+		"half of an object":            {"POST", right, event("200")[:40], 200},
+		"another charset":              {"POST", right, `{"extension":"` + "\xfc" + `"}`, 200},
+		"an event of the call records": {"POST", right, `{"event_type":"call_start","caller":"200","callee":"201"}`, 200},
+		"an event of a queue":          {"POST", right, `{"event_type":"queue_status","queue_number":"8001","agents":[{"state":"QUEUE_CALL","agent_extension_number":"101"}]}`, 200},
+		"an extension of nobody":       {"POST", right, event("777"), 200},
+		"an extension that is none":    {"POST", right, event("../../etc"), 200},
+		"an event of long ago":         {"POST", right, event("200"), 200},
+		"a number of a million digits": {"POST", right, event(strings.Repeat("2", 900_000)), 200},
+		"a very long body":             {"POST", right, `{"extension":"` + strings.Repeat("2", 3<<20), 200},
+		"a very deep body":             {"POST", right, strings.Repeat(`[`, 500_000), 200},
+		"no credential":                {"POST", "", event("200"), 401},
+		"another token":                {"POST", right + "s", event("200"), 401},
+		"a part of the token":          {"POST", right[:len(right)-1], event("200"), 401},
+		"a scheme without a token":     {"POST", "Bearer", event("200"), 401},
+		"another scheme":               {"POST", "Basic a-token-of-the-webhook", event("200"), 401},
+		"a long body for nobody":       {"POST", "", strings.Repeat("2", 3<<20), 401},
+		"another method":               {"PUT", right, event("200"), 405},
+		"a visit with a browser":       {"GET", "", "", 405},
+		"a method of one's own":        {"NOTIFY", right, event("200"), 405},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sim := start(t, portsipsim.Config{Extensions: 4, FilterDND: true})
+			config := toldByEvents(t, sim, byToken)
+			address := listening(&config)
+			w := watch(t, open(t, config))
+			sim.InjectEvent(portsipsim.EventFault{Kind: portsipsim.Lost, Times: 1})
+			sim.StartCall("201") // which nobody is told of but by the case
+			if status := send(t, c.method, "http://"+*address+"/some/where", c.credential, c.body); status != c.status {
+				t.Errorf("answered %d, want %d", status, c.status)
+			}
+			sim.StartCall("203")
+			w.until(t, "of a call", func() bool { return w.calls["203"] == 1 })
+			told := 0
+			if c.status == 200 && c.body == event("201") {
+				told = 1
+			}
+			if w.calls["201"] != told || w.calls["200"] != 0 || len(w.calls) != 1+told {
+				t.Errorf("told %v", w.calls)
+			}
+		})
+	}
+}
+
+// listening has the address kept at which a configuration's watch listens.
+func listening(config *Config) *string {
+	address, then := new(string), config.Webhook.OnListening
+	config.Webhook.OnListening = func(a string) {
+		*address = a
+		then(a)
+	}
+	return address
+}
+
+// send sends one request and returns the status of its answer. What is not taken may end the
+// connection before all of it is sent.
+func send(t *testing.T, method, url, credential, body string) int {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if credential != "" {
+		r.Header.Set("Authorization", credential)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	_, _ = io.Copy(io.Discard, response.Body)
+	if want := map[int]string{401: "WWW-Authenticate", 405: "Allow"}[response.StatusCode]; want != "" && response.Header.Get(want) == "" {
+		t.Errorf("%d without %s", response.StatusCode, want)
+	}
+	return response.StatusCode
+}
+
+func TestAWrongCredentialIsAnsweredSoThatItIsSentAgain(t *testing.T) {
+	for name, change := range map[string]func(*portsipsim.Webhook){
+		"another user":     func(to *portsipsim.Webhook) { to.Username = "somebody" },
+		"another password": func(to *portsipsim.Webhook) { to.Password = secret.NewValue("thepasswordofothers") },
+		"none":             func(to *portsipsim.Webhook) { to.Auth = "DISABLE" },
+		"a digest":         func(to *portsipsim.Webhook) { to.Auth = "DIGEST" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			sim := start(t, portsipsim.Config{Extensions: 2, FilterDND: true, Retries: []time.Duration{time.Millisecond, time.Millisecond}})
+			config := toldByEvents(t, sim, byPassword)
+			wrong := byPassword
+			wrong.Untold = true
+			change(&wrong)
+			address := listening(&config)
+			w := watch(t, open(t, config))
+			wrong.URL = "http://" + *address
+			sim.SetWebhook(t.Context(), wrong)
+			sim.StartCall("200")
+			w.until(t, "anything yet", func() bool { return sim.EventStats().GivenUp == 1 })
+			if stats := sim.EventStats(); stats.Answers[http.StatusUnauthorized] != 3 || w.events != 0 {
+				t.Errorf("%+v, and %d events", stats, w.events)
+			}
+		})
+	}
+}
+
+func TestAWatchByWebhookLeavesNothingBehind(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	sim := start(t, portsipsim.Config{Extensions: 3, FilterDND: true})
+	config := toldByEvents(t, sim, byToken)
+	address := listening(&config)
+	d := open(t, config)
+	for range 3 { // each time at the port of before
+		ctx, cancel := context.WithCancel(t.Context())
+		w := newWatched()
+		go func() { w.ended <- d.Watch(ctx, w.hear) }()
+		w.until(t, "that this was all", func() bool { return w.syncs > 0 })
+		sim.StartCall("200")
+		w.until(t, "of a call", func() bool { return w.calls["200"] == 1 })
+		idle, err := net.Dial("tcp", *address) // somebody who has only begun
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(idle, "POST / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer a-token-of-the-webhook\r\nContent-Length: 99\r\n\r\n{")
+		cancel()
+		w.ends(t, fault.Cancelled)
+		idle.Close()
+		listener, err := net.Listen("tcp", *address)
+		if err != nil {
+			t.Fatalf("its port is not free: %v", err)
+		}
+		listener.Close()
+		d.config.Webhook.Listen = *address
+	}
+	d.Close()
+	sim.Close()
+	if err := goleak.Find(before); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnAddressThatIsTakenIsAConflict(t *testing.T) {
+	sim := start(t, portsipsim.Config{Extensions: 1, FilterDND: true})
+	config := toldByEvents(t, sim, byToken)
+	address := listening(&config)
+	watch(t, open(t, config))
+	for listen, want := range map[string]struct {
+		kind fault.Kind
+		says string
+	}{
+		*address:          {fault.Conflict, "something listens there already"},
+		"192.0.2.77:8444": {fault.Invalid, "no address of this machine"},
+	} {
+		config.Webhook.Listen, config.Webhook.PlainHTTP = listen, true
+		err := open(t, config).Watch(t.Context(), func(pbx.WatchEvent) { t.Error("something was told") })
+		if fault.KindOf(err) != want.kind || !strings.Contains(err.Error(), want.says) || !strings.Contains(err.Error(), "options.webhook.listen") {
+			t.Errorf("%s: %v", listen, err)
+		}
+	}
+}
+
+// What the tenant tells of its settings is believed where it is certain to be wrong.
+func TestATenantThatSendsNoEventsIsNamed(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*portsipsim.Webhook)
+		says   string // "": it is watched
+	}{
+		"as configured":          {func(*portsipsim.Webhook) {}, ""},
+		"switched off":           {func(to *portsipsim.Webhook) { to.Disabled = true }, "switched off"},
+		"without authentication": {func(to *portsipsim.Webhook) { to.Auth = "DISABLE" }, "DISABLE, and options.webhook expects BEARER"},
+		"with a password":        {func(to *portsipsim.Webhook) { to.Auth = "BASIC" }, "BASIC, and options.webhook expects BEARER"},
+		"in a word nobody knows": {func(to *portsipsim.Webhook) { to.Auth = "MUTUAL_TLS" }, ""},
+		"not told":               {func(to *portsipsim.Webhook) { to.Disabled, to.Untold = true, true }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sim := start(t, portsipsim.Config{Extensions: 1, FilterDND: true})
+			to := byToken
+			c.change(&to)
+			config := toldByBeats(t, sim)
+			config.Webhook = hookFor(t, sim, to)
+			config.Webhook.Username, config.Webhook.Secret = "", byToken.Token
+			d := open(t, config)
+			if c.says == "" {
+				watch(t, d)
+				return
+			}
+			err := d.Watch(t.Context(), func(pbx.WatchEvent) { t.Error("something was told") })
+			if fault.KindOf(err) != fault.Denied || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "Event URL") {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	t.Run("not allowed to read", func(t *testing.T) {
+		sim := start(t, portsipsim.Config{Extensions: 1, FilterDND: true})
+		d := open(t, toldByEvents(t, sim, byToken))
+		sim.Inject(portsipsim.Fault{Kind: portsipsim.Deny, Only: "read", Times: 1})
+		watch(t, d)
+	})
+	t.Run("switched off meanwhile, by itself", func(t *testing.T) {
+		sim := start(t, portsipsim.Config{Extensions: 1, FilterDND: true})
+		w := watch(t, open(t, toldByBeats(t, sim)))
+		sim.SetWebhook(t.Context(), portsipsim.Webhook{URL: "http://127.0.0.1:1", Auth: "BEARER", Disabled: true})
+		w.ends(t, fault.Denied)
+	})
+}
+
+func TestWhileAnotherProcessListensEverythingIsReadAllTheSame(t *testing.T) {
+	sim := start(t, portsipsim.Config{Extensions: 2, FilterDND: true})
+	config := toldByBeats(t, sim)
+	watch(t, open(t, config))
+	config.Webhook.Elsewhere = true
+	config.Webhook.OnListening = func(string) { t.Error("it listens") }
+	w := watch(t, open(t, config))
+	sim.StartCall("200")
+	w.until(t, "of a call", func() bool { return w.calls["200"] == 1 })
+}
+
+func TestAPhoneSystemThatFailsEndsAWatchByWebhook(t *testing.T) {
+	for kind, want := range map[portsipsim.FaultKind]fault.Kind{portsipsim.Unavailable: fault.Unavailable, portsipsim.Throttle: fault.Throttled,
+		portsipsim.Broken: fault.Unavailable, portsipsim.Garbage: fault.Unavailable, portsipsim.Truncated: fault.Unavailable, portsipsim.Huge: fault.Unavailable} {
+		t.Run(string(kind), func(t *testing.T) {
+			sim := start(t, portsipsim.Config{Extensions: 2, FilterDND: true})
+			w := watch(t, open(t, toldByEvents(t, sim, byToken)))
+			sim.Inject(portsipsim.Fault{Kind: kind, Only: "read", Times: 1, Delay: time.Second})
+			sim.StartCall("200")
+			w.ends(t, want)
+		})
+	}
+}
+
+func TestAWatchByWebhookBehindASystemComesBack(t *testing.T) {
+	sim := start(t, portsipsim.Config{Extensions: 3, FilterDND: true, Retries: soon})
+	system, err := pbx.NewSystem("hq", open(t, toldByBeats(t, sim)), pbx.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer system.Close()
+	w := newWatched()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { w.ended <- system.Watch(ctx, w.hear) }()
+	defer func() { cancel(); <-w.ended }()
+	sim.StartCall("200")
+	w.until(t, "of a call", func() bool { return w.calls["200"] == 1 })
+	if err := sim.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	sim.StartCall("201")
+	w.until(t, "what is so after a restart", func() bool { return w.calls["200"] == 0 && w.calls["201"] == 1 })
+}
+
+func TestAWebhookSaysWhatIsWrongWithIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Webhook)
+		field  string // "": nothing is
+	}{
+		"behind a proxy on this machine": {func(*Webhook) {}, ""},
+		"on ::1":                         {func(h *Webhook) { h.Listen = "[::1]:8444" }, ""},
+		"behind a proxy elsewhere":       {func(h *Webhook) { h.Listen, h.PlainHTTP = ":8444", true }, ""},
+		"with a password":                {func(h *Webhook) { h.Username = "offhook" }, ""},
+		"nowhere":                        {func(h *Webhook) { h.Listen = "" }, "webhook.listen"},
+		"a port alone":                   {func(h *Webhook) { h.Listen = "8444" }, "webhook.listen"},
+		"no port":                        {func(h *Webhook) { h.Listen = "127.0.0.1:" }, "webhook.listen"},
+		"for everybody in the clear":     {func(h *Webhook) { h.Listen = ":8444" }, "webhook.cert_file"},
+		"on a name in the clear":         {func(h *Webhook) { h.Listen = "offhook.example.com:8444" }, "webhook.cert_file"},
+		"no token":                       {func(h *Webhook) { h.Secret = secret.Value{} }, "webhook.token_file"},
+		"no password":                    {func(h *Webhook) { h.Secret, h.Username = secret.Value{}, "offhook" }, "webhook.password_file"},
+		"a token to guess":               {func(h *Webhook) { h.Secret = secret.NewValue("hunter2") }, "webhook.token_file"},
+		"a token with a line":            {func(h *Webhook) { h.Secret = secret.NewValue("hunter2 hunter2\nhunter2") }, "webhook.token_file"},
+		"a password that is too long":    {func(h *Webhook) { h.Username, h.Secret = "offhook", secret.NewValue(strings.Repeat("hunter2", 10)) }, "webhook.password_file"},
+		"a name that is too short":       {func(h *Webhook) { h.Username = "me" }, "webhook.username"},
+		"a name with a colon":            {func(h *Webhook) { h.Username = "off:hook" }, "webhook.username"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := Webhook{Listen: "127.0.0.1:8444", Secret: byToken.Token}
+			c.change(&h)
+			username := secret.NewValue("x")
+			config := Config{URL: "https://x", Domain: "x", Admin: Account{"x", username}, Events: ByWebhook, Webhook: h}
+			problems := config.Problems()
+			switch {
+			case c.field == "" && len(problems) > 0, c.field != "" && (len(problems) != 1 || problems[0].Field != c.field):
+				t.Errorf("found %+v, want %q", problems, c.field)
+			case len(problems) > 0 && strings.Contains(problems[0].What, "hunter2"):
+				t.Errorf("the secret is told: %s", problems[0].What)
+			}
+			if config.Events = ByWebsocket; len(config.Problems()) > 0 {
+				t.Errorf("what is not used is judged: %+v", config.Problems())
+			}
+			if config.Events = "letters"; len(config.Problems()) != 1 || config.Problems()[0].Field != "events" {
+				t.Errorf("found %+v", config.Problems())
+			}
+		})
+	}
+}
+
+func TestClaims(t *testing.T) {
+	yes, no := true, false
+	for name, c := range map[string]struct {
+		body string
+		want map[identity.Extension]*bool // nil: it cannot be read
+	}{
+		"a call":             {`{"event_type":"extension_call","extension":"sip:101@test.io","call_status":"ON_CALL","extension_id":"79","time":"1703690276"}`, claims{"101": &yes}},
+		"its end":            {`{"event_type":"extension_call","extension":"sip:101@test.io","call_status":"","uuid":"7"}`, claims{"101": &no}},
+		"a presence":         {`{"event_type":"extension_presence","extension":"sip:101@test.io","presence":"AVAILABLE"}`, claims{"101": nil}},
+		"an agent":           {`{"event_type":"extension_agent_status","extension":"sip:102@test.io","agent_status":[{"queue_number":"8002","status":"READY"}]}`, claims{"102": nil}},
+		"a snapshot":         {`{"event_type":"extension_status","status":[{"extension":"sip:101@x","call_status":"ON_ACLL"},{"extension":"102","call_status":"RINGING"}]}`, claims{"101": &yes, "102": &no}},
+		"who is new":         {`{"event_type":"extension_created","extension_number":"1001"}`, claims{"1001": nil}},
+		"several at a time":  {`[{"event_type":"extension_call","extension":"101","call_status":"ON_CALL"},{"event_type":"extension_call","extension":"102","call_status":""}]`, claims{"101": &yes, "102": &no}},
+		"in an envelope":     {`{"id":"7","event":{"event_type":"extension_call","extension":"sip:101@x","call_status":"ON_CALL"}}`, claims{"101": &yes}},
+		"against each other": {`[{"extension":"101","call_status":"ON_CALL"},{"extension":"101","call_status":""},{"extension":"101"}]`, claims{"101": nil}},
+		"a call record":      {`{"event_type":"call_start","caller":"101","callee":"102"}`, claims{}},
+		"of nobody":          {`{"event_type":"extension_call","call_status":"ON_CALL"}`, nil},
+		"of no number":       {`{"event_type":"extension_call","extension":"sip:a b@x"}`, nil},
+		"a number":           {`7`, claims{}},
+		"nothing":            {``, nil},
+		"no UTF-8":           {`{"extension":"` + "\xfc" + `"}`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := parseClaims([]byte(c.body))
+			if (err != nil) != (c.want == nil) || len(got) != len(c.want) {
+				t.Fatalf("got %v, %v", got, err)
+			}
+			for ext, want := range c.want {
+				if claimed, there := got[ext]; !there || (claimed == nil) != (want == nil) || want != nil && *claimed != *want {
+					t.Errorf("%s: not as said", ext)
+				}
+			}
+		})
+	}
+}
