@@ -48,10 +48,14 @@ type door struct {
 	missed bool // something could not be read
 }
 
+func newDoor(hook Webhook) *door {
+	return &door{hook: hook, secret: secret.Hash(hook.Secret.Reveal()), username: secret.Hash(hook.Username),
+		news: make(chan struct{}, 1), broken: make(chan error, 1), heard: claims{}}
+}
+
 // openDoor listens. Conflict: the address is taken; Denied, Invalid: it cannot be had.
 func openDoor(ctx context.Context, hook Webhook) (*door, error) {
-	d := &door{hook: hook, secret: secret.Hash(hook.Secret.Reveal()), username: secret.Hash(hook.Username),
-		news: make(chan struct{}, 1), broken: make(chan error, 1), heard: claims{}}
+	d := newDoor(hook)
 	if hook.Elsewhere {
 		return d, nil
 	}

@@ -1,13 +1,16 @@
 package portsip
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"go.uber.org/goleak"
 
@@ -65,7 +68,7 @@ func TestEventsArriveByWebhook(t *testing.T) {
 }
 
 // Whatever becomes of the events about one extension, what is told of it in the end is what
-// is so, and a call that is over is never told again.
+// is so.
 func TestEventsMayComeInAnyWay(t *testing.T) {
 	for _, kind := range []portsipsim.EventFaultKind{portsipsim.Twice, portsipsim.Reordered, portsipsim.Late, portsipsim.WrongCredential} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -501,4 +504,43 @@ func TestClaims(t *testing.T) {
 			}
 		})
 	}
+}
+
+func FuzzWebhook(f *testing.F) {
+	for _, seed := range []string{
+		`{"event_type":"extension_call","extension":"sip:101@test.io","call_status":"ON_CALL","tenant_id":"7","extension_id":"7","time":"1703690276","uuid":"x"}`,
+		`{"event_type":"extension_status","status":[{"extension":"sip:101@test.io","call_status":"ON_ACLL"},{"extension":"sip:102@test.io","call_status":"On Call"},null,7]}`,
+		`[{"event":{"extension_number":"101","call_status":null}},[{"extension":"101","call_status":""}]]`, `{"event_type":"extension_call","extension":{"extension":"101"}}`,
+		`{"extension":7,"extension_number":"101"}`, `{"event_type":"extension_"}`, `{"Extension":"101"}`, "null", "", "\xff", "a=b&c=d", `{"extension":"sip:../..@x"}`,
+	} {
+		f.Add([]byte(seed), "Bearer a-token-of-the-webhook")
+	}
+	f.Fuzz(func(t *testing.T, body []byte, credential string) {
+		d := newDoor(Webhook{Secret: byToken.Token})
+		d.admit(map[identity.Extension]bool{"101": true})
+		r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
+		r.Header["Authorization"] = []string{credential}
+		answer := httptest.NewRecorder()
+		d.ServeHTTP(answer, r)
+		scheme, token, _ := strings.Cut(credential, " ")
+		admitted := strings.EqualFold(scheme, "bearer") && strings.TrimSpace(token) == byToken.Token.Reveal()
+		heard, missed := d.take(), d.takeMissed()
+		switch {
+		case admitted != (answer.Code == http.StatusOK) || !admitted && answer.Code != http.StatusUnauthorized:
+			t.Errorf("%q is answered with %d", credential, answer.Code)
+		case !admitted && (missed || len(heard) > 0):
+			t.Error("a stranger was heard")
+		case len(heard) > 1 || missed && len(heard) > 0:
+			t.Errorf("heard %v, missed %v", heard, missed)
+		}
+		said, err := parseClaims(body)
+		if admitted && missed != (err != nil) {
+			t.Errorf("it is read (%v), and missed (%v)", err, missed)
+		}
+		for ext := range said {
+			if _, err := identity.ParseExtension(string(ext)); err != nil || !bytes.Contains(body, []byte("extension")) && utf8.Valid(body) && !bytes.Contains(body, []byte(`\u`)) {
+				t.Errorf("%q is no extension that was named", ext)
+			}
+		}
+	})
 }

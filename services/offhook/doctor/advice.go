@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 
+	"offhook.dev/libs/config"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/pbx"
 )
@@ -85,6 +86,17 @@ var advices = map[string]advice{
 	},
 }
 
+// adviceOn is adviceFor a phone system whose options ask for something else than others of
+// its kind.
+func adviceOn(s config.System) advice {
+	a := adviceFor(s.Driver)
+	if s.Driver == "portsip" && s.Options["events"] == "webhook" {
+		a.watching = "in PortSIP's portal, Company, Event URL, Extension Events: enable them, with the URL and the authentication of options.webhook (docs/drivers/portsip.md)"
+		a.told = "statuses and calls are read every 20 seconds; whether events reach options.webhook in between PortSIP does not say (see Company, Event URL in its portal)"
+	}
+	return a
+}
+
 // adviceFor is general where there is none in the phone system's own words.
 func adviceFor(driver string) advice {
 	if a, ok := advices[driver]; ok {
@@ -99,7 +111,7 @@ func adviceFor(driver string) advice {
 
 // fix says what to do about an error. Its kind decides; causes that say more come first.
 func (p *patient) fix(err error, at stage) string {
-	a, of := adviceFor(p.config.Driver), " of system "+p.config.ID
+	a, of := adviceOn(p.config), " of system "+p.config.ID
 	if fix := p.certificateFix(err); fix != "" {
 		return fix
 	}

@@ -2,6 +2,7 @@ package doctor_test
 
 import (
 	"context"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/pbx"
 	"offhook.dev/libs/pbx/asterisksim"
+	"offhook.dev/libs/pbx/portsipsim"
 	"offhook.dev/services/offhook/doctor"
 	"offhook.dev/services/pbx-writer/writer"
 )
@@ -60,6 +62,42 @@ func TestWhoMayNotBeToldOfChangesIsToldWhichRightIsMissing(t *testing.T) {
 			says(t, seenAs(t, p, mode, other{deaf: refused}), want{"OH-PBX-008", level, "permission denied", right}, "OH-PBX-002")
 			says(t, seenAs(t, p, mode, other{}), want{"OH-PBX-008", "ok", "", ""}, "OH-PBX-002")
 		}
+	}
+}
+
+// With a webhook the doctor, who does not listen, knows what the tenant says of its events,
+// and does not say that they arrive.
+func TestOfAPortSIPWithAWebhookItIsSaidWhetherItSendsEvents(t *testing.T) {
+	for claim, c := range map[string]struct {
+		to   portsipsim.Webhook
+		want want
+	}{
+		"nothing is set in the portal":   {portsipsim.Webhook{}, want{"OH-PBX-008", "problem", "switched off", "Event URL"}},
+		"it is switched off":             {portsipsim.Webhook{URL: "http://192.0.2.1", Auth: "BEARER", Disabled: true}, want{"OH-PBX-008", "problem", "switched off", "Event URL"}},
+		"it is sent without a token":     {portsipsim.Webhook{URL: "http://192.0.2.1", Auth: "DISABLE"}, want{"OH-PBX-008", "problem", "expects BEARER", "authentication"}},
+		"it is as the configuration has": {portsipsim.Webhook{URL: "http://127.0.0.1:1", Auth: "BEARER"}, want{"OH-PBX-008", "ok", "", ""}},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			a := newAuthority(t, time.Now())
+			sim, err := portsipsim.Start(portsipsim.Config{Authority: a, Extensions: 3})
+			must(t, err)
+			t.Cleanup(sim.Close)
+			sim.SetWebhook(t.Context(), c.to)
+			id, password, domain := sim.Credentials()
+			taken, err := net.Listen("tcp", "127.0.0.1:0") // by the service, beside which the doctor runs
+			must(t, err)
+			defer taken.Close()
+			p := &patient{entry: entry(t, settings{authority: a}, "portsip", sim.URL(), id, password, map[string]any{"domain": domain, "events": "webhook",
+				"webhook": map[string]any{"listen": taken.Addr().String(), "token_file": file(t, "a-token-of-the-webhook")}})}
+			checks := seenAs(t, p, presence.Both, other{})
+			says(t, checks, c.want, "OH-PBX-002")
+			found := slices.IndexFunc(checks, func(c doctor.Check) bool {
+				return c.Code == "OH-PBX-008" && c.Level == "ok" && !strings.Contains(c.Check, "PortSIP does not say")
+			})
+			if found >= 0 {
+				t.Errorf("it says more than it knows: %+v", checks[found])
+			}
+		})
 	}
 }
 

@@ -220,7 +220,7 @@ func (p *patient) watch(ctx context.Context) {
 	})
 	switch {
 	case synced:
-		p.ok(p.group, code, cmp.Or(adviceFor(p.config.Driver).told, "the phone system tells of changes"))
+		p.ok(p.group, code, cmp.Or(adviceOn(p.config).told, "the phone system tells of changes"))
 	case len(callers) > 0:
 		p.problem(p.group, code, check, fmt.Errorf("%w%s", err, wanted), p.fix(err, watching))
 	default:

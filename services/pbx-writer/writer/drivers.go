@@ -23,12 +23,15 @@ import (
 // driver is how one kind of phone system is reached.
 type driver struct {
 	open func(context.Context, config.System) (pbx.Driver, error)
-	// resume is open for who works the system, and keeps what the next process can use in a
-	// folder; nil: it keeps nothing.
+	// resume is open for who works the system: it may keep what the next process can use in a
+	// folder, and listen for what the phone system sends; nil: it does neither.
 	resume func(ctx context.Context, s config.System, folder string) (pbx.Driver, error)
 	// check reads a system's entry and gathers what is wrong with it. It asks nobody,
 	// and bears an entry with which the configuration has found problems already.
 	check func(config.System) *options
+	// listens says at which address of this machine a system is listened to, and which key
+	// says so, "" if none; nil: at none.
+	listens func(config.System) (key, address string)
 	// perSecond bounds the requests a second where the configuration does not; 0: nothing
 	// does.
 	perSecond float64
@@ -39,7 +42,7 @@ type driver struct {
 var drivers = map[string]driver{
 	"3cx":          {open: openThreeCX, check: checkThreeCX},
 	"sip-presence": {open: openSIPPresence, resume: resumeSIPPresence, check: checkSIPPresence},
-	"portsip":      {open: openPortSIP, check: checkPortSIP, perSecond: portsip.PerSecond},
+	"portsip":      {open: openPortSIP, resume: resumePortSIP, check: checkPortSIP, listens: portSIPListens, perSecond: portsip.PerSecond},
 	"asterisk":     {open: openAsterisk, check: checkAsterisk},
 	"freeswitch":   {open: openFreeSWITCH, check: checkFreeSWITCH},
 	"memory":       {open: openMemory, check: checkMemory},
@@ -56,6 +59,8 @@ func Part() run.Part {
 // has been checked with the rest of the configuration.
 func Check(c config.Config) []config.Problem {
 	var found []config.Problem
+	taken := map[string]string{c.Control.Listen: "control.listen", c.Control.GRPCListen: "control.grpc_listen",
+		c.Webhook.Listen: "webhook.listen", c.Telemetry.MetricsListen: "telemetry.metrics_listen"}
 	for i, s := range c.Systems {
 		driver, ok := drivers[s.Driver]
 		if !ok {
@@ -65,6 +70,18 @@ func Check(c config.Config) []config.Problem {
 			p.Key = fmt.Sprintf("systems[%d].%s", i, p.Key)
 			found = append(found, p)
 		}
+		if driver.listens == nil {
+			continue
+		}
+		key, address := driver.listens(s)
+		if address == "" || strings.HasSuffix(address, ":0") { // any free port is never the same one
+			continue
+		}
+		key = fmt.Sprintf("systems[%d].%s", i, key)
+		if first, twice := taken[address]; twice {
+			found = append(found, config.Problem{Key: key, What: fmt.Sprintf("%q is also %s", address, first), Fix: "give each an address of its own"})
+		}
+		taken[address] = key
 	}
 	return found
 }

@@ -1,7 +1,9 @@
 package writer
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -17,38 +19,78 @@ import (
 )
 
 // openPortSIP reads docs/drivers/portsip.md: the administrator's account from client_id
-// and client_secret_file, the rest from options.
+// and client_secret_file, the rest from options. Events that are sent to a webhook are left
+// to the process that works the system: `offhook doctor` runs beside the service.
 func openPortSIP(ctx context.Context, s config.System) (pbx.Driver, error) {
-	c, files, o := portSIPConfig(s)
-	if err := o.err("portsip"); err != nil {
+	c, err := readPortSIP(s)
+	if err != nil {
 		return nil, err
 	}
-	var err error
-	if c.Admin.Password, err = s.ClientSecret(); err != nil {
-		return nil, fault.New(fault.Denied, "portsip", err)
-	}
-	for ext, file := range files {
-		account := c.Accounts[ext]
-		if account.Password, err = secret.ReadFile(file); err != nil {
-			return nil, fault.New(fault.Denied, "portsip", err)
-		}
-		c.Accounts[ext] = account
-	}
-	if c.Authorities, err = s.Roots(); err != nil {
-		return nil, fault.New(fault.Denied, "portsip", err)
+	c.Webhook.Elsewhere = true
+	return portsip.Open(ctx, c)
+}
+
+// resumePortSIP is openPortSIP for the process that works the system. Nothing is kept.
+func resumePortSIP(ctx context.Context, s config.System, _ string) (pbx.Driver, error) {
+	c, err := readPortSIP(s)
+	if err != nil {
+		return nil, err
 	}
 	return portsip.Open(ctx, c)
 }
 
-// portSIPConfig returns all of the configuration but what is in files, and the files of
-// the accounts' passwords.
-func portSIPConfig(s config.System) (portsip.Config, map[identity.Extension]string, *options) {
+// readPortSIP returns all of the configuration, with what is in files.
+func readPortSIP(s config.System) (portsip.Config, error) {
+	c, files, o := portSIPConfig(s)
+	if err := o.err("portsip"); err != nil {
+		return c, err
+	}
+	var err error
+	if c.Admin.Password, err = s.ClientSecret(); err != nil {
+		return c, fault.New(fault.Denied, "portsip", err)
+	}
+	for ext, file := range files.accounts {
+		account := c.Accounts[ext]
+		if account.Password, err = secret.ReadFile(file); err != nil {
+			return c, fault.New(fault.Denied, "portsip", err)
+		}
+		c.Accounts[ext] = account
+	}
+	if c.Authorities, err = s.Roots(); err != nil {
+		return c, fault.New(fault.Denied, "portsip", err)
+	}
+	if c.Events != portsip.ByWebhook {
+		return c, nil
+	}
+	if c.Webhook.Secret, err = secret.ReadFile(files.secret); err != nil {
+		return c, fault.New(fault.Denied, "portsip", err)
+	}
+	if files.tls != (config.TLS{}) {
+		pair, err := files.tls.KeyPair()
+		if err != nil {
+			return c, fault.Errorf(fault.Denied, "portsip", "options.webhook.cert_file: %w", err)
+		}
+		c.Webhook.Certificate = &pair
+	}
+	return c, nil
+}
+
+// portSIPFiles are the files of a configuration that are read when it is opened.
+type portSIPFiles struct {
+	accounts map[identity.Extension]string // passwords
+	secret   string                        // of the webhook: a token or a password
+	tls      config.TLS                    // of the webhook
+}
+
+// portSIPConfig returns all of the configuration but what is in files, and the files.
+func portSIPConfig(s config.System) (portsip.Config, portSIPFiles, *options) {
 	o := newOptions(s.Options)
 	option[bool](o, "ignore_native_sync")
 	c := portsip.Config{URL: s.URL, Domain: option[string](o, "domain"), Admin: portsip.Account{Username: s.ClientID},
 		Statuses: portsip.Statuses(option[string](o, "statuses")), Note: option[string](o, "note"), Role: option[string](o, "role"),
-		Partial: option[bool](o, "partial_changes"), Accounts: map[identity.Extension]portsip.Account{}}
-	files := map[identity.Extension]string{}
+		Partial: option[bool](o, "partial_changes"), Accounts: map[identity.Extension]portsip.Account{},
+		Events: portsip.Events(option[string](o, "events"))}
+	files := portSIPFiles{accounts: map[identity.Extension]string{}}
 	for number, entry := range accountsOption(o) {
 		ext, err := identity.ParseExtension(number)
 		if err != nil {
@@ -56,16 +98,68 @@ func portSIPConfig(s config.System) (portsip.Config, map[identity.Extension]stri
 			continue
 		}
 		left := newOptions(entry)
-		files[ext] = option[string](left, "password_file")
+		file := option[string](left, "password_file")
+		files.accounts[ext] = file
 		c.Accounts[ext] = portsip.Account{Username: option[string](left, "username")}
-		if !filepath.IsAbs(files[ext]) {
+		if !filepath.IsAbs(file) {
 			left.problem("options.password_file", "it is no absolute path", "put the password of the user into a file and name it here, from / on")
 		}
 		for _, p := range left.all() {
 			o.problem(config.Key("options.accounts", number)+strings.TrimPrefix(p.Key, "options"), p.What, p.Fix)
 		}
 	}
+	webhookOption(o, &c, &files)
 	return c, files, o
+}
+
+// webhookOption reads options.webhook, which belongs to events: webhook.
+func webhookOption(o *options, c *portsip.Config, files *portSIPFiles) {
+	const fix = "write webhook: {listen: \"127.0.0.1:8444\", token_file: /etc/offhook/branch.hook}"
+	value := o.take("webhook")
+	given, ok := value.(map[string]any)
+	switch {
+	case value == nil:
+		return
+	case !ok:
+		o.problem("options.webhook", "it is no mapping", fix)
+		return
+	case c.Events != portsip.ByWebhook:
+		o.problem("options.webhook", "nothing is sent there unless events is webhook", "write events: webhook, or remove this")
+	}
+	w := newOptions(given)
+	c.Webhook = portsip.Webhook{Listen: option[string](w, "listen"), Username: option[string](w, "username"), PlainHTTP: option[bool](w, "plain_http")}
+	token, password := option[string](w, "token_file"), option[string](w, "password_file")
+	files.secret, files.tls = cmp.Or(token, password), config.TLS{CertFile: option[string](w, "cert_file"), KeyFile: option[string](w, "key_file")}
+	for name, file := range map[string]string{"token_file": token, "password_file": password, "cert_file": files.tls.CertFile, "key_file": files.tls.KeyFile} {
+		if file != "" && !filepath.IsAbs(file) {
+			w.problem("options."+name, "it is no absolute path", "name the file from / on")
+		}
+	}
+	switch {
+	case token != "" && (password != "" || c.Webhook.Username != ""):
+		w.problem("options.token_file", "there is a token and a user name or password", "keep either token_file, or username and password_file: as chosen in PortSIP's portal")
+	case password != "" && c.Webhook.Username == "":
+		w.problem("options.username", "it is missing, but there is a password", "write the user name that PortSIP sends, or use token_file")
+	}
+	switch {
+	case files.tls.CertFile == "" && files.tls.KeyFile != "":
+		w.problem("options.cert_file", "the private key has no certificate", "name the certificate's file here")
+	case files.tls.CertFile != "" && files.tls.KeyFile == "":
+		w.problem("options.key_file", "the certificate has no private key", "name the key's file here")
+	}
+	for _, p := range w.all() {
+		o.problem("options.webhook"+strings.TrimPrefix(p.Key, "options"), p.What, p.Fix)
+	}
+}
+
+// portSIPListens is where a system has events sent to, "" if it has none sent.
+func portSIPListens(s config.System) (key, address string) {
+	if s.Options["events"] != string(portsip.ByWebhook) {
+		return "", ""
+	}
+	hook, _ := s.Options["webhook"].(map[string]any)
+	address, _ = hook["listen"].(string)
+	return "options.webhook.listen", address
 }
 
 // accountsOption returns the entries of options.accounts by number.
@@ -97,8 +191,14 @@ func checkPortSIP(s config.System) *options {
 	if s.ClientSecretFile != "" { // what is in files is not looked at
 		c.Admin.Password = secret.NewValue("unread")
 	}
-	for ext := range files {
+	for ext := range files.accounts {
 		c.Accounts[ext] = portsip.Account{Username: c.Accounts[ext].Username, Password: secret.NewValue("unread")}
+	}
+	if files.secret != "" {
+		c.Webhook.Secret = secret.NewValue("unread-and-long-enough")
+	}
+	if files.tls.CertFile != "" {
+		c.Webhook.Certificate = new(tls.Certificate)
 	}
 	for _, p := range c.Problems() {
 		key, ok := portSIPKeys[p.Field]
