@@ -183,6 +183,34 @@ func TestDriverAndSimulatorKeepTheVendorsContract(t *testing.T) {
 	}
 }
 
+// What a watch by webhook asks, and what the simulated tenant says of its events, is the
+// vendor's; and so are the bounds of the user name and the password.
+func TestTheWebhookKeepsTheVendorsContract(t *testing.T) {
+	c := vendor(t)
+	if c == nil {
+		return
+	}
+	for name, to := range map[string]portsipsim.Webhook{"with a token": byToken, "with a password": byPassword} {
+		t.Run(name, func(t *testing.T) {
+			sim := start(t, portsipsim.Config{Extensions: 3, FilterDND: true})
+			config := toldByBeats(t, sim)
+			config.Webhook = hookFor(t, sim, to)
+			g, d := through(t, sim, c, config)
+			w := watch(t, d)
+			sim.StartCall("200")
+			w.until(t, "of a call", func() bool { return w.calls["200"] == 1 })
+			g.Verdict(t, "POST /auth/sign_in 200", "GET /users 200", "GET /users/{id}/status 200", "GET /tenant 200")
+		})
+	}
+	event := c.Document.Paths.Find("/tenant").Post.RequestBody.Value.Content.Get("application/json").Schema.Value.Properties["extension_event"].Value.Properties
+	for _, name := range []string{"username", "password"} {
+		text := event[name].Value
+		if text.MinLength != shortestName || text.MaxLength == nil || *text.MaxLength != longestName {
+			t.Errorf("%s has %d to %v characters", name, text.MinLength, text.MaxLength)
+		}
+	}
+}
+
 func TestAnAnswerThatBreaksTheContractIsFound(t *testing.T) {
 	c := vendor(t)
 	if c == nil {

@@ -28,6 +28,10 @@
 // Personal phonebooks need the accounts of their owners. There is no way for an
 // administrator to set the picture of somebody else: pbx.Photos is as the users, too.
 //
+// Of changes a watch is told over the websocket (Config.Events ByWebsocket), where Offhook
+// can reach it, or by requests of the phone system to Config.Webhook. Those come late, twice
+// and in any order, so that they are only reasons to read.
+//
 // Duties of the caller: the pace, which pbx.System keeps. The phone system takes 10,000
 // requests a minute from everybody together since 22.1.
 package portsip
