@@ -149,6 +149,23 @@ func TestALostEventIsMendedByTheBeat(t *testing.T) {
 	w.until(t, "of who is new", func() bool { return w.calls["600"] == 1 })
 }
 
+// Whoever is in a call is asked with every beat, however many others there are.
+func TestTheLostEndOfACallIsSeenWithTheNextBeat(t *testing.T) {
+	sim := start(t, portsipsim.Config{Extensions: 7 * portion, FilterDND: true})
+	w := watch(t, open(t, toldByBeats(t, sim)))
+	sim.StartCall("899")
+	w.until(t, "of the call", func() bool { return w.calls["899"] == 1 })
+	sim.InjectEvent(portsipsim.EventFault{Kind: portsipsim.Lost})
+	sim.EndCalls("899")
+	w.mu.Lock()
+	said := w.syncs
+	w.mu.Unlock()
+	w.until(t, "of its end", func() bool { return w.calls["899"] == 0 })
+	if after := w.after["899"]; after > said+1 {
+		t.Errorf("it was told with beat %d, and the call was over before beat %d", after+1, said+1)
+	}
+}
+
 // After an event that could not be read nobody knows what was missed: more are asked.
 func TestAfterWhatCannotBeReadManyAreAsked(t *testing.T) {
 	sim := start(t, portsipsim.Config{Extensions: 7 * portion, FilterDND: true})
