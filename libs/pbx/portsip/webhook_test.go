@@ -1,8 +1,10 @@
 package portsip
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -271,6 +273,32 @@ func send(t *testing.T, method, url, credential, body string) int {
 		t.Errorf("%d without %s", response.StatusCode, want)
 	}
 	return response.StatusCode
+}
+
+// A phone system that sends all that it has before it listens is answered all the same.
+func TestWhatIsFarTooLongIsTakenToItsEnd(t *testing.T) {
+	sim := start(t, portsipsim.Config{Extensions: 1, FilterDND: true})
+	config := toldByEvents(t, sim, byToken)
+	address := listening(&config)
+	watch(t, open(t, config))
+	conn, err := net.Dial("tcp", *address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	const length = 8 << 20
+	request := fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer a-token-of-the-webhook\r\nContent-Length: %d\r\n\r\n", length)
+	if _, err := io.Copy(conn, io.MultiReader(strings.NewReader(request), strings.NewReader(strings.Repeat("2", length)))); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("answered %s", response.Status)
+	}
 }
 
 func TestAWrongCredentialIsAnsweredSoThatItIsSentAgain(t *testing.T) {
