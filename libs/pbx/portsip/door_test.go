@@ -114,6 +114,23 @@ func send(t *testing.T, method, url, credential, body string) int {
 	return response.StatusCode
 }
 
+// A storm of events costs one question for each extension, and nothing for strangers.
+func TestManyEventsAboutOneExtensionAreOne(t *testing.T) {
+	d := newDoor(Webhook{Secret: byToken.Token})
+	d.admit(map[identity.Extension]bool{"200": true, "201": true})
+	yes := true
+	for range 1000 {
+		for _, ext := range []identity.Extension{"200", "201", "777"} {
+			d.note(claims{ext: nil}, nil)
+		}
+	}
+	d.note(claims{"200": &yes}, nil)
+	heard := d.take()
+	if len(heard) != 2 || heard["200"] != &yes || len(d.take()) != 0 || d.takeMissed() {
+		t.Errorf("heard %v", heard)
+	}
+}
+
 // A phone system that sends all that it has before it listens is answered all the same.
 func TestWhatIsFarTooLongIsTakenToItsEnd(t *testing.T) {
 	sim := start(t, portsipsim.Config{Extensions: 1, FilterDND: true})
