@@ -270,8 +270,8 @@ func (c *covered) measure(ctx context.Context, b *Bench, r *Report, before uint6
 		return err
 	}
 	c.tell(r, began, took, changes)
-	r.note("%d users, %d lanes: %.0f requests for presences in 30 s of at most 1,500; %s more memory than before, %s a user, broker and simulator included; CPU %.0f %% of one, with the simulator's.",
-		len(c.users), c.count, requests/took.Seconds()*30, text(size(grown)), text(size(grown/int64(len(c.users)))), 100*cpu.Seconds()/took.Seconds())
+	r.note("%d users, %d lanes: %.0f requests for presences in 30 s of at most 1,500; %s more memory than before, %.1f KB a user, broker and simulator included; CPU %.0f %% of one, with the simulator's.",
+		len(c.users), c.count, requests/took.Seconds()*30, text(size(grown)), float64(grown)/1e3/float64(len(c.users)), 100*cpu.Seconds()/took.Seconds())
 	r.check(requests/took.Seconds()*30 <= 1_500, "%.0f requests in 30 s", requests/took.Seconds()*30)
 	r.check(len(c.changed) == 0, "%d of %d changes did not arrive", len(c.changed), changes)
 	return nil
