@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 
 	"offhook.dev/libs/core/identity"
@@ -21,8 +22,8 @@ func (p *planner) configured() {
 	}
 	named := p.named()
 	kept := map[identity.Extension]bool{}
-	for _, r := range p.records {
-		kept[r.Line.Extension] = true
+	for i := range p.Lists.Records.Len() {
+		kept[p.Lists.Records.At(i).Line.Extension] = true
 	}
 	owners := map[identity.Extension][]identity.Person{}
 	for _, e := range p.Explicit {
@@ -33,9 +34,9 @@ func (p *planner) configured() {
 		case p.rules[e.Tenant] == nil: // off
 		case len(people) != 1:
 			p.refuse(e, people, ConfiguredUnknown, fmt.Sprintf("%q is %d users of the tenant", e.User, len(people)))
-		case p.at(e.Number) == nil && !p.recorded(people[0], e.Number) && p.Cut != "":
+		case p.at(e.Number) == 0 && !p.recorded(people[0], e.Number) && p.Cut != "":
 			p.refused[people[0]] = true
-		case p.at(e.Number) == nil && !kept[e.Number]: // no record has it, anybody's
+		case p.at(e.Number) == 0 && !kept[e.Number]: // no record has it, anybody's
 			p.refuse(e, people, ConfiguredMissing, fmt.Sprintf("extension %s is not on %s", e.Number, p.System))
 		case !slices.Contains(owners[e.Number], people[0]):
 			owners[e.Number] = append(owners[e.Number], people[0])
@@ -69,7 +70,8 @@ func (p *planner) named() map[address][]identity.Person {
 	for _, e := range p.Explicit {
 		wanted[address{e.Tenant, folded(e.User)}] = nil
 	}
-	for _, u := range p.users {
+	for i := range p.Lists.Users.Len() {
+		u := p.Lists.Users.At(i)
 		if u.Gone {
 			continue
 		}
@@ -85,9 +87,17 @@ func (p *planner) named() map[address][]identity.Person {
 }
 
 func (p *planner) recorded(who identity.Person, number identity.Extension) bool {
-	probe := &Record{Person: who, Line: p.line(number)}
-	_, found := slices.BinarySearchFunc(p.records, probe, compareRecords)
-	return found
+	probe := Record{Person: who, Line: p.line(number)}
+	records := p.Lists.Records
+	i := sort.Search(records.Len(), func(i int) bool {
+		r := records.At(i)
+		return compareRecords(&r, &probe) >= 0
+	})
+	if i == records.Len() {
+		return false
+	}
+	r := records.At(i)
+	return compareRecords(&r, &probe) == 0
 }
 
 // refuse lists a pair that cannot be.
@@ -115,12 +125,19 @@ func list[T fmt.Stringer](all []T) string {
 	return strings.Join(names, ", ")
 }
 
+// claim is a record of the lists.
+type claim struct {
+	place
+	Record
+}
+
 // owners decides whose a number is that several claim. What the configuration says wins;
 // then the marker of the extension, then who did more than reserve it, then who was first.
 func (p *planner) owners() {
-	p.lost = map[*Record]bool{}
-	var twice map[identity.Extension][]*Record
-	for _, r := range p.records {
+	p.lost = map[place]bool{}
+	var twice map[identity.Extension][]claim
+	for i := range p.Lists.Records.Len() {
+		r := claim{place(i + 1), p.Lists.Records.At(i)}
 		if r.How != Reserved {
 			p.linked++
 		}
@@ -129,30 +146,33 @@ func (p *planner) owners() {
 			p.lose(r, ByConfiguration)
 			continue
 		}
-		if other := p.owner(number); other != nil {
+		if other := p.owner(number); other != 0 {
 			if twice == nil {
-				twice = map[identity.Extension][]*Record{}
+				twice = map[identity.Extension][]claim{}
 			}
 			if twice[number] == nil {
-				twice[number] = []*Record{other}
+				twice[number] = []claim{{other, p.record(other)}}
 			}
 			twice[number] = append(twice[number], r)
 			continue
 		}
-		p.own(number, r)
+		p.own(number, r.place)
 	}
 	for number, claims := range twice {
 		p.settle(number, claims)
 	}
 }
 
-func (p *planner) settle(number identity.Extension, claims []*Record) {
-	e := p.at(number)
-	marked := func(r *Record) bool { return e != nil && e.Marker == r.Person.User }
-	slices.SortFunc(claims, func(a, b *Record) int {
+func (p *planner) settle(number identity.Extension, claims []claim) {
+	var marker identity.User
+	if e := p.at(number); e != 0 {
+		marker = p.extension(e).Marker
+	}
+	marked := func(r claim) bool { return marker != "" && marker == r.Person.User }
+	slices.SortFunc(claims, func(a, b claim) int {
 		return cmp.Or(first(marked(a), marked(b)), first(a.How != Reserved, b.How != Reserved), a.Since.Compare(b.Since), comparePeople(a.Person, b.Person))
 	})
-	p.own(number, claims[0])
+	p.own(number, claims[0].place)
 	for _, r := range claims[1:] {
 		if r.How == Reserved {
 			p.lose(r, NumberOwnedTwice)
@@ -163,9 +183,9 @@ func (p *planner) settle(number identity.Extension, claims []*Record) {
 }
 
 // lose gives up a record, so that its person is new.
-func (p *planner) lose(r *Record, why Reason) {
-	p.lost[r] = true
-	p.forget(*r, why)
+func (p *planner) lose(r claim, why Reason) {
+	p.lost[r.place] = true
+	p.forget(r.Record, why)
 }
 
 // first orders what is so before what is not.

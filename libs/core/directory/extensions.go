@@ -30,8 +30,11 @@ import (
 //
 // An error is fault.Invalid: rules that say nothing, or something that is listed twice.
 // Everything else that is wrong is a step or a problem, and the rest goes on.
-func PlanExtensions(v View) (Result, error) {
-	p, err := begin(&v)
+func PlanExtensions(v View) (Result, error) { return PlanLists(v, v.lists()) }
+
+// PlanLists is PlanExtensions with lists of its own instead of those of the View.
+func PlanLists(v View, lists Lists) (Result, error) {
+	p, err := begin(&v, &lists)
 	if err != nil {
 		return Result{}, err
 	}
@@ -47,74 +50,64 @@ func PlanExtensions(v View) (Result, error) {
 // planner is a plan in the making.
 type planner struct {
 	*View
-	users      []*User      // sorted by person
-	records    []*Record    // sorted by person and number
-	extensions []*Extension // sorted by number
-	rules      map[identity.Tenant]*wants
-	taken      map[identity.Extension]struct{} // of Taken
+	*Lists
+	rules map[identity.Tenant]*wants
+	taken map[identity.Extension]struct{} // of Taken
 	// explicit is what the configuration says of numbers, refused of whom it says
 	// something that cannot be.
 	explicit map[identity.Extension]identity.Person
 	pairs    map[identity.Person][]identity.Extension
 	refused  map[identity.Person]bool
-	places   map[identity.Extension]place // everything that has a number, by it
-	lost     map[*Record]bool             // given up: their person is new
-	settled  []*User                      // who has an extension, or gets one that is known
+	places   map[identity.Extension]taker // everything that has a number, by it
+	lost     map[place]bool               // records given up: their person is new
+	settled  []place                      // users who have an extension, or get one that is known
 	linked   int                          // extensions that are Offhook's
 	free     int                          // seats of the licence, if Free says
 	result   Result
-	about    *User // whose values note tells of
+	about    identity.Person // of whose values note tells
+	called   string          // what people call them
 	note     func(Field, Reason, string)
 }
 
-// place is what is at a number: the extension, and the record that keeps it.
-type place struct {
-	is    *Extension
-	owner *Record
+// taker is what has a number: the extension, and the record that keeps it.
+type taker struct{ is, owner place }
+
+// someone is a user of the lists.
+type someone struct {
+	place
+	User
 }
 
-func begin(v *View) (*planner, error) {
-	p := &planner{View: v, rules: make(map[identity.Tenant]*wants, len(v.Rules)), users: slices.Clone(v.Users), records: slices.Clone(v.Records), extensions: slices.Clone(v.Extensions)}
+func (p *planner) someone(at place) someone { return someone{at, p.user(at)} }
+
+// at is the extension of a number, owner the record that keeps it.
+func (p *planner) at(number identity.Extension) place    { return p.places[number].is }
+func (p *planner) owner(number identity.Extension) place { return p.places[number].owner }
+
+// own makes a record the one that keeps its number, or nobody's with none.
+func (p *planner) own(number identity.Extension, record place) {
+	at := p.places[number]
+	at.owner = record
+	p.places[number] = at
+}
+
+func begin(v *View, lists *Lists) (*planner, error) {
+	p := &planner{View: v, Lists: lists, rules: make(map[identity.Tenant]*wants, len(v.Rules))}
 	var problems []error
 	for _, tenant := range slices.Sorted(maps.Keys(v.Rules)) {
 		if err := v.Rules[tenant].Check(); err != nil {
 			problems = append(problems, fmt.Errorf("tenant %s: %w", tenant, err))
 		}
 		if v.Rules[tenant].Policy != plan.Off {
-			p.rules[tenant] = newWants(v.Rules[tenant], v.Writes, v.Now)
+			p.rules[tenant] = newWants(v.Rules[tenant], v.Writes, v.Now, lists)
 		}
 	}
-	slices.SortFunc(p.users, func(a, b *User) int { return comparePeople(a.Person, b.Person) })
-	slices.SortFunc(p.records, compareRecords)
-	slices.SortFunc(p.extensions, func(a, b *Extension) int { return cmp.Compare(a.Number, b.Number) })
-	for i := 1; i < len(p.users); i++ {
-		if p.users[i].Person == p.users[i-1].Person {
-			problems = append(problems, fmt.Errorf("user %s is listed twice", p.users[i].Person))
-		}
-	}
-	for i := 1; i < len(p.records); i++ {
-		if compareRecords(p.records[i], p.records[i-1]) == 0 {
-			problems = append(problems, fmt.Errorf("the record of %s at %s is listed twice", p.records[i].Person, p.records[i].Line))
-		}
-	}
-	for i := 1; i < len(p.extensions); i++ {
-		if p.extensions[i].Number == p.extensions[i-1].Number {
-			problems = append(problems, fmt.Errorf("extension %s is listed twice", p.extensions[i].Number))
-		}
-	}
-	for _, r := range p.records {
-		if r.Line.System != v.System {
-			problems = append(problems, fmt.Errorf("the record of %s is of another phone system, %s", r.Person, r.Line))
-		}
-	}
+	p.places = make(map[identity.Extension]taker, max(lists.Extensions.Len(), lists.Records.Len()))
+	problems = append(problems, p.read()...)
 	if len(problems) > 0 {
 		return nil, fault.New(fault.Invalid, "directory: plan of "+string(v.System), errors.Join(problems...))
 	}
 	p.note = p.problem
-	p.places = make(map[identity.Extension]place, max(len(p.extensions), len(p.records)))
-	for _, e := range p.extensions {
-		p.places[e.Number] = place{is: e}
-	}
 	p.taken = make(map[identity.Extension]struct{}, len(v.Taken))
 	for _, t := range v.Taken {
 		p.taken[t] = struct{}{}
@@ -125,25 +118,48 @@ func begin(v *View) (*planner, error) {
 	return p, nil
 }
 
-func comparePeople(a, b identity.Person) int {
-	return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.User, b.User))
+// read finds the extensions by their numbers, and what is wrong with the lists.
+func (p *planner) read() (problems []error) {
+	var who identity.Person
+	for i := range p.Lists.Users.Len() {
+		u := p.Lists.Users.At(i)
+		if i > 0 {
+			problems = unordered(problems, comparePeople(who, u.Person), "user", u.Person.String())
+		}
+		who = u.Person
+	}
+	var before Record
+	for i := range p.Lists.Records.Len() {
+		r := p.Lists.Records.At(i)
+		if i > 0 {
+			problems = unordered(problems, compareRecords(&before, &r), "the record of "+r.Person.String()+" at", r.Line.String())
+		}
+		if r.Line.System != p.System {
+			problems = append(problems, fmt.Errorf("the record of %s is of another phone system, %s", r.Person, r.Line))
+		}
+		before = r
+	}
+	var number identity.Extension
+	for i := range p.Lists.Extensions.Len() {
+		e := p.Lists.Extensions.At(i)
+		if i > 0 {
+			problems = unordered(problems, cmp.Compare(number, e.Number), "extension", string(e.Number))
+		}
+		number = e.Number
+		p.places[number] = taker{is: place(i + 1)}
+	}
+	return problems
 }
 
-func compareRecords(a, b *Record) int {
-	return cmp.Or(comparePeople(a.Person, b.Person), cmp.Compare(a.Line.Extension, b.Line.Extension))
-}
-
-// at returns the extension of a number, or nil.
-func (p *planner) at(number identity.Extension) *Extension { return p.places[number].is }
-
-// owner returns the record that keeps a number, or nil.
-func (p *planner) owner(number identity.Extension) *Record { return p.places[number].owner }
-
-// own makes a record the one that keeps its number, or nobody's with nil.
-func (p *planner) own(number identity.Extension, r *Record) {
-	at := p.places[number]
-	at.owner = r
-	p.places[number] = at
+// unordered adds what is wrong with something that is listed behind something else.
+func unordered(problems []error, compared int, what, which string) []error {
+	switch {
+	case compared == 0:
+		return append(problems, fmt.Errorf("%s %s is listed twice", what, which))
+	case compared > 0:
+		return append(problems, fmt.Errorf("%s %s is listed out of order", what, which))
+	}
+	return problems
 }
 
 func (p *planner) line(number identity.Extension) identity.Line {
@@ -155,7 +171,7 @@ func (p *planner) step(s Step) {
 	if s.wants != nil && s.Op.Acts() {
 		if !s.wants.Policy.Allows(s.Op) {
 			s.Detail, s.Op, s.Reason = fmt.Sprintf("%s is not done under %s", s.Op, s.wants.Policy), plan.Skip, plan.ByPolicy
-		} else if s.is != nil { // what is made anew gets everything
+		} else if s.is != 0 { // what is made anew gets everything
 			s.changed = s.wants.allowed(s.Op, s.changed)
 		}
 	}
@@ -174,19 +190,19 @@ func (p *planner) forget(r Record, why Reason) {
 
 // fields returns what a user's extension should have, and reports what cannot be.
 func (p *planner) fields(w *wants, u *User) Fields {
-	p.about = u
+	p.about, p.called = u.Person, u.label()
 	return w.fields(u, p.note)
 }
 
 func (p *planner) problem(f Field, why Reason, detail string) {
-	p.result.Problems = append(p.result.Problems, Problem{Object: p.about.Person.String(), Field: string(f), Reason: why, Detail: detail, user: p.about})
+	p.result.Problems = append(p.result.Problems, Problem{Object: p.about.String(), Field: string(f), Reason: why, Detail: detail, person: p.about, name: p.called})
 }
 
 // finish sorts what was found and lets the brake look at it.
 func (p *planner) finish() {
 	r := &p.result
 	sort.Sort(byPerson(r.Steps))
-	slices.SortStableFunc(r.Problems, func(a, b Problem) int { return comparePeople(a.user.Person, b.user.Person) })
+	slices.SortStableFunc(r.Problems, func(a, b Problem) int { return comparePeople(a.person, b.person) })
 	for _, notes := range [][]Note{r.Notes, r.Forgets} {
 		slices.SortFunc(notes, func(a, b Note) int { return compareRecords(&a.Record, &b.Record) })
 	}
@@ -215,4 +231,4 @@ func (s byPerson) Less(i, j int) bool {
 }
 
 // counts says whether the brake counts the step: what was only reserved is no loss.
-func (s *Step) counts() bool { return s.Op.Removes() && s.record.How != Reserved }
+func (s *Step) counts() bool { return s.Op.Removes() && s.before().How != Reserved }

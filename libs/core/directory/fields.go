@@ -125,11 +125,12 @@ func differing(a, b *Extension, mask fieldSet) (s fieldSet) {
 // wants is what a tenant's rules want of fields on this phone system.
 type wants struct {
 	*Rules
-	on  fieldSet // what is kept the same and the phone system takes
-	now time.Time
+	on    fieldSet // what is kept the same and the phone system takes
+	now   time.Time
+	lists *Lists // what the places in steps are places in
 }
 
-func newWants(r *Rules, writes []Field, now time.Time) *wants {
+func newWants(r *Rules, writes []Field, now time.Time, lists *Lists) *wants {
 	on := setOf(FirstName, LastName, DisplayName, Mail, Mobile, Enabled)
 	for f, wanted := range map[Field]bool{CallerID: r.CallerID, Department: r.Department || r.Group != "", Language: r.Language, SignIn: r.SignIn} {
 		if wanted {
@@ -139,7 +140,7 @@ func newWants(r *Rules, writes []Field, now time.Time) *wants {
 	if writes != nil {
 		on &= setOf(writes...)
 	}
-	return &wants{r, on, now}
+	return &wants{r, on, now, lists}
 }
 
 // fields returns what the extension of a user should have. note, unless nil, is told of

@@ -9,38 +9,44 @@ import (
 
 // known plans for everybody who has a record, or whom the configuration pairs, and
 // returns those who have neither and should have an extension, in order.
-func (p *planner) known() (fresh []*User) {
-	records := p.records
-	for _, u := range p.users {
-		for len(records) > 0 && comparePeople(records[0].Person, u.Person) < 0 {
-			records = records[1:] // nothing is known of the person: everything stays
+func (p *planner) known() (fresh []place) {
+	next, records := 0, p.Lists.Records.Len()
+	var mine []claim
+	for i := range p.Lists.Users.Len() {
+		u := p.someone(place(i + 1))
+		mine = mine[:0]
+		for ; next < records; next++ {
+			r := p.Lists.Records.At(next)
+			compared := comparePeople(r.Person, u.Person)
+			if compared > 0 {
+				break
+			}
+			if compared == 0 { // else nothing is known of the person: everything stays
+				mine = append(mine, claim{place(next + 1), r})
+			}
 		}
-		mine := records
-		for len(records) > 0 && records[0].Person == u.Person {
-			records = records[1:]
-		}
-		mine = mine[:len(mine)-len(records)]
-		if w := p.rules[u.Tenant]; w != nil && p.person(u, w, mine) {
-			fresh = append(fresh, u)
+		if w := p.rules[u.Tenant]; w != nil && p.person(&u, w, mine) {
+			fresh = append(fresh, u.place)
 		}
 	}
 	return fresh
 }
 
 // person plans for a user's records and says whether they are new.
-func (p *planner) person(u *User, w *wants, records []*Record) (fresh bool) {
+func (p *planner) person(u *someone, w *wants, records []claim) (fresh bool) {
 	has := false
-	for _, r := range records {
+	for i := range records {
+		r := &records[i]
 		switch {
-		case p.lost[r]:
-		case p.owner(r.Line.Extension) != r: // a conflict that is listed
+		case p.lost[r.place]:
+		case p.owner(r.Line.Extension) != r.place: // a conflict that is listed
 			has = true
-		case p.record(u, w, r, records):
+		case p.keep(u, w, r, records):
 			has = true
 		}
 	}
 	for _, number := range p.pairs[u.Person] {
-		if owner := p.owner(number); owner == nil || owner.Person != u.Person {
+		if owner := p.owner(number); owner == 0 || p.record(owner).Person != u.Person {
 			p.pair(u, w, number)
 		}
 		has = true
@@ -48,72 +54,90 @@ func (p *planner) person(u *User, w *wants, records []*Record) (fresh bool) {
 	if has || p.refused[u.Person] {
 		return false
 	}
-	switch s, why := w.stand(u, nil, false); {
+	switch s, why := w.stand(&u.User, nil, false); {
 	case s == stays:
 		return true
 	case why != Gone:
-		p.step(Step{Op: plan.Skip, Reason: why, Person: u.Person, Line: p.line(""), user: u, wants: w})
+		p.step(Step{Op: plan.Skip, Reason: why, Person: u.Person, Line: p.line(""), user: u.place, wants: w})
 	}
 	return false
 }
 
+// matter is a step in the making, beside what it is about.
+type matter struct {
+	Step
+	u    *User
+	has  Extension // if there is one
+	kept Record    // if there is one, as its notes say
+}
+
+// matter is about an extension that a user has, or should have.
+func (p *planner) matter(u *someone, w *wants, number identity.Extension) *matter {
+	m := &matter{Step: Step{Person: u.Person, Line: p.line(number), user: u.place, wants: w, is: p.at(number)}, u: &u.User}
+	if m.is != 0 {
+		m.has = p.extension(m.is)
+	}
+	return m
+}
+
 // pair takes over an extension because the configuration says so. One that is not there
 // was, under a record that the configuration overrides, and is made again.
-func (p *planner) pair(u *User, w *wants, number identity.Extension) {
-	if s, _ := w.stand(u, nil, true); s != stays {
+func (p *planner) pair(u *someone, w *wants, number identity.Extension) {
+	if s, _ := w.stand(&u.User, nil, true); s != stays {
 		return
 	}
-	p.settled = append(p.settled, u)
-	fields := p.fields(w, u)
-	s := Step{Op: plan.Adopt, Reason: ByConfiguration, Person: u.Person, Line: p.line(number), user: u, wants: w, is: p.at(number)}
+	p.settled = append(p.settled, u.place)
+	fields := p.fields(w, &u.User)
+	m := p.matter(u, w, number)
+	m.Op, m.Reason = plan.Adopt, ByConfiguration
 	_, taken := p.taken[number]
 	switch {
-	case s.is != nil:
-		s.changed = s.differs(fields, w.on)
-		p.step(s)
+	case m.is != 0:
+		m.changed = m.has.differs(fields, w.on)
+		p.step(m.Step)
 	case taken:
-		s.Op, s.Reason, s.Detail = plan.Conflict, NumberTaken, "something else has the number now"
-		p.step(s)
+		m.Op, m.Reason, m.Detail = plan.Conflict, NumberTaken, "something else has the number now"
+		p.step(m.Step)
 	default:
-		s.Op = plan.Create
+		m.Op = plan.Create
 		if p.Free != nil && p.free <= 0 { // whoever had the number gives it up now
-			p.store(Record{Person: u.Person, Line: s.Line, How: Reserved, Since: p.Now}, ByConfiguration)
+			p.store(Record{Person: u.Person, Line: m.Line, How: Reserved, Since: p.Now}, ByConfiguration)
 		}
-		p.make(s, true)
+		p.make(m.Step, true)
 	}
 }
 
-// record plans for one record. It says false where the record was given up.
-func (p *planner) record(u *User, w *wants, old *Record, all []*Record) bool {
+// keep plans for one record. It says false where the record was given up.
+func (p *planner) keep(u *someone, w *wants, old *claim, all []claim) bool {
 	number := old.Line.Extension
 	configured := p.explicit[number] == u.Person
 	seen := !old.WasEnabled && u.Enabled && !u.Gone && !u.Purpose.Resource()
 	if !seen && old.How != Reserved && (old.How == Configured || !configured) {
-		p.owns(u, w, old, p.at(number), configured)
+		p.owns(u, w, old, noted{}, configured)
 		return true
 	}
-	next := new(Record)
-	*next = *old
-	next.WasEnabled = next.WasEnabled || seen
+	next, n := *old, noted{seen: seen}
 	if configured {
-		next.How = Configured
+		n.how = Configured
 	}
+	n.apply(&next.Record)
 	if next.How == Reserved {
-		switch p.resume(u, w, next, p.at(number), all) {
+		switch p.resume(u, w, &next, n, all) {
 		case givenUp:
-			p.lose(old, NumberTaken)
-			p.own(number, nil)
+			p.lose(*old, NumberTaken)
+			p.own(number, 0)
 			return false
 		case waiting:
-			if *next != *old {
-				p.store(*next, Resumed)
+			if next.Record != old.Record {
+				p.store(next.Record, Resumed)
 			}
 			return true
 		}
-		next.How = Created
+		n.how = Created
+		n.apply(&next.Record)
 	}
-	p.store(*next, Confirmed)
-	p.owns(u, w, next, p.at(number), configured)
+	p.store(next.Record, Confirmed)
+	p.owns(u, w, &next, n, configured)
 	return true
 }
 
@@ -135,28 +159,32 @@ const (
 //	is there, and nothing tells whose it is       asked for again: whoever writes knows
 //	the number is refused, or something else's    given up
 //	is not there                                  asked for again
-func (p *planner) resume(u *User, w *wants, r *Record, e *Extension, all []*Record) resumption {
+func (p *planner) resume(u *someone, w *wants, r *claim, n noted, all []claim) resumption {
 	_, taken := p.taken[r.Line.Extension]
+	m := p.matter(u, w, r.Line.Extension)
+	there, e := m.is != 0, &m.has
 	switch {
-	case e != nil && e.Marker == u.User:
+	case there && e.Marker == u.Person.User:
 		return confirmed
-	case e != nil && e.Marker == "" && (u.has(e.Mail) || e.Mail != "" && folded(e.Mail) == folded(r.Last.Mail)) && !taken:
+	case there && e.Marker == "" && (u.has(e.Mail) || e.Mail != "" && folded(e.Mail) == folded(r.Last.Mail)) && !taken:
 		return confirmed
-	case e != nil && (e.Marker != "" || e.Mail != "" && r.Last.Mail != "") || taken:
+	case there && (e.Marker != "" || e.Mail != "" && r.Last.Mail != "") || taken:
 		return givenUp
 	}
-	s, _ := w.stand(u, r, false)
-	other := slices.ContainsFunc(all, func(o *Record) bool { return o.How != Reserved && !p.lost[o] })
+	s, _ := w.stand(&u.User, &r.Record, false)
+	other := slices.ContainsFunc(all, func(o claim) bool { return o.How != Reserved && !p.lost[o.place] })
 	switch {
 	case s == stays && !other:
-		p.fields(w, u)
-		p.settled = append(p.settled, u)
-		p.make(Step{Op: plan.Create, Reason: Resumed, Person: u.Person, Line: r.Line, user: u, wants: w, record: r}, e == nil)
+		p.fields(w, &u.User)
+		p.settled = append(p.settled, u.place)
+		m.Op, m.Reason, m.record, m.noted = plan.Create, Resumed, r.place, n
+		m.is = 0 // nobody knows whose it is, if there is one
+		p.make(m.Step, !there)
 	case r.Left.IsZero():
 		r.Left = p.Now
-	case p.Cut == "" && p.over(w, r):
-		p.forget(*r, ReservationOver)
-		*r = *p.owner(r.Line.Extension) // the note says it all
+	case p.Cut == "" && p.over(w, &r.Record):
+		p.forget(r.Record, ReservationOver)
+		r.Record = p.record(r.place) // the note says it all
 	}
 	return waiting
 }
@@ -175,88 +203,89 @@ func (p *planner) make(s Step, seat bool) {
 }
 
 // owns plans for an extension that is Offhook's. r is as its notes say.
-func (p *planner) owns(u *User, w *wants, r *Record, e *Extension, configured bool) {
-	s := Step{Person: u.Person, Line: r.Line, user: u, wants: w, is: e, record: r}
-	is, why := w.stand(u, r, configured)
+func (p *planner) owns(u *someone, w *wants, r *claim, n noted, configured bool) {
+	m := p.matter(u, w, r.Line.Extension)
+	m.kept, m.record, m.noted = r.Record, r.place, n
+	is, why := w.stand(&u.User, &r.Record, configured)
 	if is == stays {
-		p.settled = append(p.settled, u)
+		p.settled = append(p.settled, u.place)
 	}
 	switch {
-	case e != nil && e.Marker != "" && e.Marker != u.User && !configured:
-		s.Op, s.Reason, s.Detail = plan.Conflict, OthersMarker, "it is marked as user "+string(e.Marker)+"'s"
-		p.step(s)
+	case m.has.Marker != "" && m.has.Marker != u.Person.User && !configured:
+		m.Op, m.Reason, m.Detail = plan.Conflict, OthersMarker, "it is marked as user "+string(m.has.Marker)+"'s"
+		p.step(m.Step)
 	case is == leaves:
-		p.gone(s, why)
-	case is == waits && (e == nil || r.Left.IsZero() && (e.Enabled || w.on&enabledOnly == 0)):
-		s.Op, s.Reason = plan.Skip, why
-		p.step(s)
+		p.gone(m, why)
+	case is == waits && (m.is == 0 || r.Left.IsZero() && (m.has.Enabled || w.on&enabledOnly == 0)):
+		m.Op, m.Reason = plan.Skip, why
+		p.step(m.Step)
 	case is == waits: // here, but without a name: with the names it had
-		p.here(s, enabledOnly)
+		p.here(m, enabledOnly)
 	default:
-		p.here(s, w.on)
+		p.here(m, w.on)
 	}
 }
 
 // here plans for somebody who should have the extension. mask is what of it is kept the same.
-func (p *planner) here(s Step, mask fieldSet) {
-	fields := p.fields(s.wants, s.user)
-	if !s.record.Left.IsZero() {
-		s.Op, s.Reason = plan.Return, Back
+func (p *planner) here(m *matter, mask fieldSet) {
+	fields := p.fields(m.wants, m.u)
+	if !m.kept.Left.IsZero() {
+		m.Op, m.Reason = plan.Return, Back
 	}
-	_, taken := p.taken[s.Line.Extension]
+	_, taken := p.taken[m.Line.Extension]
 	switch {
-	case s.is == nil && p.Cut != "":
-	case s.is == nil && taken:
-		s.Op, s.Reason, s.Detail = plan.Conflict, NumberTaken, "something else has the number now"
-		p.step(s)
-	case s.is == nil:
-		if s.Op == "" {
-			s.Op, s.Reason = plan.Create, DeletedThere
+	case m.is == 0 && p.Cut != "":
+	case m.is == 0 && taken:
+		m.Op, m.Reason, m.Detail = plan.Conflict, NumberTaken, "something else has the number now"
+		p.step(m.Step)
+	case m.is == 0:
+		if m.Op == "" {
+			m.Op, m.Reason = plan.Create, DeletedThere
 		}
-		p.make(s, true)
+		p.make(m.Step, true)
 	default:
-		p.same(s, fields, mask)
+		p.same(m, fields, mask)
 	}
 }
 
 // same keeps the fields of an extension the same, and the picture.
-func (p *planner) same(s Step, fields Fields, mask fieldSet) {
-	s.changed = s.differs(fields, mask)
-	s.marks = s.is.Marker != s.user.User && (p.Marked || s.is.Marker != "")
-	if s.changed != 0 || s.marks || s.Op == plan.Return {
-		if s.Op == "" {
-			s.Op, s.Reason = plan.Update, Differs
+func (p *planner) same(m *matter, fields Fields, mask fieldSet) {
+	m.changed = m.has.differs(fields, mask)
+	m.marks = m.has.Marker != m.Person.User && (p.Marked || m.has.Marker != "")
+	if m.changed != 0 || m.marks || m.Op == plan.Return {
+		if m.Op == "" {
+			m.Op, m.Reason = plan.Update, Differs
 		}
-		p.step(s)
+		p.step(m.Step)
 	}
-	if s.wants.Photo && s.user.Photo != s.record.Photo && s.wants.Policy.Allows(plan.Update) {
-		p.result.Photos = append(p.result.Photos, Photo{s.Person, s.Line, s.record.Photo, s.user.Photo})
+	if m.wants.Photo && m.u.Photo != m.kept.Photo && m.wants.Policy.Allows(plan.Update) {
+		p.result.Photos = append(p.result.Photos, Photo{m.Person, m.Line, m.kept.Photo, m.u.Photo})
 	}
 }
 
 // differs returns the fields of mask in which the extension is not as it should be.
-func (s *Step) differs(fields Fields, mask fieldSet) fieldSet {
-	return differing(s.is, &Extension{Fields: fields, Enabled: true}, mask)
+func (e *Extension) differs(fields Fields, mask fieldSet) fieldSet {
+	return differing(e, &Extension{Fields: fields, Enabled: true}, mask)
 }
 
 // gone plans for the extension of somebody who left.
-func (p *planner) gone(s Step, why Reason) {
-	enabled := s.is != nil && s.is.Enabled && s.wants.on&enabledOnly != 0
+func (p *planner) gone(m *matter, why Reason) {
+	enabled := m.has.Enabled && m.wants.on&enabledOnly != 0
 	if enabled {
-		s.changed = enabledOnly
+		m.changed = enabledOnly
 	}
-	switch over := p.over(s.wants, s.record); {
-	case s.record.Left.IsZero():
-		s.Op, s.Reason = plan.Disable, why
-		p.step(s)
+	switch over := p.over(m.wants, &m.kept); {
+	case m.kept.Left.IsZero():
+		m.Op, m.Reason = plan.Disable, why
+		p.step(m.Step)
 	case enabled:
-		s.Op, s.Reason = plan.Disable, PutBack
-		p.step(s)
-	case s.is != nil && over:
-		s.Op, s.Reason = plan.Delete, HoldOver
-		p.step(s)
-	case s.is == nil && over && p.Cut == "":
-		p.forget(*s.record, HoldOver)
+		m.Op, m.Reason = plan.Disable, PutBack
+		p.step(m.Step)
+	case m.is != 0 && over:
+		m.Op, m.Reason = plan.Delete, HoldOver
+		p.step(m.Step)
+	case m.is == 0 && over && p.Cut == "":
+		p.forget(m.kept, HoldOver)
 	}
 }
 

@@ -73,11 +73,11 @@ const open = -1
 
 // newAllocator returns one for so many users that never gives a number that the phone
 // system has, or that a record keeps.
-func newAllocator(v *View, users int) *allocator {
-	a := &allocator{used: make(map[number]struct{}, len(v.Extensions)+len(v.Taken)+users), pools: map[poolKey]*pool{}}
+func newAllocator(v *View, lists *Lists, users int) *allocator {
+	a := &allocator{used: make(map[number]struct{}, lists.Extensions.Len()+len(v.Taken)+users), pools: map[poolKey]*pool{}}
 	widths := map[int]int{}
-	for _, e := range v.Extensions {
-		if n, ok := parseNumber(e.Number); ok {
+	for i := range lists.Extensions.Len() {
+		if n, ok := parseNumber(lists.Extensions.At(i).Number); ok {
 			a.used[n] = struct{}{}
 			widths[n.digits]++
 		}
@@ -85,8 +85,8 @@ func newAllocator(v *View, users int) *allocator {
 	for _, t := range v.Taken {
 		a.take(t)
 	}
-	for _, r := range v.Records {
-		a.take(r.Line.Extension)
+	for i := range lists.Records.Len() {
+		a.take(lists.Records.At(i).Line.Extension)
 	}
 	for _, e := range v.Explicit { // who is configured to have it may still get it
 		a.take(e.Number)

@@ -1,5 +1,7 @@
 package directory
 
+import "offhook.dev/libs/core/identity"
+
 // Reason is why a step is taken, or none. The list is closed: it is what logs, metrics
 // and plans say.
 type Reason string
@@ -75,5 +77,6 @@ type Problem struct {
 	Reason Reason
 	Detail string
 
-	user *User // whose value it is
+	person identity.Person // whose value it is
+	name   string          // what people call them
 }

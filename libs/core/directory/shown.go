@@ -4,6 +4,7 @@ import (
 	"iter"
 	"slices"
 
+	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/plan"
 )
 
@@ -25,8 +26,8 @@ func (r *Result) Shown() iter.Seq2[plan.Change, *Step] {
 	return func(yield func(plan.Change, *Step) bool) {
 		left := r.Problems
 		// of takes the problems of a person.
-		of := func(u *User) (remarks []plan.Remark) {
-			for len(left) > 0 && left[0].user.Person == u.Person {
+		of := func(who identity.Person) (remarks []plan.Remark) {
+			for len(left) > 0 && left[0].person == who {
 				remark := plan.Remark{Field: left[0].Field, Reason: string(left[0].Reason), Detail: left[0].Detail}
 				if !slices.Contains(remarks, remark) { // somebody has two extensions
 					remarks = append(remarks, remark)
@@ -36,19 +37,19 @@ func (r *Result) Shown() iter.Seq2[plan.Change, *Step] {
 			return remarks
 		}
 		same := func() bool {
-			u := left[0].user
-			return yield(plan.Change{Op: plan.Skip, Object: u.Person.String(), Name: u.label(), Reason: string(Same), Remarks: of(u)}, nil)
+			about := left[0]
+			return yield(plan.Change{Op: plan.Skip, Object: about.person.String(), Name: about.name, Reason: string(Same), Remarks: of(about.person)}, nil)
 		}
 		for i := range r.Steps {
 			s := &r.Steps[i]
-			for len(left) > 0 && comparePeople(left[0].user.Person, s.Person) < 0 {
+			for len(left) > 0 && comparePeople(left[0].person, s.Person) < 0 {
 				if !same() {
 					return
 				}
 			}
 			c := s.Change()
-			if len(left) > 0 && left[0].user.Person == s.Person {
-				c.Remarks = of(left[0].user)
+			if len(left) > 0 && left[0].person == s.Person {
+				c.Remarks = of(s.Person)
 			}
 			if !yield(c, s) {
 				return

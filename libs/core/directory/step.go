@@ -7,8 +7,8 @@ import (
 	"offhook.dev/libs/core/plan"
 )
 
-// Step is one change of a phone system, or why there is none. It shares its memory with
-// the View; what is sent and stored is made when it is asked for.
+// Step is one change of a phone system, or why there is none. It is small, as there can be
+// one for everybody: what is sent and stored is made, when it is asked for, of the lists.
 type Step struct {
 	Op     plan.Op
 	Reason Reason
@@ -20,13 +20,38 @@ type Step struct {
 	// Held says that the brake holds it back: nothing of it is stored or sent.
 	Held bool
 
-	user    *User      // nil where nobody is known
-	is      *Extension // nil where there is none
-	record  *Record    // before the step; nil where there is none
-	wants   *wants
+	wants   *wants   // nil where the step is about nothing that is listed
+	user    place    // none where nobody is known
+	is      place    // none where there is none
+	record  place    // none where there is none
 	changed fieldSet // of is; what a new extension gets is all of wants.on
 	marks   bool     // the marker of is is to be written, if nothing else
+	noted   noted    // what a note changes of the record
 }
+
+// noted is what a Note changes of a record before the step.
+type noted struct {
+	how  How  // "": nothing
+	seen bool // WasEnabled
+}
+
+// apply changes the record.
+func (n noted) apply(r *Record) {
+	r.WasEnabled = r.WasEnabled || n.seen
+	if n.how != "" {
+		r.How = n.how
+	}
+}
+
+// before is the record before the step.
+func (s *Step) before() Record {
+	r := s.wants.lists.record(s.record)
+	s.noted.apply(&r)
+	return r
+}
+
+// fields is what the user's extension should have.
+func (s *Step) fields(u *User) Fields { return s.wants.fields(u, nil) }
 
 // Writes says whether the phone system is to be written to.
 func (s *Step) Writes() bool {
@@ -41,12 +66,13 @@ func (s *Step) Writes() bool {
 func (s *Step) Extension() Extension {
 	e := Extension{Number: s.Line.Extension, Marker: s.Person.User}
 	switch {
-	case s.Op.Removes() && s.is != nil:
-		e = *s.is
+	case s.Op.Removes() && s.is != 0:
+		e = s.wants.lists.extension(s.is)
 		e.Enabled = false
 	case s.Op.Removes():
 	default:
-		e.Fields, e.Enabled = s.wants.fields(s.user, nil), true
+		u := s.wants.lists.user(s.user)
+		e.Fields, e.Enabled = s.fields(&u), true
 	}
 	return e
 }
@@ -66,21 +92,23 @@ func (s *Step) Record() (r Record, ok bool) {
 	if !s.Op.Acts() || s.Op == plan.Delete {
 		return Record{}, false
 	}
-	if s.record != nil {
-		r = *s.record
+	if s.record != 0 {
+		r = s.before()
 	} else {
 		r = Record{Person: s.Person, Line: s.Line, How: s.how(), Since: s.wants.now}
 	}
+	before := r
 	if s.Op == plan.Disable {
 		if r.Left.IsZero() {
 			r.Left = s.wants.now
 		}
-		return r, s.record == nil || r != *s.record
+		return r, s.record == 0 || r != before
 	}
+	u := s.wants.lists.user(s.user)
 	r.Left = time.Time{}
-	r.WasEnabled = r.WasEnabled || s.user.Enabled
-	r.Last = s.wants.fields(s.user, nil)
-	return r, s.record == nil || r != *s.record
+	r.WasEnabled = r.WasEnabled || u.Enabled
+	r.Last = s.fields(&u)
+	return r, s.record == 0 || r != before
 }
 
 // how is how an extension becomes Offhook's by the step.
@@ -100,17 +128,22 @@ func (s *Step) Change() plan.Change {
 	if s.Line.Extension != "" {
 		c.Line = s.Line.String()
 	}
-	if s.user != nil {
-		c.Name = s.user.label()
+	if s.user != 0 {
+		u := s.wants.lists.user(s.user)
+		c.Name = u.label()
 	}
 	if s.Op == plan.Delete || !s.Op.Acts() {
 		return c
 	}
 	to := s.Extension()
+	var is Extension
+	if s.is != 0 {
+		is = s.wants.lists.extension(s.is)
+	}
 	for _, f := range s.changed.list() {
 		from, to := "", to.Text(f)
-		if s.is != nil {
-			from = s.is.Text(f)
+		if s.is != 0 {
+			from = is.Text(f)
 		}
 		if from != to {
 			c.Fields = append(c.Fields, plan.FieldChange{Name: string(f), From: from, To: to})
