@@ -123,16 +123,16 @@ func (p *planner) read() (problems []error) {
 	var who identity.Person
 	for i := range p.Lists.Users.Len() {
 		u := p.Lists.Users.At(i)
-		if i > 0 {
-			problems = unordered(problems, comparePeople(who, u.Person), "user", u.Person.String())
+		if compared := comparePeople(who, u.Person); i > 0 && compared >= 0 {
+			problems = append(problems, unordered(compared, "user "+u.Person.String()))
 		}
 		who = u.Person
 	}
 	var before Record
 	for i := range p.Lists.Records.Len() {
 		r := p.Lists.Records.At(i)
-		if i > 0 {
-			problems = unordered(problems, compareRecords(&before, &r), "the record of "+r.Person.String()+" at", r.Line.String())
+		if compared := compareRecords(&before, &r); i > 0 && compared >= 0 {
+			problems = append(problems, unordered(compared, fmt.Sprintf("the record of %s at %s", r.Person, r.Line)))
 		}
 		if r.Line.System != p.System {
 			problems = append(problems, fmt.Errorf("the record of %s is of another phone system, %s", r.Person, r.Line))
@@ -142,8 +142,8 @@ func (p *planner) read() (problems []error) {
 	var number identity.Extension
 	for i := range p.Lists.Extensions.Len() {
 		e := p.Lists.Extensions.At(i)
-		if i > 0 {
-			problems = unordered(problems, cmp.Compare(number, e.Number), "extension", string(e.Number))
+		if compared := cmp.Compare(number, e.Number); i > 0 && compared >= 0 {
+			problems = append(problems, unordered(compared, "extension "+string(e.Number)))
 		}
 		number = e.Number
 		p.places[number] = taker{is: place(i + 1)}
@@ -151,15 +151,12 @@ func (p *planner) read() (problems []error) {
 	return problems
 }
 
-// unordered adds what is wrong with something that is listed behind something else.
-func unordered(problems []error, compared int, what, which string) []error {
-	switch {
-	case compared == 0:
-		return append(problems, fmt.Errorf("%s %s is listed twice", what, which))
-	case compared > 0:
-		return append(problems, fmt.Errorf("%s %s is listed out of order", what, which))
+// unordered is what is wrong with something that is not behind what is listed before it.
+func unordered(compared int, what string) error {
+	if compared == 0 {
+		return errors.New(what + " is listed twice")
 	}
-	return problems
+	return errors.New(what + " is listed out of order")
 }
 
 func (p *planner) line(number identity.Extension) identity.Line {

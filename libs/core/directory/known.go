@@ -66,14 +66,13 @@ func (p *planner) person(u *someone, w *wants, records []claim) (fresh bool) {
 // matter is a step in the making, beside what it is about.
 type matter struct {
 	Step
-	u    *User
 	has  Extension // if there is one
 	kept Record    // if there is one, as its notes say
 }
 
 // matter is about an extension that a user has, or should have.
-func (p *planner) matter(u *someone, w *wants, number identity.Extension) *matter {
-	m := &matter{Step: Step{Person: u.Person, Line: p.line(number), user: u.place, wants: w, is: p.at(number)}, u: &u.User}
+func (p *planner) matter(u *someone, w *wants, number identity.Extension) matter {
+	m := matter{Step: Step{Person: u.Person, Line: p.line(number), user: u.place, wants: w, is: p.at(number)}}
 	if m.is != 0 {
 		m.has = p.extension(m.is)
 	}
@@ -215,20 +214,20 @@ func (p *planner) owns(u *someone, w *wants, r *claim, n noted, configured bool)
 		m.Op, m.Reason, m.Detail = plan.Conflict, OthersMarker, "it is marked as user "+string(m.has.Marker)+"'s"
 		p.step(m.Step)
 	case is == leaves:
-		p.gone(m, why)
+		p.gone(&m, why)
 	case is == waits && (m.is == 0 || r.Left.IsZero() && (m.has.Enabled || w.on&enabledOnly == 0)):
 		m.Op, m.Reason = plan.Skip, why
 		p.step(m.Step)
 	case is == waits: // here, but without a name: with the names it had
-		p.here(m, enabledOnly)
+		p.here(&m, &u.User, enabledOnly)
 	default:
-		p.here(m, w.on)
+		p.here(&m, &u.User, w.on)
 	}
 }
 
 // here plans for somebody who should have the extension. mask is what of it is kept the same.
-func (p *planner) here(m *matter, mask fieldSet) {
-	fields := p.fields(m.wants, m.u)
+func (p *planner) here(m *matter, u *User, mask fieldSet) {
+	fields := p.fields(m.wants, u)
 	if !m.kept.Left.IsZero() {
 		m.Op, m.Reason = plan.Return, Back
 	}
@@ -244,12 +243,12 @@ func (p *planner) here(m *matter, mask fieldSet) {
 		}
 		p.make(m.Step, true)
 	default:
-		p.same(m, fields, mask)
+		p.same(m, u, fields, mask)
 	}
 }
 
 // same keeps the fields of an extension the same, and the picture.
-func (p *planner) same(m *matter, fields Fields, mask fieldSet) {
+func (p *planner) same(m *matter, u *User, fields Fields, mask fieldSet) {
 	m.changed = m.has.differs(fields, mask)
 	m.marks = m.has.Marker != m.Person.User && (p.Marked || m.has.Marker != "")
 	if m.changed != 0 || m.marks || m.Op == plan.Return {
@@ -258,8 +257,8 @@ func (p *planner) same(m *matter, fields Fields, mask fieldSet) {
 		}
 		p.step(m.Step)
 	}
-	if m.wants.Photo && m.u.Photo != m.kept.Photo && m.wants.Policy.Allows(plan.Update) {
-		p.result.Photos = append(p.result.Photos, Photo{m.Person, m.Line, m.kept.Photo, m.u.Photo})
+	if m.wants.Photo && u.Photo != m.kept.Photo && m.wants.Policy.Allows(plan.Update) {
+		p.result.Photos = append(p.result.Photos, Photo{m.Person, m.Line, m.kept.Photo, u.Photo})
 	}
 }
 
