@@ -1,23 +1,26 @@
 package usersync
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"offhook.dev/libs/bus"
-	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
 )
 
-// facts are what is known of both sides, in memory: about half a kilobyte for a user
-// with an extension.
+// facts are what is known of both sides, in memory: about 400 bytes for a user with an
+// extension.
 type facts struct {
-	mu      sync.Mutex // guards what follows
-	users   map[identity.Person]wire.User
-	lines   map[identity.Line]wire.Inventory
+	mu sync.Mutex // guards what follows
+	// users and lines have their keys within the values, which costs no memory.
+	users   map[identity.Tenant]map[identity.User]packedUser
+	lines   map[identity.System]map[identity.Extension]packedLine
 	groups  map[identity.Tenant]map[identity.Group]wire.Group
 	systems map[identity.System]wire.System
 	// seen are the newest messages, by their sequences: of "users contoso", "groups
@@ -28,7 +31,7 @@ type facts struct {
 }
 
 func newFacts() *facts {
-	return &facts{users: map[identity.Person]wire.User{}, lines: map[identity.Line]wire.Inventory{}, groups: map[identity.Tenant]map[identity.Group]wire.Group{},
+	return &facts{users: map[identity.Tenant]map[identity.User]packedUser{}, lines: map[identity.System]map[identity.Extension]packedLine{}, groups: map[identity.Tenant]map[identity.Group]wire.Group{},
 		systems: map[identity.System]wire.System{}, seen: map[string]uint64{}, changed: make(chan struct{}, 1)}
 }
 
@@ -47,7 +50,11 @@ func (f *facts) fold(m bus.Message) error {
 	switch {
 	case strings.HasPrefix(m.Subject, "m365.fact.user."):
 		if user, err := wire.DecodeUser(m.Data); err == nil {
-			f.users[user.Person] = user
+			if f.users[user.Person.Tenant] == nil {
+				f.users[user.Person.Tenant] = map[identity.User]packedUser{}
+			}
+			packed := packUser(user)
+			f.users[user.Person.Tenant][packed.id()] = packed
 			f.see("users "+string(user.Person.Tenant), m)
 		}
 	case strings.HasPrefix(m.Subject, "m365.fact.group."):
@@ -65,7 +72,11 @@ func (f *facts) fold(m bus.Message) error {
 		}
 	default:
 		if line, err := wire.DecodeInventory(m.Data); err == nil {
-			f.lines[line.Line] = line
+			if f.lines[line.Line.System] == nil {
+				f.lines[line.Line.System] = map[identity.Extension]packedLine{}
+			}
+			packed := packLine(line)
+			f.lines[line.Line.System][packed.number()] = packed
 			f.see("extensions "+string(line.Line.System), m)
 		}
 	}
@@ -99,40 +110,58 @@ func (f *facts) system(id identity.System) (wire.System, bool) {
 	return s, ok
 }
 
-// usersOf are the users of tenants as plans see them.
-func (f *facts) usersOf(tenants []identity.Tenant) (users []*directory.User) {
-	serves := map[identity.Tenant]bool{}
-	for _, t := range tenants {
-		serves[t] = true
-	}
+// user is what is known of a person.
+func (f *facts) user(who identity.Person) (u packedUser, known bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, u := range f.users {
-		if !serves[u.Person.Tenant] {
-			continue
-		}
-		user := &directory.User{Person: u.Person, UPN: u.UPN, Mail: u.Mail, GivenName: u.GivenName, Surname: u.Surname, DisplayName: u.DisplayName,
-			Mobile: u.Mobile, Department: u.Department, Language: u.Language, Purpose: directory.Purpose(u.Purpose), Photo: u.Photo,
-			Enabled: u.Enabled, Guest: u.Type == "Guest", Gone: u.Gone}
-		if u.OfficePhone != "" {
-			user.Phones = []string{u.OfficePhone}
-		}
-		users = append(users, user)
-	}
-	return users
+	u, known = f.users[who.Tenant][who.User]
+	return u, known
 }
 
-// extensionsOf are those of a phone system, without those that are gone.
-func (f *facts) extensionsOf(system identity.System) (extensions []*directory.Extension) {
+// line is what is known of an extension.
+func (f *facts) line(l identity.Line) (packed packedLine, known bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, line := range f.lines {
-		if line.Line.System == system && !line.Gone {
-			e := line.Extension()
-			extensions = append(extensions, &e)
+	packed, known = f.lines[l.System][l.Extension]
+	return packed, known
+}
+
+// usersOf are the users of tenants, in order.
+func (f *facts) usersOf(tenants []identity.Tenant) userList {
+	tenants = slices.Compact(slices.Sorted(slices.Values(tenants)))
+	list := userList{}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, tenant := range tenants {
+		list.add(tenant, slices.SortedFunc(maps.Values(f.users[tenant]), func(a, b packedUser) int { return cmp.Compare(a.id(), b.id()) }))
+	}
+	return list
+}
+
+// linesOf are the extensions of a phone system, in order, without those that are gone.
+func (f *facts) linesOf(system identity.System) lineList {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	list := lineList{system: system, lines: make([]packedLine, 0, len(f.lines[system]))}
+	for _, line := range f.lines[system] {
+		if !line.gone() {
+			list.lines = append(list.lines, line)
 		}
 	}
-	return extensions
+	slices.SortFunc(list.lines, func(a, b packedLine) int { return cmp.Compare(a.number(), b.number()) })
+	return list
+}
+
+// extensionsOf is how many a phone system has.
+func (f *facts) extensionsOf(system identity.System) (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, line := range f.lines[system] {
+		if !line.gone() {
+			n++
+		}
+	}
+	return n
 }
 
 // members are the users in groups of a tenant. unsure says which of the groups are not
@@ -166,9 +195,10 @@ func (f *facts) byName(tenant identity.Tenant, names []string) map[identity.User
 	found := map[identity.User]bool{}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for person, u := range f.users {
-		if person.Tenant == tenant && (wanted[string(person.User)] || u.UPN != "" && wanted[strings.ToLower(u.UPN)] || u.Mail != "" && wanted[strings.ToLower(u.Mail)]) {
-			found[person.User] = true
+	for id, packed := range f.users[tenant] {
+		u := packed.unpack(tenant)
+		if wanted[string(id)] || u.UPN != "" && wanted[strings.ToLower(u.UPN)] || u.Mail != "" && wanted[strings.ToLower(u.Mail)] {
+			found[identity.User(strings.Clone(string(id)))] = true
 		}
 	}
 	return found

@@ -1,7 +1,9 @@
 package usersync
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -9,6 +11,7 @@ import (
 
 	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/links"
 	"offhook.dev/libs/wire"
 )
 
@@ -28,9 +31,53 @@ func extension(ext identity.Extension, mail string) wire.Inventory {
 	return wire.Inventory{Line: lineOf(ext), Fields: directory.Fields{Mail: mail}, Enabled: true}
 }
 
+// sides are what match decides on, in lists that can be changed.
+type sides struct {
+	users    []wire.User
+	lines    []wire.Inventory
+	serves   map[identity.System][]identity.Tenant
+	explicit []Explicit
+	existing map[identity.Line]identity.Person
+	owned    map[identity.Person][]directory.Record
+}
+
+// match returns the pairs that should be, in order.
+func (v sides) match() (pairs []Pair, conflicts []Conflict) {
+	m := match(v.view())
+	m.people(func(_ holder, some []Pair) { pairs = append(pairs, some...) })
+	slices.SortFunc(pairs, func(a, b Pair) int { return cmp.Compare(a.Line.String(), b.Line.String()) })
+	return pairs, m.conflicts
+}
+
+func (v sides) view() view {
+	users, lines, kept := map[identity.Person]matchUser{}, map[identity.Line]matchLine{}, map[identity.Person]links.Record{}
+	for _, u := range v.users {
+		users[u.Person] = matchUser{u.Person, u.UPN, u.Mail, u.Gone}
+	}
+	for _, l := range v.lines {
+		lines[l.Line] = matchLine{l.Line, l.Mail, l.Enabled, l.Gone}
+	}
+	for line, who := range v.existing {
+		kept[who] = links.Record{Lines: append(kept[who].Lines, links.Line{Line: line})}
+	}
+	for who, owned := range v.owned {
+		kept[who] = links.Record{Lines: kept[who].Lines, Owned: owned}
+	}
+	return view{users: maps.Values(users), lines: maps.Values(lines), serves: v.serves, explicit: v.explicit,
+		user: func(who identity.Person) (matchUser, bool) { u, known := users[who]; return u, known },
+		line: func(l identity.Line) (matchLine, bool) { is, known := lines[l]; return is, known },
+		holders: func(yield func(holder) bool) {
+			for _, who := range slices.SortedFunc(maps.Keys(kept), func(a, b identity.Person) int { return cmp.Compare(a.String(), b.String()) }) {
+				if !yield(holder{person: who, record: kept[who].Normal()}) {
+					return
+				}
+			}
+		}}
+}
+
 // small is two users and two extensions that fit.
-func small() view {
-	return view{
+func small() sides {
+	return sides{
 		users:    []wire.User{user(person(1), "anna@x"), user(person(2), "ben@x")},
 		lines:    []wire.Inventory{extension("101", "anna@x"), extension("102", "ben@x")},
 		serves:   map[identity.System][]identity.Tenant{"hq": {"contoso"}},
@@ -44,81 +91,81 @@ func TestMatch(t *testing.T) {
 	configured := func(who identity.Person, ext identity.Extension) Pair { return Pair{who, lineOf(ext), "configured"} }
 	for _, c := range []struct {
 		name      string
-		change    func(*view)
+		change    func(*sides)
 		pairs     []Pair
 		conflicts int
 	}{
-		{"mail pairs", func(*view) {}, []Pair{byMail(anna, "101"), byMail(ben, "102")}, 0},
-		{"mail is compared without case", func(v *view) { v.lines[0].Mail = "ANNA@X" }, []Pair{byMail(anna, "101"), byMail(ben, "102")}, 0},
-		{"the UPN pairs as well", func(v *view) { v.lines[0].Mail = "upn-anna@x" }, []Pair{byMail(anna, "101"), byMail(ben, "102")}, 0},
-		{"no address, no pair", func(v *view) { v.lines[0].Mail, v.users[0].Mail, v.users[0].UPN = "", "", "" }, []Pair{byMail(ben, "102")}, 0},
-		{"a disabled extension is not paired", func(v *view) { v.lines[0].Enabled = false }, []Pair{byMail(ben, "102")}, 0},
-		{"an extension that is gone is not paired", func(v *view) { v.lines[0].Gone = true }, []Pair{byMail(ben, "102")}, 0},
-		{"a user who is gone is not paired", func(v *view) { v.users[0].Gone = true }, []Pair{byMail(ben, "102")}, 0},
-		{"a system that does not serve the tenant has nobody", func(v *view) { v.serves = nil }, nil, 0},
-		{"two extensions of one address are a conflict", func(v *view) { v.lines[1].Mail = "anna@x" }, nil, 1},
-		{"two users of one address are a conflict of both", func(v *view) { v.users[1].Mail = "anna@x" }, nil, 2},
-		{"one user's UPN is another's mail", func(v *view) { v.users[1].UPN = "anna@x" }, nil, 2},
-		{"users of two tenants with one address are a conflict", func(v *view) {
+		{"mail pairs", func(*sides) {}, []Pair{byMail(anna, "101"), byMail(ben, "102")}, 0},
+		{"mail is compared without case", func(v *sides) { v.lines[0].Mail = "ANNA@X" }, []Pair{byMail(anna, "101"), byMail(ben, "102")}, 0},
+		{"the UPN pairs as well", func(v *sides) { v.lines[0].Mail = "upn-anna@x" }, []Pair{byMail(anna, "101"), byMail(ben, "102")}, 0},
+		{"no address, no pair", func(v *sides) { v.lines[0].Mail, v.users[0].Mail, v.users[0].UPN = "", "", "" }, []Pair{byMail(ben, "102")}, 0},
+		{"a disabled extension is not paired", func(v *sides) { v.lines[0].Enabled = false }, []Pair{byMail(ben, "102")}, 0},
+		{"an extension that is gone is not paired", func(v *sides) { v.lines[0].Gone = true }, []Pair{byMail(ben, "102")}, 0},
+		{"a user who is gone is not paired", func(v *sides) { v.users[0].Gone = true }, []Pair{byMail(ben, "102")}, 0},
+		{"a system that does not serve the tenant has nobody", func(v *sides) { v.serves = nil }, nil, 0},
+		{"two extensions of one address are a conflict", func(v *sides) { v.lines[1].Mail = "anna@x" }, nil, 1},
+		{"two users of one address are a conflict of both", func(v *sides) { v.users[1].Mail = "anna@x" }, nil, 2},
+		{"one user's UPN is another's mail", func(v *sides) { v.users[1].UPN = "anna@x" }, nil, 2},
+		{"users of two tenants with one address are a conflict", func(v *sides) {
 			v.users, v.serves = []wire.User{user(anna, "anna@x"), user(of("fabrikam", 1), "anna@x")}, map[identity.System][]identity.Tenant{"hq": {"contoso", "fabrikam"}}
 		}, nil, 2},
-		{"a second extension of who is paired does not go to whoever shares the address", func(v *view) {
+		{"a second extension of who is paired does not go to whoever shares the address", func(v *sides) {
 			v.existing[lineOf("101")], v.users[1].Mail, v.lines[1].Mail = anna, "anna@x", "anna@x"
 		}, []Pair{byMail(anna, "101")}, 1},
-		{"the configuration wins over mail", func(v *view) {
+		{"the configuration wins over mail", func(v *sides) {
 			v.explicit = []Explicit{{"contoso", "ben@x", lineOf("101")}}
 		}, []Pair{configured(ben, "101")}, 0},
-		{"the configuration names by object id", func(v *view) {
+		{"the configuration names by object id", func(v *sides) {
 			v.explicit = []Explicit{{"contoso", string(anna.User), lineOf("102")}}
 		}, []Pair{configured(anna, "102")}, 0},
-		{"the configuration may give a user two extensions", func(v *view) {
+		{"the configuration may give a user two extensions", func(v *sides) {
 			v.explicit = []Explicit{{"contoso", "anna@x", lineOf("101")}, {"contoso", "anna@x", lineOf("102")}}
 		}, []Pair{configured(anna, "101"), configured(anna, "102")}, 0},
-		{"the configuration wins over an existing pair", func(v *view) {
+		{"the configuration wins over an existing pair", func(v *sides) {
 			v.existing[lineOf("101")] = anna
 			v.explicit = []Explicit{{"contoso", "ben@x", lineOf("101")}}
 		}, []Pair{configured(ben, "101")}, 0},
-		{"an extension configured twice is a conflict of both", func(v *view) {
+		{"an extension configured twice is a conflict of both", func(v *sides) {
 			v.lines, v.explicit = v.lines[:1], []Explicit{{"contoso", "ben@x", lineOf("101")}, {"contoso", "anna@x", lineOf("101")}}
 			v.lines[0].Mail = ""
 		}, nil, 2},
-		{"a configured user that nobody knows is a conflict", func(v *view) {
+		{"a configured user that nobody knows is a conflict", func(v *sides) {
 			v.explicit = []Explicit{{"contoso", "carl@x", lineOf("101")}}
 		}, []Pair{byMail(anna, "101"), byMail(ben, "102")}, 1},
-		{"a configured extension that is not there is a conflict", func(v *view) {
+		{"a configured extension that is not there is a conflict", func(v *sides) {
 			v.explicit = []Explicit{{"contoso", "anna@x", lineOf("109")}}
 		}, []Pair{byMail(anna, "101"), byMail(ben, "102")}, 1},
-		{"a configured pair of a foreign tenant is a conflict", func(v *view) {
+		{"a configured pair of a foreign tenant is a conflict", func(v *sides) {
 			v.users = append(v.users, user(of("fabrikam", 3), "carl@y"))
 			v.explicit = []Explicit{{"fabrikam", "carl@y", lineOf("101")}}
 		}, []Pair{byMail(anna, "101"), byMail(ben, "102")}, 1},
-		{"a pair stays when the mail changes on either side", func(v *view) {
+		{"a pair stays when the mail changes on either side", func(v *sides) {
 			v.existing[lineOf("101")] = anna
 			v.users[0].Mail, v.lines[0].Mail = "married@x", "old@x"
 		}, []Pair{byMail(anna, "101"), byMail(ben, "102")}, 0},
-		{"a pair stays when the extension is disabled", func(v *view) {
+		{"a pair stays when the extension is disabled", func(v *sides) {
 			v.existing[lineOf("101")], v.lines[0].Enabled = anna, false
 		}, []Pair{byMail(anna, "101"), byMail(ben, "102")}, 0},
-		{"a pair stays when nothing is known of its sides", func(v *view) {
+		{"a pair stays when nothing is known of its sides", func(v *sides) {
 			v.existing[lineOf("101")], v.users, v.lines = anna, nil, nil
 		}, []Pair{byMail(anna, "101")}, 0},
-		{"a pair ends when its user is gone", func(v *view) {
+		{"a pair ends when its user is gone", func(v *sides) {
 			v.existing[lineOf("101")], v.users[0].Gone = anna, true
 		}, []Pair{byMail(ben, "102")}, 0},
-		{"a pair ends when its extension is gone", func(v *view) {
+		{"a pair ends when its extension is gone", func(v *sides) {
 			v.existing[lineOf("101")], v.lines[0].Gone = anna, true
 		}, []Pair{byMail(ben, "102")}, 0},
-		{"a pair ends when the system no longer serves the tenant", func(v *view) {
+		{"a pair ends when the system no longer serves the tenant", func(v *sides) {
 			v.existing[lineOf("101")], v.serves = anna, nil
 		}, nil, 0},
-		{"both pairs of a user stay when the configuration no longer names them", func(v *view) {
+		{"both pairs of a user stay when the configuration no longer names them", func(v *sides) {
 			v.existing[lineOf("101")], v.existing[lineOf("102")] = anna, anna
 		}, []Pair{byMail(anna, "101"), byMail(anna, "102")}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v := small()
 			c.change(&v)
-			pairs, conflicts := match(v)
+			pairs, conflicts := v.match()
 			if !slices.Equal(pairs, c.pairs) {
 				t.Errorf("pairs %v\nwant  %v", pairs, c.pairs)
 			}
@@ -135,8 +182,8 @@ func TestMatch(t *testing.T) {
 }
 
 // random is a small world in which everything collides with everything.
-func random(r *rand.Rand) view {
-	v := view{serves: map[identity.System][]identity.Tenant{"hq": {"contoso", "fabrikam"}, "branch": {"contoso"}}, existing: map[identity.Line]identity.Person{}}
+func random(r *rand.Rand) sides {
+	v := sides{serves: map[identity.System][]identity.Tenant{"hq": {"contoso", "fabrikam"}, "branch": {"contoso"}}, existing: map[identity.Line]identity.Person{}}
 	mail := func() string { return []string{"", "a@x", "A@x", "b@x", "c@x", "d@x"}[r.IntN(6)] }
 	tenants, systems := []identity.Tenant{"contoso", "fabrikam", "gone"}, []identity.System{"hq", "branch", "closed"}
 	for i := range 2 + r.IntN(5) {
@@ -167,11 +214,11 @@ func TestTheOrderOfUsersExtensionsAndConfigurationDoesNotMatter(t *testing.T) {
 	for seed := range uint64(3000) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		v := random(r)
-		pairs, conflicts := match(v)
+		pairs, conflicts := v.match()
 		for range 4 {
 			w := v
 			w.users, w.lines, w.explicit = shuffled(r, v.users), shuffled(r, v.lines), shuffled(r, v.explicit)
-			again, clashes := match(w)
+			again, clashes := w.match()
 			if !slices.Equal(pairs, again) || !slices.Equal(conflicts, clashes) {
 				t.Fatalf("seed %d: %+v\n%v %v\n%v %v", seed, v, pairs, conflicts, again, clashes)
 			}
@@ -182,19 +229,19 @@ func TestTheOrderOfUsersExtensionsAndConfigurationDoesNotMatter(t *testing.T) {
 func TestWhatIsPairedOnceStaysAndALineHasOneOwner(t *testing.T) {
 	for seed := range uint64(3000) {
 		v := random(rand.New(rand.NewPCG(seed, 0)))
-		pairs, _ := match(v)
+		pairs, _ := v.match()
 		owners := map[identity.Line]identity.Person{}
 		for _, p := range pairs {
 			if _, twice := owners[p.Line]; twice {
 				t.Fatalf("seed %d: %s has two owners", seed, p.Line)
 			}
-			if !serves(v, p.Line.System, p.Person.Tenant) {
+			if !slices.Contains(v.serves[p.Line.System], p.Person.Tenant) {
 				t.Fatalf("seed %d: %s is paired with a foreign %s", seed, p.Line, p.Person)
 			}
 			owners[p.Line] = p.Person
 		}
 		v.existing = owners
-		if again, _ := match(v); !reflect.DeepEqual(again, pairs) {
+		if again, _ := v.match(); !reflect.DeepEqual(again, pairs) {
 			t.Fatalf("seed %d: %v, then %v", seed, pairs, again)
 		}
 	}

@@ -2,92 +2,154 @@ package usersync
 
 import (
 	"context"
+	"iter"
+	"maps"
+	"slices"
+	"time"
 
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/links"
-	"offhook.dev/libs/wire"
 )
 
 // pair compares the pairs that should be with those in the bucket and writes the
 // difference. What a line loses is written before what another gains, so that a line that
 // moves from one person to another never has two owners.
 func (s *Sync) pair(ctx context.Context) error {
-	v, lines := s.view()
-	pairs, conflicts := match(v)
-	s.conflicts(conflicts)
-
-	desired := map[identity.Person][]links.Line{}
-	former := map[identity.Line][]links.Line{}
-	since := map[identity.Line]map[identity.Person]links.Line{}
-	for person, k := range s.records.known {
-		for _, line := range k.Lines {
-			if since[line.Line] == nil {
-				since[line.Line] = map[identity.Person]links.Line{}
-			}
-			since[line.Line][person] = line
-			former[line.Line] = append(former[line.Line], line)
-		}
-	}
+	m := match(s.view())
+	s.conflicts(m.conflicts)
 	now := s.deps.Bus.Now()
-	for _, p := range pairs {
-		line, kept := since[p.Line][p.Person]
-		if !kept {
-			line = links.Line{Line: p.Line, Revision: uint64(now.UnixMicro()), Since: now.UTC()}
-			for _, f := range former[p.Line] { // a clock that was set back must not make it older
-				line.Revision = max(line.Revision, f.Revision+1)
+	floors := m.floors()
+	for _, losses := range []bool{true, false} {
+		if err := s.write(ctx, m, losses, func(h holder, pairs []Pair) links.Record {
+			lines := make([]links.Line, 0, len(pairs))
+			for _, p := range pairs {
+				lines = append(lines, s.link(h, p, floors[p.Line], now))
 			}
-		}
-		line.How = p.How
-		if known, ok := lines[p.Line]; ok {
-			line.Powers = known.Powers
-		}
-		desired[p.Person] = append(desired[p.Person], line)
-	}
-	losses, all := map[identity.Person]links.Record{}, map[identity.Person]links.Record{}
-	for person, k := range s.records.known {
-		record := ended(links.Record{Lines: desired[person], Owned: k.Owned}, k.Record, now)
-		if len(record.Lines) < len(k.Lines) {
-			losses[person] = record
-		}
-		all[person] = record
-	}
-	for person, lines := range desired {
-		if _, known := all[person]; !known {
-			all[person] = links.Record{Lines: lines}
+			return ended(links.Record{Lines: lines, Owned: h.record.Owned}, h.record, now)
+		}); err != nil {
+			return err
 		}
 	}
-	if err := s.records.store(ctx, losses); err != nil {
+	return nil
+}
+
+// write stores the records that differ, a portion after the other: those that lose a
+// line, or the others.
+func (s *Sync) write(ctx context.Context, m *matched, losses bool, should func(holder, []Pair) links.Record) (err error) {
+	next := s.records.changing()
+	m.people(func(h holder, pairs []Pair) {
+		if err != nil || losses != (len(pairs) < len(h.record.Lines)) {
+			return
+		}
+		if record := should(h, pairs).Normal(); h.broken || !slices.Equal(record.Lines, h.record.Lines) {
+			next.put(h.person, record)
+		}
+		if len(next.changed) == portion {
+			err = s.records.store(ctx, next.changed)
+			clear(next.changed)
+		}
+	})
+	if err != nil {
 		return err
 	}
-	return s.records.store(ctx, all)
+	return s.records.store(ctx, next.changed)
+}
+
+// link is a pair as the bucket has it: the one that there is, or a new one, above floor.
+func (s *Sync) link(h holder, p Pair, floor uint64, now time.Time) links.Line {
+	line := links.Line{Line: p.Line, Revision: max(uint64(now.UnixMicro()), floor), Since: now.UTC()}
+	if i := slices.IndexFunc(h.record.Lines, func(l links.Line) bool { return l.Line == p.Line }); i >= 0 {
+		line = h.record.Lines[i]
+	}
+	line.How = p.How
+	if packed, known := s.facts.line(p.Line); known {
+		line.Powers = packed.unpack(p.Line.System).Powers
+	}
+	return line
+}
+
+// floors are the least revisions of links that are new: a clock that was set back must not
+// make them older than what there was.
+func (m *matched) floors() map[identity.Line]uint64 {
+	floors := map[identity.Line]uint64{}
+	m.people(func(h holder, pairs []Pair) {
+		for _, p := range pairs {
+			if !slices.ContainsFunc(h.record.Lines, func(l links.Line) bool { return l.Line == p.Line }) {
+				floors[p.Line] = 0
+			}
+		}
+	})
+	if len(floors) == 0 {
+		return floors
+	}
+	m.each(func(h holder, _ owner) {
+		for _, line := range h.record.Lines {
+			if floor, fresh := floors[line.Line]; fresh {
+				floors[line.Line] = max(floor, line.Revision+1)
+			}
+		}
+	})
+	return floors
 }
 
 // view is what match decides on.
-func (s *Sync) view() (view, map[identity.Line]wire.Inventory) {
-	v := view{serves: s.opts.Serves, explicit: s.opts.Explicit, existing: map[identity.Line]identity.Person{}, owned: map[identity.Line]Pair{}, closed: map[identity.Line]bool{}}
-	for person, k := range s.records.known {
-		for _, line := range k.Lines {
-			v.existing[line.Line] = person
-		}
-		for i := range k.Owned {
-			if o := &k.Owned[i]; o.Active() {
-				v.owned[o.Line] = Pair{person, o.Line, string(o.How)}
-			} else {
-				v.closed[o.Line] = true
+func (s *Sync) view() view {
+	return view{users: s.facts.named, lines: s.facts.numbered, serves: s.opts.Serves, explicit: s.opts.Explicit, holders: s.records.holders(),
+		user: func(who identity.Person) (matchUser, bool) {
+			packed, known := s.facts.user(who)
+			return matchUser{Person: who, gone: known && packed.gone()}, known
+		},
+		line: func(l identity.Line) (matchLine, bool) {
+			packed, known := s.facts.line(l)
+			return matchLine{Line: l, gone: known && packed.gone()}, known
+		}}
+}
+
+// named lists the users; f is locked meanwhile.
+func (f *facts) named(yield func(matchUser) bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for tenant, users := range f.users {
+		for _, packed := range users {
+			u := packed.unpack(tenant)
+			if !yield(matchUser{u.Person, u.UPN, u.Mail, u.Gone}) {
+				return
 			}
 		}
 	}
-	s.facts.mu.Lock()
-	defer s.facts.mu.Unlock()
-	lines := make(map[identity.Line]wire.Inventory, len(s.facts.lines))
-	for _, user := range s.facts.users {
-		v.users = append(v.users, user)
+}
+
+// numbered lists the extensions; f is locked meanwhile.
+func (f *facts) numbered(yield func(matchLine) bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for system, lines := range f.lines {
+		for _, packed := range lines {
+			l := packed.unpack(system)
+			if !yield(matchLine{l.Line, l.Mail, l.Enabled, l.Gone}) {
+				return
+			}
+		}
 	}
-	for id, line := range s.facts.lines {
-		v.lines = append(v.lines, line)
-		lines[id] = line
+}
+
+// holders lists who is known now, in order. The slices of one are those of the next.
+func (r *records) holders() iter.Seq[holder] {
+	var list recordList
+	for _, tenant := range slices.Sorted(maps.Keys(r.known)) {
+		sorted := r.sorted(tenant)
+		list.tenants.add(tenant, len(sorted))
+		list.records = append(list.records, sorted...)
 	}
-	return v, lines
+	return func(yield func(holder) bool) {
+		var k kept
+		for i, packed := range list.records {
+			packed.unpackInto(list.at(i), &k)
+			if !yield(holder{identity.Person{Tenant: list.at(i), User: packed.user()}, k.Record, k.broken}) {
+				return
+			}
+		}
+	}
 }
 
 func (s *Sync) conflicts(conflicts []Conflict) {

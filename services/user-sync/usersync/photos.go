@@ -2,6 +2,7 @@ package usersync
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"offhook.dev/libs/bus"
@@ -28,7 +29,7 @@ func (s *Sync) photos(ctx context.Context) error {
 }
 
 func (s *Sync) photo(ctx context.Context, photo wire.Photo) error {
-	record := s.records.known[photo.Person].Record
+	record := s.records.of(photo.Person).Record
 	next := record
 	for _, owned := range record.Owned {
 		if owned.PhotoDue && owned.Photo == photo.ETag { // it is the old one again
@@ -50,36 +51,37 @@ func (s *Sync) photo(ctx context.Context, photo wire.Photo) error {
 
 // notePhotos remembers which extensions have got which pictures since the last time.
 func (s *Sync) notePhotos(ctx context.Context) error {
-	next := map[identity.Person]links.Record{}
+	next := s.records.changing()
 	for _, o := range s.sent.photosSet() {
-		record, changed := next[o.Person]
-		if !changed {
-			record = s.records.known[o.Person].Record
-		}
-		for _, owned := range record.Owned {
+		for _, owned := range next.of(o.Person).Owned {
 			if owned.Line == o.Line {
 				owned.Photo, owned.PhotoDue = o.ID, false
-				next[o.Person] = record.Put(owned)
+				next.put(o.Person, next.of(o.Person).Put(owned))
 			}
 		}
 	}
-	return s.records.store(ctx, next)
+	return s.records.store(ctx, next.changed)
 }
 
-// missing notes in next, the records that are about to be stored, which extensions have not
-// got the pictures that they should have, so that these are read and sent once more. of is
-// what next has of a person, or what is known.
-func (s *Sync) missing(p planned, of func(identity.Person) links.Record, next map[identity.Person]links.Record) {
+// missing notes which extensions have not got the pictures that they should have, so that
+// these are read and sent once more.
+func (s *Sync) missing(ctx context.Context, p planned) error {
 	if info, _ := s.facts.system(p.system); info.Photo == 0 {
-		return
+		return nil
 	}
-	for _, photo := range p.result.Photos {
-		record := of(photo.Person)
-		for _, owned := range record.Owned {
-			if owned.Line == photo.Line && owned.Active() {
-				owned.PhotoDue = true
-				next[photo.Person] = record.Put(owned)
+	for photos := range slices.Chunk(p.result.Photos, portion) {
+		next := s.records.changing()
+		for _, photo := range photos {
+			for _, owned := range next.of(photo.Person).Owned {
+				if owned.Line == photo.Line && owned.Active() {
+					owned.PhotoDue = true
+					next.put(photo.Person, next.of(photo.Person).Put(owned))
+				}
 			}
 		}
+		if err := s.records.store(ctx, next.changed); err != nil {
+			return err
+		}
 	}
+	return nil
 }

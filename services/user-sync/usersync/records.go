@@ -1,14 +1,15 @@
 package usersync
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
-	"reflect"
+	"maps"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/links"
 	"offhook.dev/libs/store"
@@ -19,7 +20,8 @@ import (
 // writer, in memory. They belong to the goroutine that plans.
 type records struct {
 	bucket *store.Bucket
-	known  map[identity.Person]kept
+	// known are packed, and have their keys within the values, which costs no memory.
+	known map[identity.Tenant]map[identity.User]packedRecord
 }
 
 type kept struct {
@@ -34,7 +36,7 @@ const writing = 16
 
 // load reads everything. A record that cannot be read is made anew.
 func (r *records) load(ctx context.Context, unread func(identity.Person, error)) error {
-	r.known = map[identity.Person]kept{}
+	r.known = map[identity.Tenant]map[identity.User]packedRecord{}
 	return r.bucket.Each(ctx, ">", func(e store.Entry) error {
 		person, err := wire.ParsePersonKey(e.Key)
 		if err != nil {
@@ -45,12 +47,31 @@ func (r *records) load(ctx context.Context, unread func(identity.Person, error))
 			k.broken = true
 			unread(person, err)
 		}
-		for i := range k.Owned {
-			k.Owned[i].Person = person
-		}
-		r.known[person] = k
+		k.Record = k.Record.Normal()
+		r.keep(person.Tenant, packRecord(person.User, k))
 		return nil
 	})
+}
+
+// keep keeps the record of a user of a tenant.
+func (r *records) keep(tenant identity.Tenant, packed packedRecord) {
+	if r.known[tenant] == nil {
+		r.known[tenant] = map[identity.User]packedRecord{}
+	}
+	r.known[tenant][packed.user()] = packed
+}
+
+// of is what is kept of a person.
+func (r *records) of(person identity.Person) (k kept) {
+	if packed, known := r.known[person.Tenant][person.User]; known {
+		k = packed.unpack(person.Tenant)
+	}
+	return k
+}
+
+// sorted are the records of a tenant in the order of users.
+func (r *records) sorted(tenant identity.Tenant) []packedRecord {
+	return slices.SortedFunc(maps.Values(r.known[tenant]), func(a, b packedRecord) int { return cmp.Compare(a.user(), b.user()) })
 }
 
 // store writes what differs from what is known, one person at a time and several side by
@@ -58,21 +79,30 @@ func (r *records) load(ctx context.Context, unread func(identity.Person, error))
 func (r *records) store(ctx context.Context, next map[identity.Person]links.Record) error {
 	type written struct {
 		person identity.Person
-		kept   kept
+		packed packedRecord // "": it was removed
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(writing)
 	done := make(chan written, len(next))
+	nothing := packContent(links.Record{})
 	for person, record := range next {
-		is := r.known[person]
+		content, revision := nothing, uint64(0)
+		if is, known := r.known[person.Tenant][person.User]; known {
+			content = is.content()
+			_, _, _, revision = is.begin()
+		}
 		record = record.Normal()
-		if !is.broken && reflect.DeepEqual(record, is.Record.Normal()) {
+		if packContent(record) == content {
 			continue
 		}
 		g.Go(func() error {
-			revision, err := r.write(ctx, person, record, is.revision)
-			if err == nil {
-				done <- written{person, kept{Record: record, revision: revision}}
+			revision, err := r.write(ctx, person, record, revision)
+			switch {
+			case err != nil:
+			case revision == 0:
+				done <- written{person: person}
+			default:
+				done <- written{person, packRecord(person.User, kept{Record: record, revision: revision})}
 			}
 			return err
 		})
@@ -80,14 +110,34 @@ func (r *records) store(ctx context.Context, next map[identity.Person]links.Reco
 	err := g.Wait()
 	close(done)
 	for w := range done {
-		if w.kept.revision == 0 {
-			delete(r.known, w.person)
+		if w.packed == "" {
+			delete(r.known[w.person.Tenant], w.person.User)
 		} else {
-			r.known[w.person] = w.kept
+			r.keep(w.person.Tenant, w.packed)
 		}
 	}
 	return err
 }
+
+// changing collects changes of records that are to be stored together.
+type changing struct {
+	records *records
+	changed map[identity.Person]links.Record
+}
+
+func (r *records) changing() changing {
+	return changing{r, map[identity.Person]links.Record{}}
+}
+
+// of is what a person's record will be.
+func (c changing) of(person identity.Person) links.Record {
+	if r, changed := c.changed[person]; changed {
+		return r
+	}
+	return c.records.of(person).Record
+}
+
+func (c changing) put(person identity.Person, r links.Record) { c.changed[person] = r }
 
 // write returns the revision of what was written; 0 if it was removed.
 func (r *records) write(ctx context.Context, person identity.Person, record links.Record, revision uint64) (uint64, error) {
@@ -105,23 +155,29 @@ func (r *records) write(ctx context.Context, person identity.Person, record link
 	return r.bucket.Set(ctx, key, value, revision)
 }
 
-// owned are the records of a phone system.
-func (r *records) owned(system identity.System) (all []*directory.Record) {
-	for _, k := range r.known {
-		for i := range k.Owned {
-			if k.Owned[i].Line.System == system {
-				owned := k.Owned[i]
-				all = append(all, &owned)
+// owned are the records of numbers of a phone system, in order.
+func (r *records) owned(system identity.System) recordList {
+	list := recordList{system: system}
+	for _, tenant := range slices.Sorted(maps.Keys(r.known)) {
+		before := len(list.records)
+		for _, packed := range r.sorted(tenant) {
+			_, n := packed.ownedOf(system, tenant, 0)
+			for range n {
+				list.records = append(list.records, packed)
 			}
 		}
+		list.tenants.add(tenant, len(list.records)-before)
 	}
-	return all
+	return list
 }
 
 // revision is that of the record that was written last.
 func (r *records) revision() (newest uint64) {
-	for _, k := range r.known {
-		newest = max(newest, k.revision)
+	for _, records := range r.known {
+		for _, packed := range records {
+			_, _, _, revision := packed.begin()
+			newest = max(newest, revision)
+		}
 	}
 	return newest
 }

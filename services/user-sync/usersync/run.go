@@ -3,6 +3,7 @@ package usersync
 import (
 	"context"
 	"encoding/json"
+	"iter"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -44,8 +45,8 @@ func (s *Sync) plan(ctx context.Context, system identity.System, d demand) (p pl
 	case info.ExtensionsKept:
 		return p, "phone system " + string(system) + " keeps its extensions itself: its own Microsoft 365 sync is on", nil
 	}
-	v := directory.View{System: system, Now: s.deps.Bus.Now(), Users: s.facts.usersOf(s.opts.Serves[system]), Extensions: s.facts.extensionsOf(system),
-		Records: s.records.owned(system), Taken: s.sent.takenOf(system), Rules: map[identity.Tenant]*directory.Rules{}, Writes: info.Fields, Force: d.force}
+	lists := directory.Lists{Users: s.facts.usersOf(s.opts.Serves[system]), Extensions: s.facts.linesOf(system), Records: s.records.owned(system)}
+	v := directory.View{System: system, Now: s.deps.Bus.Now(), Taken: s.sent.takenOf(system), Rules: map[identity.Tenant]*directory.Rules{}, Writes: info.Fields, Force: d.force}
 	for _, tenant := range s.opts.Serves[system] {
 		if rules := s.opts.Rules[tenant]; d.tenant == tenant || d.tenant == "" && rules.on() {
 			v.Rules[tenant] = rules.of(tenant, s.facts, d.tenant == tenant, info.Limits)
@@ -64,81 +65,100 @@ func (s *Sync) plan(ctx context.Context, system identity.System, d demand) (p pl
 			v.Explicit = append(v.Explicit, directory.Explicit{Tenant: e.Tenant, User: e.User, Number: e.Line.Extension})
 		}
 	}
-	if s.sent.isFull(system, len(v.Extensions)) {
+	if s.sent.isFull(system, lists.Extensions.Len()) {
 		v.Free = new(int)
 	}
 	if v.Removed, err = s.removals(ctx, system); err != nil {
 		return p, "", err
 	}
 	p = planned{system: system, removed: v.Removed}
-	p.result, err = directory.PlanExtensions(v)
+	p.result, err = directory.PlanLists(v, lists)
 	return p, "", err
 }
 
-// carryOut stores what was decided, and then sends it: a number that was chosen stays
-// chosen wherever this is cut off.
+// portion is how many notes, steps or records are dealt with at a time: what is made of
+// them to be stored and sent is in memory only meanwhile.
+const portion = 500
+
+// carryOut stores what was decided, and then sends it, a portion after the other: a number
+// that was chosen stays chosen wherever this is cut off. Removals are remembered before
+// the first is asked for.
 func (s *Sync) carryOut(ctx context.Context, p planned, d demand) error {
-	var all []wire.ExtensionWant
-	wanted := map[identity.Line]bool{}
-	next := map[identity.Person]links.Record{}
-	of := func(person identity.Person) links.Record {
-		if r, changed := next[person]; changed {
-			return r
+	for notes := range slices.Chunk(p.result.Notes, portion) {
+		if err := s.change(ctx, notes, func(r links.Record, n directory.Note) links.Record { return r.Put(n.Record) }); err != nil {
+			return err
 		}
-		return s.records.known[person].Record
 	}
-	for _, note := range p.result.Notes {
-		person := note.Record.Person
-		next[person] = of(person).Put(note.Record)
+	if err := s.remember(ctx, p); err != nil {
+		return err
 	}
-	removed := p.removed
-	for i := range p.result.Steps {
-		step := &p.result.Steps[i]
-		if step.Held || !step.Op.Acts() {
-			continue
-		}
-		if record, ok := step.Record(); ok {
-			next[step.Person] = of(step.Person).Put(record)
-		}
-		if !step.Writes() {
-			continue
-		}
-		want := wire.ExtensionWant{Person: step.Person, Line: step.Line, Op: wire.ChangeOp(step.Op), Update: step.Update(), Plan: d.plan, WantedAt: s.deps.Bus.Now()}
-		wanted[want.Line] = true
-		all = append(all, want)
-		if key := step.Change().Key(); step.Op.Removes() && !slices.ContainsFunc(removed, func(r plan.Removal) bool { return r.Key == key }) {
-			removed = append(removed, plan.Removal{Key: key, At: s.deps.Bus.Now()})
+	s.sent.settle(p.system, p.wanted(), d.due)
+	for first := 0; first < len(p.result.Steps); first += portion {
+		if err := s.step(ctx, p.result.Steps[first:min(first+portion, len(p.result.Steps))], d); err != nil {
+			return err
 		}
 	}
 	if d.due {
-		s.missing(p, of, next)
+		if err := s.missing(ctx, p); err != nil {
+			return err
+		}
 	}
-	if err := s.records.store(ctx, next); err != nil {
-		return err
+	for notes := range slices.Chunk(p.result.Forgets, portion) {
+		if err := s.change(ctx, notes, func(r links.Record, n directory.Note) links.Record { return r.Without(n.Record.Line) }); err != nil {
+			return err
+		}
 	}
-	if err := s.remember(ctx, p.system, removed, len(p.removed)); err != nil {
-		return err
-	}
-	s.sent.settle(p.system, wanted, d.due)
-	if err := s.send(ctx, all); err != nil {
-		return err
-	}
-	return s.forget(ctx, p.result.Forgets)
+	return nil
 }
 
-// forget removes records, after all that was decided with them is on its way.
-func (s *Sync) forget(ctx context.Context, notes []directory.Note) error {
-	next := map[identity.Person]links.Record{}
-	for _, note := range notes {
-		person := note.Record.Person
-		record, changed := next[person]
-		if !changed {
-			record = s.records.known[person].Record
+// done says whether anything of a step is done now.
+func done(step *directory.Step) bool { return step.Op.Acts() && !step.Held }
+
+// wanted are the extensions that the phone system is asked to change.
+func (p *planned) wanted() iter.Seq[identity.Extension] {
+	return func(yield func(identity.Extension) bool) {
+		for i := range p.result.Steps {
+			if step := &p.result.Steps[i]; done(step) && step.Writes() && !yield(step.Line.Extension) {
+				return
+			}
 		}
-		next[person] = record.Without(note.Record.Line)
 	}
-	return s.records.store(ctx, next)
 }
+
+// change stores what notes make of records.
+func (s *Sync) change(ctx context.Context, notes []directory.Note, by func(links.Record, directory.Note) links.Record) error {
+	next := s.records.changing()
+	for _, note := range notes {
+		next.put(note.Record.Person, by(next.of(note.Record.Person), note))
+	}
+	return s.records.store(ctx, next.changed)
+}
+
+// step stores what some steps say and then sends what they want.
+func (s *Sync) step(ctx context.Context, steps []directory.Step, d demand) error {
+	next := s.records.changing()
+	var wants []wire.ExtensionWant
+	for i := range steps {
+		step := &steps[i]
+		if !done(step) {
+			continue
+		}
+		if record, ok := step.Record(); ok {
+			next.put(step.Person, next.of(step.Person).Put(record))
+		}
+		if step.Writes() {
+			wants = append(wants, wire.ExtensionWant{Person: step.Person, Line: step.Line, Op: wire.ChangeOp(step.Op), Update: step.Update(), Plan: d.plan, WantedAt: s.deps.Bus.Now()})
+		}
+	}
+	if err := s.records.store(ctx, next.changed); err != nil {
+		return err
+	}
+	return s.send(ctx, wants)
+}
+
+// remembered is how many removals are remembered at most; with more, which somebody
+// forced, the brake is beyond its limit whatever is forgotten.
+const remembered = 8000
 
 // send publishes the wants that are due, several side by side.
 func (s *Sync) send(ctx context.Context, all []wire.ExtensionWant) error {
@@ -162,10 +182,6 @@ func (s *Sync) send(ctx context.Context, all []wire.ExtensionWant) error {
 	return g.Wait()
 }
 
-// remembered is how many removals are remembered at most; with more, which somebody
-// forced, the brake is beyond its limit whatever is forgotten.
-const remembered = 8000
-
 // removals are those of a phone system within the window of the brake.
 func (s *Sync) removals(ctx context.Context, system identity.System) (recent []plan.Removal, err error) {
 	e, err := s.plans.Get(ctx, removalsKey(system))
@@ -185,16 +201,31 @@ func (s *Sync) removals(ctx context.Context, system identity.System) (recent []p
 
 func removalsKey(system identity.System) string { return topology.Join("removed", string(system)) }
 
-// remember stores removals before they are asked for, so that a kill does not make the
-// brake forget them.
-func (s *Sync) remember(ctx context.Context, system identity.System, removed []plan.Removal, before int) error {
-	if len(removed) == before {
+// remember stores the removals of a plan before they are asked for, so that a kill does
+// not make the brake forget them.
+func (s *Sync) remember(ctx context.Context, p planned) error {
+	known := map[string]bool{}
+	for _, r := range p.removed {
+		known[r.Key] = true
+	}
+	removed := p.removed
+	for i := range p.result.Steps {
+		step := &p.result.Steps[i]
+		if !done(step) || !step.Op.Removes() || !step.Writes() {
+			continue
+		}
+		if key := step.Change().Key(); !known[key] {
+			known[key] = true
+			removed = append(removed, plan.Removal{Key: key, At: s.deps.Bus.Now()})
+		}
+	}
+	if len(removed) == len(p.removed) {
 		return nil
 	}
 	value, err := json.Marshal(removed[max(0, len(removed)-remembered):])
 	if err != nil {
 		return err
 	}
-	_, err = s.plans.Put(ctx, removalsKey(system), value)
+	_, err = s.plans.Put(ctx, removalsKey(p.system), value)
 	return err
 }

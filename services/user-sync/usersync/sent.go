@@ -2,6 +2,10 @@ package usersync
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
+	"iter"
+	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,34 +18,64 @@ import (
 // that is not on its way is sent again, which does no harm.
 type sent struct {
 	mu    sync.Mutex // guards what follows
-	lines map[identity.Line]sending
+	lines map[identity.System]map[identity.Extension]sending
 	taken map[identity.System]map[identity.Extension]bool // numbers that turned out to be somebody's
 	full  map[identity.System]int                         // how many extensions there were when the licence was full
 	// photos are the outcomes of pictures that were set and are not noted yet.
 	photos map[identity.Line]wire.ExtensionOutcome
 }
 
-// sending is the newest want of a line.
+// sending is the newest want of a line. There is one of everybody during a first run, so
+// it is small: what is long is told from another by 64 bits of its hash.
 type sending struct {
-	what   [sha256.Size]byte
-	id     string // of the want
+	what   uint64 // its content
+	id     uint64 // of the want
 	person identity.Person
 	op     wire.ChangeOp
 	plan   string
-	result wire.ChangeResult // "" while it is on its way
-	at     time.Time         // when it was sent
+	at     int64 // when it was sent, in Unix milliseconds of this machine
+	state  state
+	wanted bool // by the newest plan, while settle is at work
 }
 
+// state is what has become of a want.
+type state uint8
+
+const (
+	onItsWay state = iota
+	over
+	noRoom // over, as the licence was full
+)
+
 func newSent() *sent {
-	return &sent{lines: map[identity.Line]sending{}, taken: map[identity.System]map[identity.Extension]bool{}, full: map[identity.System]int{},
+	return &sent{lines: map[identity.System]map[identity.Extension]sending{}, taken: map[identity.System]map[identity.Extension]bool{}, full: map[identity.System]int{},
 		photos: map[identity.Line]wire.ExtensionOutcome{}}
 }
 
+// put keeps what is known of a line's newest want; mu is held.
+func (s *sent) put(line identity.Line, is sending) {
+	if s.lines[line.System] == nil {
+		s.lines[line.System] = map[identity.Extension]sending{}
+	}
+	s.lines[line.System][line.Extension] = is
+}
+
+// of returns that; mu is held.
+func (s *sent) of(line identity.Line) (is sending, known bool) {
+	is, known = s.lines[line.System][line.Extension]
+	return is, known
+}
+
 // what is the content of a want, whenever and for whichever plan it is sent.
-func what(w wire.ExtensionWant) [sha256.Size]byte {
+func what(w wire.ExtensionWant) uint64 {
 	w.ID, w.Plan, w.WantedAt = "", "", w.WantedAt.Truncate(1<<62)
 	_, data := w.Encode()
-	return sha256.Sum256(data)
+	return hash(data)
+}
+
+func hash(data []byte) uint64 {
+	sum := sha256.Sum256(data)
+	return binary.BigEndian.Uint64(sum[:])
 }
 
 // due says whether a want is to be sent. One that is on its way is not sent twice; where a
@@ -52,13 +86,13 @@ func what(w wire.ExtensionWant) [sha256.Size]byte {
 func (s *sent) due(w wire.ExtensionWant) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	is, known := s.lines[w.Line]
+	is, known := s.of(w.Line)
 	if !known || is.what != what(w) {
 		return true
 	}
-	if is.result == "" && w.Plan != "" {
+	if is.state == onItsWay && w.Plan != "" {
 		is.plan = w.Plan
-		s.lines[w.Line] = is
+		s.put(w.Line, is)
 	}
 	return false
 }
@@ -67,7 +101,8 @@ func (s *sent) due(w wire.ExtensionWant) bool {
 func (s *sent) sending(w wire.ExtensionWant) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lines[w.Line] = sending{what: what(w), id: w.ID, person: w.Person, op: w.Op, plan: w.Plan, at: time.Now()}
+	line := identity.Line{System: w.Line.System, Extension: identity.Extension(strings.Clone(string(w.Line.Extension)))}
+	s.put(line, sending{what: what(w), id: hash([]byte(w.ID)), person: w.Person, op: w.Op, plan: w.Plan, at: time.Now().UnixMilli()})
 }
 
 // outcome notes what came of a want, and returns the plan that it counts for.
@@ -75,9 +110,12 @@ func (s *sent) outcome(o wire.ExtensionOutcome, extensions int) (plan string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	plan = o.Plan
-	if is, known := s.lines[o.Line]; known && is.id == o.ID { // else it is of an older one
-		plan, is.result = is.plan, o.Result
-		s.lines[o.Line] = is
+	if is, known := s.of(o.Line); known && is.id == hash([]byte(o.ID)) { // else it is of an older one
+		plan, is.state = is.plan, over
+		if o.Result == wire.ChangeFull {
+			is.state = noRoom
+		}
+		s.put(o.Line, is)
 	}
 	switch o.Result {
 	case wire.ChangeTaken:
@@ -85,7 +123,7 @@ func (s *sent) outcome(o wire.ExtensionOutcome, extensions int) (plan string) {
 			s.taken[o.Line.System] = map[identity.Extension]bool{}
 		}
 		s.taken[o.Line.System][o.Line.Extension] = true
-		delete(s.lines, o.Line)
+		delete(s.lines[o.Line.System], o.Line.Extension)
 	case wire.ChangeFull:
 		s.full[o.Line.System] = extensions
 	}
@@ -112,12 +150,22 @@ func (s *sent) photosSet() map[identity.Line]wire.ExtensionOutcome {
 
 // settle forgets the lines of a phone system that have had their outcome and are wanted
 // no more; all that have had one, where a run is due.
-func (s *sent) settle(system identity.System, wanted map[identity.Line]bool, due bool) {
+func (s *sent) settle(system identity.System, wanted iter.Seq[identity.Extension], due bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for line, is := range s.lines {
-		if line.System == system && is.result != "" && (due || !wanted[line]) {
-			delete(s.lines, line)
+	lines := s.lines[system]
+	for number := range wanted {
+		if is, known := lines[number]; known {
+			is.wanted = true
+			lines[number] = is
+		}
+	}
+	for number, is := range lines {
+		if is.state != onItsWay && (due || !is.wanted) {
+			delete(lines, number)
+		} else if is.wanted {
+			is.wanted = false
+			lines[number] = is
 		}
 	}
 	if due {
@@ -125,30 +173,36 @@ func (s *sent) settle(system identity.System, wanted map[identity.Line]bool, due
 	}
 }
 
-// lost returns what was sent a while ago, has had no outcome, and is not on its way, as
-// outcomes that nobody has told.
-func (s *sent) lost(subjects []string, a time.Duration) (lost []wire.ExtensionOutcome) {
-	underway := make(map[string]bool, len(subjects))
-	for _, subject := range subjects {
-		underway[subject] = true
-	}
+// sought is what was sent a while ago and has had no outcome.
+type sought struct {
+	line identity.Line
+	sending
+}
+
+// overdue returns some of what was sent a while ago and has had no outcome, at most so
+// many, other ones each time.
+func (s *sent) overdue(a time.Duration, most int) (some []sought) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for line, is := range s.lines {
-		if is.result == "" && !underway[wire.ExtensionWantSubject(line)] && time.Since(is.at) > a {
-			lost = append(lost, wire.ExtensionOutcome{ID: is.id, Person: is.person, Line: line, Op: is.op, Plan: is.plan, Result: wire.ChangeLost,
-				Detail: "it left the queue, and nobody has told what came of it: look for it with offhook parked list"})
+	before := time.Now().Add(-a).UnixMilli()
+	for system, lines := range s.lines {
+		for number, is := range lines {
+			if is.state == onItsWay && is.at < before {
+				if some = append(some, sought{identity.Line{System: system, Extension: number}, is}); len(some) == most {
+					return some
+				}
+			}
 		}
 	}
-	return lost
+	return some
 }
 
 // forget forgets a want that was lost, unless a newer one has been sent since.
-func (s *sent) forget(o wire.ExtensionOutcome) {
+func (s *sent) forget(lost sought) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if is := s.lines[o.Line]; is.id == o.ID && is.result == "" {
-		delete(s.lines, o.Line)
+	if is, known := s.of(lost.line); known && is.id == lost.id && is.state == onItsWay {
+		delete(s.lines[lost.line.System], lost.line.Extension)
 	}
 }
 
@@ -162,11 +216,7 @@ func (s *sent) isFull(system identity.System, extensions int) bool {
 		return full
 	}
 	delete(s.full, system)
-	for line, is := range s.lines {
-		if line.System == system && is.result == wire.ChangeFull {
-			delete(s.lines, line)
-		}
-	}
+	maps.DeleteFunc(s.lines[system], func(_ identity.Extension, is sending) bool { return is.state == noRoom })
 	return false
 }
 
@@ -183,9 +233,11 @@ func (s *sent) takenOf(system identity.System) (numbers []identity.Extension) {
 func (s *sent) underway(plan string) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, is := range s.lines {
-		if is.plan == plan && is.result == "" {
-			n++
+	for _, lines := range s.lines {
+		for _, is := range lines {
+			if is.plan == plan && is.state == onItsWay {
+				n++
+			}
 		}
 	}
 	return n
@@ -195,5 +247,5 @@ func (s *sent) underway(plan string) (n int) {
 func (s *sent) failed(w wire.ExtensionWant) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.lines, w.Line)
+	delete(s.lines[w.Line.System], w.Line.Extension)
 }

@@ -153,26 +153,33 @@ func (s *Sync) underway(ctx context.Context, do func(wire.ExtensionWant)) error 
 	return nil
 }
 
-// found compares what is thought to be on its way with what is. What came of the rest may
-// have been told while nobody heard it.
+// seeking is how many wants are looked for at a time. With more that wait the others are
+// looked for later: to list all that is in the queue would take as much memory as they.
+const seeking = 1000
+
+// found looks for what is thought to be on its way. What came of what is not may have been
+// told while nobody heard it.
 func (s *Sync) found(ctx context.Context) error {
-	subjects, err := s.deps.Bus.Subjects(ctx, topology.Changes, topology.Wildcard("pbx.want.extension.<system>.<ext>"))
-	if err != nil {
-		return err
-	}
-	for _, lost := range s.sent.lost(subjects, s.opts.Minute) {
-		lost.At = s.deps.Bus.Now()
-		m, err := s.deps.Bus.Last(ctx, topology.Outcomes, wire.ExtensionOutcomeSubject(lost.Line))
+	for _, is := range s.sent.overdue(s.opts.Minute, seeking) {
+		_, err := s.deps.Bus.Last(ctx, topology.Changes, wire.ExtensionWantSubject(is.line))
+		if err == nil {
+			continue
+		}
+		if fault.KindOf(err) != fault.NotFound {
+			return err
+		}
+		m, err := s.deps.Bus.Last(ctx, topology.Outcomes, wire.ExtensionOutcomeSubject(is.line))
 		if err != nil && fault.KindOf(err) != fault.NotFound {
 			return err
 		}
-		if told, unread := wire.DecodeExtensionOutcome(m.Data); err == nil && unread == nil && told.ID == lost.ID {
+		if told, unread := wire.DecodeExtensionOutcome(m.Data); err == nil && unread == nil && hash([]byte(told.ID)) == is.id {
 			s.outcome(ctx, told)
 			continue
 		}
-		s.attempts.note(lost)
-		s.sent.forget(lost)
-		s.deps.Log.Warn("nobody knows what came of a change of an extension", "system", lost.Line.System, "extension", lost.Line.Extension, "op", lost.Op)
+		s.attempts.note(wire.ExtensionOutcome{Person: is.person, Line: is.line, Op: is.op, Plan: is.plan, Result: wire.ChangeLost, At: s.deps.Bus.Now(),
+			Detail: "it left the queue, and nobody has told what came of it: look for it with offhook parked list"})
+		s.sent.forget(is)
+		s.deps.Log.Warn("nobody knows what came of a change of an extension", "system", is.line.System, "extension", is.line.Extension, "op", is.op)
 	}
 	return nil
 }
@@ -185,7 +192,7 @@ func (s *Sync) outcome(ctx context.Context, o wire.ExtensionOutcome) {
 	}
 	extensions := 0
 	if o.Result == wire.ChangeFull {
-		extensions = len(s.facts.extensionsOf(o.Line.System))
+		extensions = s.facts.extensionsOf(o.Line.System)
 	}
 	// Who counts what a plan has on its way must not see it gone and not yet failed.
 	s.attempts.note(o)
