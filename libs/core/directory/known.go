@@ -109,16 +109,19 @@ func (p *planner) pair(u *someone, w *wants, number identity.Extension) {
 // keep plans for one record. It says false where the record was given up.
 func (p *planner) keep(u *someone, w *wants, old *claim, all []claim) bool {
 	number := old.Line.Extension
-	configured := p.explicit[number] == u.Person
-	seen := !old.WasEnabled && u.Enabled && !u.Gone && !u.Purpose.Resource()
-	if !seen && old.How != Reserved && (old.How == Configured || !configured) {
-		p.owns(u, w, old, noted{}, configured)
+	var n noted
+	if !old.WasEnabled && u.Enabled && !u.Gone && !u.Purpose.Resource() {
+		n |= seen
+	}
+	pair := p.explicit[number] == u.Person
+	if pair {
+		n |= configured
+	}
+	if n&seen == 0 && old.How != Reserved && (old.How == Configured || !pair) {
+		p.owns(u, w, old, 0, pair)
 		return true
 	}
-	next, n := *old, noted{seen: seen}
-	if configured {
-		n.how = Configured
-	}
+	next := *old
 	n.apply(&next.Record)
 	if next.How == Reserved {
 		switch p.resume(u, w, &next, n, all) {
@@ -132,11 +135,11 @@ func (p *planner) keep(u *someone, w *wants, old *claim, all []claim) bool {
 			}
 			return true
 		}
-		n.how = Created
+		n |= made
 		n.apply(&next.Record)
 	}
 	p.store(next.Record, Confirmed)
-	p.owns(u, w, &next, n, configured)
+	p.owns(u, w, &next, n, pair)
 	return true
 }
 
@@ -201,16 +204,17 @@ func (p *planner) make(s Step, seat bool) {
 	p.step(s)
 }
 
-// owns plans for an extension that is Offhook's. r is as its notes say.
-func (p *planner) owns(u *someone, w *wants, r *claim, n noted, configured bool) {
+// owns plans for an extension that is Offhook's. r is as its notes say; pair says that the
+// configuration pairs them.
+func (p *planner) owns(u *someone, w *wants, r *claim, n noted, pair bool) {
 	m := p.matter(u, w, r.Line.Extension)
 	m.kept, m.record, m.noted = r.Record, r.place, n
-	is, why := w.stand(&u.User, &r.Record, configured)
+	is, why := w.stand(&u.User, &r.Record, pair)
 	if is == stays {
 		p.settled = append(p.settled, u.place)
 	}
 	switch {
-	case m.has.Marker != "" && m.has.Marker != u.Person.User && !configured:
+	case m.has.Marker != "" && m.has.Marker != u.Person.User && !pair:
 		m.Op, m.Reason, m.Detail = plan.Conflict, OthersMarker, "it is marked as user "+string(m.has.Marker)+"'s"
 		p.step(m.Step)
 	case is == leaves:

@@ -20,26 +20,34 @@ type Step struct {
 	// Held says that the brake holds it back: nothing of it is stored or sent.
 	Held bool
 
-	wants   *wants   // nil where the step is about nothing that is listed
+	marks   bool     // the marker of is is to be written, if nothing else
+	changed fieldSet // of is; what a new extension gets is all of wants.on
+	noted   noted    // what a note changes of the record
 	user    place    // none where nobody is known
 	is      place    // none where there is none
 	record  place    // none where there is none
-	changed fieldSet // of is; what a new extension gets is all of wants.on
-	marks   bool     // the marker of is is to be written, if nothing else
-	noted   noted    // what a note changes of the record
+	wants   *wants   // nil where the step is about nothing that is listed
 }
 
 // noted is what a Note changes of a record before the step.
-type noted struct {
-	how  How  // "": nothing
-	seen bool // WasEnabled
-}
+type noted uint8
+
+const (
+	seen       noted = 1 << iota // WasEnabled
+	configured                   // How
+	made                         // How: it is Created
+)
 
 // apply changes the record.
 func (n noted) apply(r *Record) {
-	r.WasEnabled = r.WasEnabled || n.seen
-	if n.how != "" {
-		r.How = n.how
+	if n&seen != 0 {
+		r.WasEnabled = true
+	}
+	switch {
+	case n&made != 0:
+		r.How = Created
+	case n&configured != 0:
+		r.How = Configured
 	}
 }
 

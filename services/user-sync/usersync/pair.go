@@ -152,6 +152,20 @@ func (r *records) holders() iter.Seq[holder] {
 	}
 }
 
+// whose are the people who have extensions of Offhook's, among some.
+func (r *records) whose(some map[identity.Line]sending) map[identity.Line]identity.Person {
+	whose := map[identity.Line]identity.Person{}
+	for h := range r.holders() {
+		for i := range h.record.Owned {
+			line := h.record.Owned[i].Line
+			if _, asked := some[line]; asked {
+				whose[line] = h.person
+			}
+		}
+	}
+	return whose
+}
+
 func (s *Sync) conflicts(conflicts []Conflict) {
 	for _, c := range conflicts {
 		if s.active.first(c) {

@@ -30,10 +30,8 @@ type sent struct {
 type sending struct {
 	what   uint64 // its content
 	id     uint64 // of the want
-	person identity.Person
-	op     wire.ChangeOp
 	plan   string
-	at     int64 // when it was sent, in Unix milliseconds of this machine
+	at     uint32 // when it was sent, in Unix seconds of this machine
 	state  state
 	wanted bool // by the newest plan, while settle is at work
 }
@@ -102,7 +100,7 @@ func (s *sent) sending(w wire.ExtensionWant) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	line := identity.Line{System: w.Line.System, Extension: identity.Extension(strings.Clone(string(w.Line.Extension)))}
-	s.put(line, sending{what: what(w), id: hash([]byte(w.ID)), person: w.Person, op: w.Op, plan: w.Plan, at: time.Now().UnixMilli()})
+	s.put(line, sending{what: what(w), id: hash([]byte(w.ID)), plan: w.Plan, at: uint32(time.Now().Unix())})
 }
 
 // outcome notes what came of a want, and returns the plan that it counts for.
@@ -173,24 +171,20 @@ func (s *sent) settle(system identity.System, wanted iter.Seq[identity.Extension
 	}
 }
 
-// sought is what was sent a while ago and has had no outcome.
-type sought struct {
-	line identity.Line
-	sending
-}
-
 // overdue returns some of what was sent a while ago and has had no outcome, at most so
 // many, other ones each time.
-func (s *sent) overdue(a time.Duration, most int) (some []sought) {
+func (s *sent) overdue(a time.Duration, most int) map[identity.Line]sending {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before := time.Now().Add(-a).UnixMilli()
+	some := map[identity.Line]sending{}
+	before := time.Now().Add(-a).Unix()
 	for system, lines := range s.lines {
 		for number, is := range lines {
-			if is.state == onItsWay && is.at < before {
-				if some = append(some, sought{identity.Line{System: system, Extension: number}, is}); len(some) == most {
-					return some
-				}
+			if len(some) == most {
+				return some
+			}
+			if is.state == onItsWay && int64(is.at) <= before {
+				some[identity.Line{System: system, Extension: number}] = is
 			}
 		}
 	}
@@ -198,11 +192,11 @@ func (s *sent) overdue(a time.Duration, most int) (some []sought) {
 }
 
 // forget forgets a want that was lost, unless a newer one has been sent since.
-func (s *sent) forget(lost sought) {
+func (s *sent) forget(line identity.Line, lost sending) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if is, known := s.of(lost.line); known && is.id == lost.id && is.state == onItsWay {
-		delete(s.lines[lost.line.System], lost.line.Extension)
+	if is, known := s.of(line); known && is.id == lost.id && is.state == onItsWay {
+		delete(s.lines[line.System], line.Extension)
 	}
 }
 

@@ -160,15 +160,16 @@ const seeking = 1000
 // found looks for what is thought to be on its way. What came of what is not may have been
 // told while nobody heard it.
 func (s *Sync) found(ctx context.Context) error {
-	for _, is := range s.sent.overdue(s.opts.Minute, seeking) {
-		_, err := s.deps.Bus.Last(ctx, topology.Changes, wire.ExtensionWantSubject(is.line))
+	lost := map[identity.Line]sending{}
+	for line, is := range s.sent.overdue(s.opts.Minute, seeking) {
+		_, err := s.deps.Bus.Last(ctx, topology.Changes, wire.ExtensionWantSubject(line))
 		if err == nil {
 			continue
 		}
 		if fault.KindOf(err) != fault.NotFound {
 			return err
 		}
-		m, err := s.deps.Bus.Last(ctx, topology.Outcomes, wire.ExtensionOutcomeSubject(is.line))
+		m, err := s.deps.Bus.Last(ctx, topology.Outcomes, wire.ExtensionOutcomeSubject(line))
 		if err != nil && fault.KindOf(err) != fault.NotFound {
 			return err
 		}
@@ -176,12 +177,24 @@ func (s *Sync) found(ctx context.Context) error {
 			s.outcome(ctx, told)
 			continue
 		}
-		s.attempts.note(wire.ExtensionOutcome{Person: is.person, Line: is.line, Op: is.op, Plan: is.plan, Result: wire.ChangeLost, At: s.deps.Bus.Now(),
-			Detail: "it left the queue, and nobody has told what came of it: look for it with offhook parked list"})
-		s.sent.forget(is)
-		s.deps.Log.Warn("nobody knows what came of a change of an extension", "system", is.line.System, "extension", is.line.Extension, "op", is.op)
+		lost[line] = is
 	}
+	s.lost(lost)
 	return nil
+}
+
+// lost notes what nobody has told the outcome of.
+func (s *Sync) lost(lines map[identity.Line]sending) {
+	if len(lines) == 0 {
+		return
+	}
+	whose := s.records.whose(lines)
+	for line, is := range lines {
+		s.attempts.note(wire.ExtensionOutcome{Person: whose[line], Line: line, Plan: is.plan, Result: wire.ChangeLost, At: s.deps.Bus.Now(),
+			Detail: "it left the queue, and nobody has told what came of it: look for it with offhook parked list"})
+		s.sent.forget(line, is)
+		s.deps.Log.Warn("nobody knows what came of a change of an extension", "system", line.System, "extension", line.Extension)
+	}
 }
 
 // outcome takes in what came of a want.
