@@ -177,12 +177,12 @@ func (p *planner) step(s Step) {
 
 // store keeps a record that changed.
 func (p *planner) store(r Record, why Reason) {
-	p.result.Notes = append(p.result.Notes, Note{r, why})
+	p.result.Notes = append(p.result.Notes, NewNote(r, why))
 }
 
 // forget removes a record.
 func (p *planner) forget(r Record, why Reason) {
-	p.result.Forgets = append(p.result.Forgets, Note{r, why})
+	p.result.Forgets = append(p.result.Forgets, NewNote(r, why))
 }
 
 // fields returns what a user's extension should have, and reports what cannot be.
@@ -201,7 +201,10 @@ func (p *planner) finish() {
 	sort.Sort(byPerson(r.Steps))
 	slices.SortStableFunc(r.Problems, func(a, b Problem) int { return comparePeople(a.person, b.person) })
 	for _, notes := range [][]Note{r.Notes, r.Forgets} {
-		slices.SortFunc(notes, func(a, b Note) int { return compareRecords(&a.Record, &b.Record) })
+		slices.SortFunc(notes, func(a, b Note) int {
+			one, other := a.Record(), b.Record()
+			return compareRecords(&one, &other)
+		})
 	}
 	var planned []string
 	for i := range r.Steps {

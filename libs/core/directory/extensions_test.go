@@ -80,10 +80,10 @@ func words(r directory.Result) string {
 		all = append(all, w)
 	}
 	for _, n := range r.Notes {
-		all = append(all, fmt.Sprintf("note %s %s %s", n.Record.Person.User, n.Record.Line.Extension, n.Why))
+		all = append(all, fmt.Sprintf("note %s %s %s", n.Record().Person.User, n.Record().Line.Extension, n.Why))
 	}
 	for _, n := range r.Forgets {
-		all = append(all, fmt.Sprintf("forget %s %s %s", n.Record.Person.User, n.Record.Line.Extension, n.Why))
+		all = append(all, fmt.Sprintf("forget %s %s %s", n.Record().Person.User, n.Record().Line.Extension, n.Why))
 	}
 	return strings.Join(all, "; ")
 }

@@ -160,7 +160,7 @@ func TestEachFaultIsFound(t *testing.T) {
 		{"records are forgotten too early", right, doing(func(r *directory.Result) {
 			for i := range r.Steps {
 				if record, ok := r.Steps[i].Record(); ok && r.Steps[i].Op == plan.Disable {
-					r.Forgets = append(r.Forgets, directory.Note{Record: record})
+					r.Forgets = append(r.Forgets, directory.NewNote(record, ""))
 				}
 			}
 		})},

@@ -138,7 +138,7 @@ func (p *planner) keep(u *someone, w *wants, old *claim, all []claim) bool {
 		n |= made
 		n.apply(&next.Record)
 	}
-	p.store(next.Record, Confirmed)
+	p.result.Notes = append(p.result.Notes, Note{Why: Confirmed, lists: p.Lists, place: old.place, noted: n})
 	p.owns(u, w, &next, n, pair)
 	return true
 }

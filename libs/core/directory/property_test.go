@@ -82,7 +82,7 @@ type action func(*directorytest.World)
 func actions(r *directory.Result) []action {
 	var all []action
 	for _, n := range r.Notes {
-		all = append(all, func(w *directorytest.World) { w.Store(n.Record, false) })
+		all = append(all, func(w *directorytest.World) { w.Store(n.Record(), false) })
 	}
 	for i := range r.Steps {
 		s := &r.Steps[i]
@@ -98,7 +98,7 @@ func actions(r *directory.Result) []action {
 		}
 	}
 	for _, n := range r.Forgets {
-		all = append(all, func(w *directorytest.World) { w.Store(n.Record, true) })
+		all = append(all, func(w *directorytest.World) { w.Store(n.Record(), true) })
 	}
 	return all
 }

@@ -45,8 +45,26 @@ const (
 // Active says whether the extension is in use by the person: what presence pairs.
 func (r *Record) Active() bool { return r.How != Reserved && r.Left.IsZero() }
 
-// Note is a change of records that changes nothing on the phone system.
+// Note is a change of records that changes nothing on the phone system. It is small, as
+// there can be one for everybody: the record is made when it is asked for.
 type Note struct {
-	Record Record
-	Why    Reason
+	Why Reason
+
+	of    *Record // if there is one; else
+	lists *Lists
+	place place
+	noted noted
+}
+
+// NewNote returns one of a record as it is to be stored or forgotten.
+func NewNote(r Record, why Reason) Note { return Note{Why: why, of: &r} }
+
+// Record is what is to be stored or forgotten.
+func (n *Note) Record() Record {
+	if n.of != nil {
+		return *n.of
+	}
+	r := n.lists.record(n.place)
+	n.noted.apply(&r)
+	return r
 }

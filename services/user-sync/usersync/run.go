@@ -85,7 +85,7 @@ const portion = 500
 // the first is asked for.
 func (s *Sync) carryOut(ctx context.Context, p planned, d demand) error {
 	for notes := range slices.Chunk(p.result.Notes, portion) {
-		if err := s.change(ctx, notes, func(r links.Record, n directory.Note) links.Record { return r.Put(n.Record) }); err != nil {
+		if err := s.change(ctx, notes, func(r links.Record, n directory.Note) links.Record { return r.Put(n.Record()) }); err != nil {
 			return err
 		}
 	}
@@ -104,7 +104,7 @@ func (s *Sync) carryOut(ctx context.Context, p planned, d demand) error {
 		}
 	}
 	for notes := range slices.Chunk(p.result.Forgets, portion) {
-		if err := s.change(ctx, notes, func(r links.Record, n directory.Note) links.Record { return r.Without(n.Record.Line) }); err != nil {
+		if err := s.change(ctx, notes, func(r links.Record, n directory.Note) links.Record { return r.Without(n.Record().Line) }); err != nil {
 			return err
 		}
 	}
@@ -129,7 +129,8 @@ func (p *planned) wanted() iter.Seq[identity.Extension] {
 func (s *Sync) change(ctx context.Context, notes []directory.Note, by func(links.Record, directory.Note) links.Record) error {
 	next := s.records.changing()
 	for _, note := range notes {
-		next.put(note.Record.Person, by(next.of(note.Record.Person), note))
+		who := note.Record().Person
+		next.put(who, by(next.of(who), note))
 	}
 	return s.records.store(ctx, next.changed)
 }
