@@ -111,8 +111,19 @@ func Owner(id string) (identity.Tenant, wire.SyncKind, error) {
 
 // Save stores a plan with its changes, which the head need not hold.
 func Save(ctx context.Context, b *store.Bucket, h Head) error {
+	h.Parts = nil
+	if err := h.Part(ctx, b); err != nil {
+		return err
+	}
+	return put(ctx, b, h)
+}
+
+// Part stores the changes that the head holds behind those that were stored before, and
+// the head holds none then: so a large plan is never in memory whole. It is there for
+// others once Note has stored the head.
+func (h *Head) Part(ctx context.Context, b *store.Bucket) error {
 	changes := h.Changes
-	h.Changes, h.Parts = nil, nil
+	h.Changes = nil
 	for len(changes) > 0 {
 		value, n, err := part(changes)
 		if err != nil {
@@ -123,7 +134,7 @@ func Save(ctx context.Context, b *store.Bucket, h Head) error {
 		}
 		h.Parts, changes = append(h.Parts, n), changes[n:]
 	}
-	return put(ctx, b, h)
+	return nil
 }
 
 // part encodes the first changes, as many as one value has.

@@ -1,6 +1,7 @@
 package plans_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -62,6 +63,28 @@ func TestAPlanIsKeptInValuesThatTheBrokerTakes(t *testing.T) {
 	var from []plan.Change
 	if err := plans.Each(t.Context(), bucket, got, listed-2, func(some []plan.Change) error { from = append(from, some...); return nil }); err != nil || len(from) != 2 || from[0].Object != h.Changes[listed-2].Object {
 		t.Errorf("from the last but one on: %v, %v", from, err)
+	}
+}
+
+func TestAPlanThatIsStoredAPartAfterTheOtherIsReadWhole(t *testing.T) {
+	bucket := open(t)
+	h := plans.Head{Plan: plan.Plan{ID: "contoso-users-1"}, Tenant: "contoso", Kind: wire.SyncUsers, Made: noon}
+	for i := range 5 {
+		if h.Add(plan.Change{Op: plan.Create, Object: fmt.Sprintf("contoso/%d", i)}, 0); i%2 == 1 {
+			if err := h.Part(t.Context(), bucket); err != nil || len(h.Changes) != 0 {
+				t.Fatalf("%d changes, %v", len(h.Changes), err)
+			}
+		}
+	}
+	if _, err := plans.Load(t.Context(), bucket, h.ID); fault.KindOf(err) != fault.NotFound {
+		t.Errorf("before its head is stored: %v", err)
+	}
+	if err := errors.Join(h.Part(t.Context(), bucket), plans.Note(t.Context(), bucket, h)); err != nil {
+		t.Fatal(err)
+	}
+	got, err := plans.Load(t.Context(), bucket, h.ID)
+	if err != nil || got.Total != 5 || !slices.Equal(got.Parts, []int{2, 2, 1}) || len(got.Changes) != 5 || got.Changes[4].Object != "contoso/4" {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 

@@ -67,7 +67,7 @@ func (s *Sync) order(ctx context.Context, o wire.SyncOrder) error {
 	}
 	switch o.Op {
 	case wire.SyncPlan, wire.SyncNow:
-		head, err := s.make(ctx, o)
+		head, counts, err := s.make(ctx, o)
 		if fault.KindOf(err) == fault.Invalid {
 			out.State, out.Detail = wire.SyncFailed, err.Error()
 			return s.say(ctx, out)
@@ -75,7 +75,7 @@ func (s *Sync) order(ctx context.Context, o wire.SyncOrder) error {
 		if err != nil {
 			return err
 		}
-		out.State, out.Plan, out.Total, out.Detail = wire.SyncPlanned, head.ID, head.Total, summary(head)
+		out.State, out.Plan, out.Total, out.Detail = wire.SyncPlanned, head.ID, head.Total, summary(head, counts)
 		if err := s.say(ctx, out); err != nil || o.Op == wire.SyncPlan {
 			return err
 		}
@@ -116,30 +116,38 @@ func (s *Sync) begun(ctx context.Context, o wire.SyncOrder) (*plans.Head, error)
 }
 
 // make plans for an order and stores the plan, which has the same name if the order comes
-// again. Its error is Invalid where nothing can be planned.
-func (s *Sync) make(ctx context.Context, o wire.SyncOrder) (plans.Head, error) {
+// again, and returns how many changes of each kind it has. Its error is Invalid where
+// nothing can be planned.
+func (s *Sync) make(ctx context.Context, o wire.SyncOrder) (head plans.Head, counts map[plan.Op]int, err error) {
 	now := s.deps.Bus.Now()
-	head := plans.Head{Tenant: o.Tenant, Kind: wire.SyncUsers, Made: now, State: wire.SyncPlanned,
+	head = plans.Head{Tenant: o.Tenant, Kind: wire.SyncUsers, Made: now, State: wire.SyncPlanned,
 		Plan: plan.Plan{ID: plans.IDOf(o.Tenant, wire.SyncUsers, o.ID), Expires: now.Add(plans.Life)}}
 	all, err := s.planAll(ctx, demand{tenant: o.Tenant})
 	if err != nil {
-		return head, err
+		return head, nil, err
 	}
-	head.Basis = s.basis(o.Tenant, all)
+	if err := plans.Forget(ctx, s.plans, now); err != nil {
+		return head, nil, err
+	}
+	head.Basis, head.Digest, counts = s.basis(o.Tenant, all), digest(all), map[plan.Op]int{}
 	for _, p := range all {
 		head.Brake = worse(head.Brake, p.result.Brake)
 		for c, step := range p.result.Shown() {
 			if step != nil && step.Op.Acts() && step.Writes() {
 				c.Tried = s.attempts.of(step.Line, step.Person)
 			}
-			head.Add(c, 0)
+			counts[c.Op]++
+			if head.Add(c, 0); len(head.Changes) == portion {
+				if err := head.Part(ctx, s.plans); err != nil {
+					return head, nil, err
+				}
+			}
 		}
 	}
-	head.Digest = plan.Digest(slices.Values(head.Changes))
-	if err := plans.Forget(ctx, s.plans, now); err != nil {
-		return head, err
+	if err := head.Part(ctx, s.plans); err != nil {
+		return head, nil, err
 	}
-	return head, plans.Save(ctx, s.plans, head)
+	return head, counts, plans.Note(ctx, s.plans, head)
 }
 
 // planAll plans for all phone systems of a tenant, as far as that can be.
@@ -280,8 +288,7 @@ func digest(all []planned) string {
 }
 
 // summary is a plan in a line.
-func summary(h plans.Head) string {
-	counts := plan.Counts(h.Changes)
+func summary(h plans.Head, counts map[plan.Op]int) string {
 	var words []string
 	for _, op := range []plan.Op{plan.Create, plan.Update, plan.Adopt, plan.Return, plan.Disable, plan.Delete, plan.Skip, plan.Conflict} {
 		if counts[op] > 0 {
