@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -26,6 +28,10 @@ type Part struct {
 	Start func(ctx context.Context, deps Deps, c config.Config) error
 	// Check finds what only this service can judge of the configuration; nil: nothing.
 	Check config.Check
+	// Garbage is how much memory may be taken by what nobody needs any more, in percent of
+	// what is needed, before the collector works; 0: as Go has it, 100. It counts where the
+	// service has a process of its own, unless GOGC says something.
+	Garbage int
 }
 
 // Checks are those of parts, for config.Load.
@@ -79,9 +85,20 @@ const (
 	shutdownTimeout = 10 * time.Second
 )
 
+// garbage is what the process of some parts asks of the collector; 0: nothing.
+func garbage(parts []Part) int {
+	if len(parts) != 1 || os.Getenv("GOGC") != "" {
+		return 0
+	}
+	return parts[0].Garbage
+}
+
 // Process runs parts in one process, each with a broker connection of its own, until
 // ctx ends or one of them fails; the first to stop stops the rest.
 func Process(ctx context.Context, c config.Config, o Options, parts ...Part) error {
+	if percent := garbage(parts); percent > 0 {
+		debug.SetGCPercent(percent)
+	}
 	level := slog.LevelInfo
 	_ = level.UnmarshalText([]byte(c.Telemetry.LogLevel)) // validated when the file was loaded
 	telemetry, err := NewTelemetry(ctx, TelemetryOptions{Process: o.Name, Instance: o.Instance, LogTo: o.LogTo, LogText: o.LogText, LogLevel: level, OTLPEndpoint: c.Telemetry.OTLPEndpoint})

@@ -142,3 +142,23 @@ func TestTheProblemsOfServicesAreReportedTogetherWithAllOthers(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+func TestTheCollectorIsSetForAServiceAloneAndByNobodyElse(t *testing.T) {
+	lean, other := Part{Garbage: 25}, Part{}
+	for _, c := range []struct {
+		claim string
+		gogc  string
+		parts []Part
+		want  int
+	}{
+		{"a service that says so has its way", "", []Part{lean}, 25},
+		{"one that says nothing leaves it as it is", "", []Part{other}, 0},
+		{"beside another it does not count", "", []Part{lean, other}, 0},
+		{"who runs the service knows better", "80", []Part{lean}, 0},
+	} {
+		t.Setenv("GOGC", c.gogc)
+		if got := garbage(c.parts); got != c.want {
+			t.Errorf("not so: %s: %d", c.claim, got)
+		}
+	}
+}

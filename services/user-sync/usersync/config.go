@@ -7,8 +7,16 @@ import (
 	"offhook.dev/libs/topology"
 )
 
+// garbage is little: of a large directory most memory is needed for long, and is packed,
+// so that the collector has little to look into.
+const garbage = 25
+
 // Part is this service as a part of a process.
-func Part() run.Part { return run.NewPart(topology.UserSync, FromConfig, Run) }
+func Part() run.Part {
+	part := run.NewPart(topology.UserSync, FromConfig, Run)
+	part.Garbage = garbage
+	return part
+}
 
 // FromConfig takes what concerns this service from the configuration.
 func FromConfig(c config.Config) (Options, error) {
