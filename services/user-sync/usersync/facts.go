@@ -17,7 +17,8 @@ import (
 // facts are what is known of both sides, in memory: about 400 bytes for a user with an
 // extension.
 type facts struct {
-	mu sync.Mutex // guards what follows
+	words *words
+	mu    sync.Mutex // guards what follows
 	// users and lines have their keys within the values, which costs no memory.
 	users   map[identity.Tenant]map[identity.User]packedUser
 	lines   map[identity.System]map[identity.Extension]packedLine
@@ -31,7 +32,7 @@ type facts struct {
 }
 
 func newFacts() *facts {
-	return &facts{users: map[identity.Tenant]map[identity.User]packedUser{}, lines: map[identity.System]map[identity.Extension]packedLine{}, groups: map[identity.Tenant]map[identity.Group]wire.Group{},
+	return &facts{words: newWords(), users: map[identity.Tenant]map[identity.User]packedUser{}, lines: map[identity.System]map[identity.Extension]packedLine{}, groups: map[identity.Tenant]map[identity.Group]wire.Group{},
 		systems: map[identity.System]wire.System{}, seen: map[string]uint64{}, changed: make(chan struct{}, 1)}
 }
 
@@ -53,7 +54,7 @@ func (f *facts) fold(m bus.Message) error {
 			if f.users[user.Person.Tenant] == nil {
 				f.users[user.Person.Tenant] = map[identity.User]packedUser{}
 			}
-			packed := packUser(user)
+			packed := packUser(user, f.words)
 			f.users[user.Person.Tenant][packed.id()] = packed
 			f.see("users "+string(user.Person.Tenant), m)
 		}
@@ -75,7 +76,7 @@ func (f *facts) fold(m bus.Message) error {
 			if f.lines[line.Line.System] == nil {
 				f.lines[line.Line.System] = map[identity.Extension]packedLine{}
 			}
-			packed := packLine(line)
+			packed := packLine(line, f.words)
 			f.lines[line.Line.System][packed.number()] = packed
 			f.see("extensions "+string(line.Line.System), m)
 		}
@@ -129,7 +130,7 @@ func (f *facts) line(l identity.Line) (packed packedLine, known bool) {
 // usersOf are the users of tenants, in order.
 func (f *facts) usersOf(tenants []identity.Tenant) userList {
 	tenants = slices.Compact(slices.Sorted(slices.Values(tenants)))
-	list := userList{}
+	list := userList{words: f.words}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, tenant := range tenants {
@@ -142,7 +143,7 @@ func (f *facts) usersOf(tenants []identity.Tenant) userList {
 func (f *facts) linesOf(system identity.System) lineList {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	list := lineList{system: system, lines: make([]packedLine, 0, len(f.lines[system]))}
+	list := lineList{words: f.words, system: system, lines: make([]packedLine, 0, len(f.lines[system]))}
 	for _, line := range f.lines[system] {
 		if !line.gone() {
 			list.lines = append(list.lines, line)
@@ -196,7 +197,7 @@ func (f *facts) byName(tenant identity.Tenant, names []string) map[identity.User
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for id, packed := range f.users[tenant] {
-		u := packed.unpack(tenant)
+		u := packed.unpack(tenant, f.words)
 		if wanted[string(id)] || u.UPN != "" && wanted[strings.ToLower(u.UPN)] || u.Mail != "" && wanted[strings.ToLower(u.Mail)] {
 			found[identity.User(strings.Clone(string(id)))] = true
 		}

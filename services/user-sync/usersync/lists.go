@@ -30,6 +30,7 @@ func (t *tenants) at(i int) identity.Tenant {
 
 // userList is a directory.Listing of users.
 type userList struct {
+	words *words
 	tenants
 	users []packedUser
 }
@@ -40,10 +41,11 @@ func (l *userList) add(tenant identity.Tenant, users []packedUser) {
 }
 
 func (l userList) Len() int                { return len(l.users) }
-func (l userList) At(i int) directory.User { return l.users[i].unpack(l.at(i)) }
+func (l userList) At(i int) directory.User { return l.users[i].unpack(l.at(i), l.words) }
 
 // lineList is a directory.Listing of the extensions of a phone system.
 type lineList struct {
+	words  *words
 	system identity.System
 	lines  []packedLine
 }
@@ -51,13 +53,14 @@ type lineList struct {
 func (l lineList) Len() int { return len(l.lines) }
 
 func (l lineList) At(i int) directory.Extension {
-	line := l.lines[i].unpack(l.system)
+	line := l.lines[i].unpack(l.system, l.words)
 	return line.Extension()
 }
 
 // recordList is a directory.Listing of the records of numbers of a phone system. Who has
 // several is listed as often.
 type recordList struct {
+	words *words
 	tenants
 	system  identity.System
 	records []packedRecord
@@ -70,6 +73,6 @@ func (l recordList) At(i int) directory.Record {
 	for nth < i && l.records[i-nth-1] == l.records[i] {
 		nth++
 	}
-	r, _ := l.records[i].ownedOf(l.system, l.at(i), nth)
+	r, _ := l.records[i].ownedOf(l.system, l.at(i), nth, l.words)
 	return r
 }

@@ -28,7 +28,7 @@ type installed struct {
 // install makes extensions for so many users.
 func install(t *testing.T, users int) *installed {
 	t.Helper()
-	in := &installed{newFacts(), &records{known: map[identity.Tenant]map[identity.User]packedRecord{}}, newSent(), directory.Result{}}
+	in := &installed{newFacts(), &records{words: newWords(), known: map[identity.Tenant]map[identity.User]packedRecord{}}, newSent(), directory.Result{}}
 	for i := range users {
 		in.tell(t, employee(i))
 	}
@@ -70,7 +70,7 @@ func (in *installed) make(t *testing.T) {
 		want := wire.ExtensionWant{ID: newID(), Person: step.Person, Line: step.Line, Op: wire.ChangeOp(step.Op), Update: step.Update()}
 		if record, ok := step.Record(); ok {
 			link := links.Line{Line: step.Line, Revision: uint64(now.UnixMicro()), How: "created", Since: now}
-			in.records.keep("contoso", packRecord(step.Person.User, kept{Record: links.Record{Lines: []links.Line{link}, Owned: []directory.Record{record}}, revision: uint64(i)}))
+			in.records.keep("contoso", packRecord(step.Person.User, kept{Record: links.Record{Lines: []links.Line{link}, Owned: []directory.Record{record}}, revision: uint64(i)}, in.records.words))
 		}
 		in.sent.sending(want)
 		if is := want.Update.To; i%2 == 0 {

@@ -14,7 +14,10 @@ import (
 // for long clones it.
 
 // packer puts together what an unpacker takes apart, in the same order.
-type packer struct{ to []byte }
+type packer struct {
+	words *words
+	to    []byte
+}
 
 func (p *packer) number(n uint64) { p.to = binary.AppendUvarint(p.to, n) }
 
@@ -60,9 +63,11 @@ func (p *packer) names(first, last, display string) {
 func (p *packer) fields(f *directory.Fields) {
 	p.flags(f.SignIn)
 	p.names(f.FirstName, f.LastName, f.DisplayName)
-	for _, s := range []string{f.Mail, f.Mobile, f.CallerID, f.Department, f.Language} {
-		p.text(s)
-	}
+	p.text(f.Mail)
+	p.text(f.Mobile)
+	p.text(f.CallerID)
+	p.word(f.Department)
+	p.word(f.Language)
 }
 
 // String is what was packed.
@@ -70,7 +75,10 @@ func (p *packer) String() string { return string(p.to) }
 
 // unpacker takes apart what a packer made. It trusts it: nothing that is packed comes
 // from outside.
-type unpacker struct{ from string }
+type unpacker struct {
+	words *words // nil: for what is before the first of them
+	from  string
+}
 
 func (u *unpacker) number() (n uint64) {
 	for shift := 0; ; shift += 7 {
@@ -120,8 +128,7 @@ func (u *unpacker) names() (first, last, display string) {
 func (u *unpacker) fields() (f directory.Fields) {
 	f.SignIn = u.flags()[0]
 	f.FirstName, f.LastName, f.DisplayName = u.names()
-	for _, s := range []*string{&f.Mail, &f.Mobile, &f.CallerID, &f.Department, &f.Language} {
-		*s = u.text()
-	}
+	f.Mail, f.Mobile, f.CallerID = u.text(), u.text(), u.text()
+	f.Department, f.Language = u.word(), u.word()
 	return f
 }

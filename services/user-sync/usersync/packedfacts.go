@@ -10,8 +10,8 @@ import (
 // packedUser is what matters of a user of some tenant.
 type packedUser string
 
-func packUser(u wire.User) packedUser {
-	var p packer
+func packUser(u wire.User, w *words) packedUser {
+	p := packer{words: w}
 	p.text(string(u.Person.User))
 	mailed := u.Mail == u.UPN
 	p.flags(u.Gone, u.Enabled, u.Type == "Guest", mailed)
@@ -23,28 +23,31 @@ func packUser(u wire.User) packedUser {
 		p.text(u.Mail)
 	}
 	p.names(u.GivenName, u.Surname, u.DisplayName)
-	for _, s := range []string{u.Mobile, u.OfficePhone, u.Department, u.Language, u.Purpose, u.Photo} {
-		p.text(s)
-	}
+	p.text(u.Mobile)
+	p.text(u.OfficePhone)
+	p.word(u.Department)
+	p.word(u.Language)
+	p.word(u.Purpose)
+	p.text(u.Photo)
 	return packedUser(p.String())
 }
 
 // id is the object id.
 func (p packedUser) id() identity.User {
-	u := unpacker{string(p)}
+	u := unpacker{from: string(p)}
 	return identity.User(u.text())
 }
 
 // gone says whether the account was deleted.
 func (p packedUser) gone() bool {
-	u := unpacker{string(p)}
+	u := unpacker{from: string(p)}
 	u.text()
 	return u.flags()[0]
 }
 
 // unpack returns the user as plans see them.
-func (p packedUser) unpack(tenant identity.Tenant) directory.User {
-	u := unpacker{string(p)}
+func (p packedUser) unpack(tenant identity.Tenant, w *words) directory.User {
+	u := unpacker{w, string(p)}
 	user := directory.User{Person: identity.Person{Tenant: tenant, User: identity.User(u.text())}}
 	flags := u.flags()
 	user.Gone, user.Enabled, user.Guest = flags[0], flags[1], flags[2]
@@ -60,16 +63,16 @@ func (p packedUser) unpack(tenant identity.Tenant) directory.User {
 	if office := u.text(); office != "" {
 		user.Phones = []string{office}
 	}
-	user.Department, user.Language = u.text(), u.text()
-	user.Purpose, user.Photo = directory.Purpose(u.text()), u.text()
+	user.Department, user.Language = u.word(), u.word()
+	user.Purpose, user.Photo = directory.Purpose(u.word()), u.text()
 	return user
 }
 
 // packedLine is what is known of an extension of some phone system.
 type packedLine string
 
-func packLine(l wire.Inventory) packedLine {
-	var p packer
+func packLine(l wire.Inventory, w *words) packedLine {
+	p := packer{words: w}
 	p.text(string(l.Line.Extension))
 	p.flags(l.Gone, l.Enabled)
 	if l.Gone {
@@ -83,20 +86,20 @@ func packLine(l wire.Inventory) packedLine {
 
 // number is that of the extension.
 func (p packedLine) number() identity.Extension {
-	u := unpacker{string(p)}
+	u := unpacker{from: string(p)}
 	return identity.Extension(u.text())
 }
 
 // gone says whether there is no such extension any more.
 func (p packedLine) gone() bool {
-	u := unpacker{string(p)}
+	u := unpacker{from: string(p)}
 	u.text()
 	return u.flags()[0]
 }
 
 // unpack returns the extension, but not when it was seen.
-func (p packedLine) unpack(system identity.System) wire.Inventory {
-	u := unpacker{string(p)}
+func (p packedLine) unpack(system identity.System, w *words) wire.Inventory {
+	u := unpacker{w, string(p)}
 	l := wire.Inventory{Line: identity.Line{System: system, Extension: identity.Extension(u.text())}}
 	flags := u.flags()
 	if l.Gone, l.Enabled = flags[0], flags[1]; l.Gone {

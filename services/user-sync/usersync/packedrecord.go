@@ -11,17 +11,17 @@ import (
 type packedRecord string
 
 // packRecord packs a record that is normal, as Record.Normal makes it.
-func packRecord(user identity.User, k kept) packedRecord {
+func packRecord(user identity.User, k kept, w *words) packedRecord {
 	var p packer
 	p.text(string(user))
 	p.flags(k.broken)
 	p.number(k.revision)
-	return packedRecord(p.String() + packContent(k.Record))
+	return packedRecord(p.String() + packContent(k.Record, w))
 }
 
 // packContent packs what is stored of a record that is normal.
-func packContent(r links.Record) string {
-	var p packer
+func packContent(r links.Record, w *words) string {
+	p := packer{words: w}
 	p.number(uint64(len(r.Lines)))
 	for i := range r.Lines {
 		p.link(&r.Lines[i])
@@ -34,7 +34,7 @@ func packContent(r links.Record) string {
 	for i := range r.History {
 		h := &r.History[i]
 		p.line(h.Line)
-		p.text(h.How)
+		p.word(h.How)
 		p.time(h.Since)
 		p.time(h.Until)
 	}
@@ -43,7 +43,7 @@ func packContent(r links.Record) string {
 
 // begin takes what is before the content of a record.
 func (p packedRecord) begin() (u unpacker, user identity.User, broken bool, revision uint64) {
-	u = unpacker{string(p)}
+	u = unpacker{from: string(p)}
 	user = identity.User(u.text())
 	broken, revision = u.flags()[0], u.number()
 	return u, user, broken, revision
@@ -66,19 +66,20 @@ func (p packedRecord) content() string {
 }
 
 // unpack returns the record of a user of a tenant.
-func (p packedRecord) unpack(tenant identity.Tenant) (k kept) {
-	p.unpackInto(tenant, &k)
+func (p packedRecord) unpack(tenant identity.Tenant, w *words) (k kept) {
+	p.unpackInto(tenant, w, &k)
 	return k
 }
 
 // unpackInto is unpack into the slices of another record.
-func (p packedRecord) unpackInto(tenant identity.Tenant, k *kept) {
+func (p packedRecord) unpackInto(tenant identity.Tenant, w *words, k *kept) {
 	u, user, broken, revision := p.begin()
+	u.words = w
 	k.broken, k.revision = broken, revision
 	k.Lines = some(k.Lines, u.number(), u.link)
 	k.Owned = some(k.Owned, u.number(), func() directory.Record { return u.owned(identity.Person{Tenant: tenant, User: user}) })
 	k.History = some(k.History, u.number(), func() links.Former {
-		return links.Former{Line: u.line(), How: u.text(), Since: u.time(), Until: u.time()}
+		return links.Former{Line: u.line(), How: u.word(), Since: u.time(), Until: u.time()}
 	})
 }
 
@@ -93,8 +94,9 @@ func some[T any](all []T, n uint64, next func() T) []T {
 
 // ownedOf returns how many records of numbers there are on a phone system, and the i-th
 // of them, in the order of numbers.
-func (p packedRecord) ownedOf(system identity.System, tenant identity.Tenant, i int) (r directory.Record, n int) {
+func (p packedRecord) ownedOf(system identity.System, tenant identity.Tenant, i int, w *words) (r directory.Record, n int) {
 	u, user, _, _ := p.begin()
+	u.words = w
 	for range u.number() {
 		u.link()
 	}
@@ -112,30 +114,30 @@ func (p packedRecord) ownedOf(system identity.System, tenant identity.Tenant, i 
 }
 
 func (p *packer) line(l identity.Line) {
-	p.text(string(l.System))
+	p.word(string(l.System))
 	p.text(string(l.Extension))
 }
 
 func (u *unpacker) line() identity.Line {
-	return identity.Line{System: identity.System(u.text()), Extension: identity.Extension(u.text())}
+	return identity.Line{System: identity.System(u.word()), Extension: identity.Extension(u.text())}
 }
 
 func (p *packer) link(l *links.Line) {
 	p.line(l.Line)
 	p.number(l.Revision)
 	p.powers(l.Powers)
-	p.text(l.How)
+	p.word(l.How)
 	p.time(l.Since)
 }
 
 func (u *unpacker) link() links.Line {
-	return links.Line{Line: u.line(), Revision: u.number(), Powers: u.powers(), How: u.text(), Since: u.time()}
+	return links.Line{Line: u.line(), Revision: u.number(), Powers: u.powers(), How: u.word(), Since: u.time()}
 }
 
 func (p *packer) owned(r *directory.Record) {
 	p.line(r.Line)
 	p.flags(r.WasEnabled, r.PhotoDue)
-	p.text(string(r.How))
+	p.word(string(r.How))
 	p.time(r.Since)
 	p.time(r.Left)
 	p.fields(&r.Last)
@@ -146,7 +148,7 @@ func (u *unpacker) owned(person identity.Person) directory.Record {
 	r := directory.Record{Person: person, Line: u.line()}
 	flags := u.flags()
 	r.WasEnabled, r.PhotoDue = flags[0], flags[1]
-	r.How = directory.How(u.text())
+	r.How = directory.How(u.word())
 	r.Since, r.Left = u.time(), u.time()
 	r.Last = u.fields()
 	r.Photo = u.text()

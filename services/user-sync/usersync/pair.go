@@ -63,7 +63,7 @@ func (s *Sync) link(h holder, p Pair, floor uint64, now time.Time) links.Line {
 	}
 	line.How = p.How
 	if packed, known := s.facts.line(p.Line); known {
-		line.Powers = packed.unpack(p.Line.System).Powers
+		line.Powers = packed.unpack(p.Line.System, s.facts.words).Powers
 	}
 	return line
 }
@@ -111,7 +111,7 @@ func (f *facts) named(yield func(matchUser) bool) {
 	defer f.mu.Unlock()
 	for tenant, users := range f.users {
 		for _, packed := range users {
-			u := packed.unpack(tenant)
+			u := packed.unpack(tenant, f.words)
 			if !yield(matchUser{u.Person, u.UPN, u.Mail, u.Gone}) {
 				return
 			}
@@ -125,7 +125,7 @@ func (f *facts) numbered(yield func(matchLine) bool) {
 	defer f.mu.Unlock()
 	for system, lines := range f.lines {
 		for _, packed := range lines {
-			l := packed.unpack(system)
+			l := packed.unpack(system, f.words)
 			if !yield(matchLine{l.Line, l.Mail, l.Enabled, l.Gone}) {
 				return
 			}
@@ -144,7 +144,7 @@ func (r *records) holders() iter.Seq[holder] {
 	return func(yield func(holder) bool) {
 		var k kept
 		for i, packed := range list.records {
-			packed.unpackInto(list.at(i), &k)
+			packed.unpackInto(list.at(i), r.words, &k)
 			if !yield(holder{identity.Person{Tenant: list.at(i), User: packed.user()}, k.Record, k.broken}) {
 				return
 			}

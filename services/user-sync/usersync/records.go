@@ -19,6 +19,7 @@ import (
 // records are the values of the bucket `links`, of which this service is the only
 // writer, in memory. They belong to the goroutine that plans.
 type records struct {
+	words  *words
 	bucket *store.Bucket
 	// known are packed, and have their keys within the values, which costs no memory.
 	known map[identity.Tenant]map[identity.User]packedRecord
@@ -48,7 +49,7 @@ func (r *records) load(ctx context.Context, unread func(identity.Person, error))
 			unread(person, err)
 		}
 		k.Record = k.Record.Normal()
-		r.keep(person.Tenant, packRecord(person.User, k))
+		r.keep(person.Tenant, packRecord(person.User, k, r.words))
 		return nil
 	})
 }
@@ -64,7 +65,7 @@ func (r *records) keep(tenant identity.Tenant, packed packedRecord) {
 // of is what is kept of a person.
 func (r *records) of(person identity.Person) (k kept) {
 	if packed, known := r.known[person.Tenant][person.User]; known {
-		k = packed.unpack(person.Tenant)
+		k = packed.unpack(person.Tenant, r.words)
 	}
 	return k
 }
@@ -84,7 +85,7 @@ func (r *records) store(ctx context.Context, next map[identity.Person]links.Reco
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(writing)
 	done := make(chan written, len(next))
-	nothing := packContent(links.Record{})
+	nothing := packContent(links.Record{}, r.words)
 	for person, record := range next {
 		content, revision := nothing, uint64(0)
 		if is, known := r.known[person.Tenant][person.User]; known {
@@ -92,7 +93,7 @@ func (r *records) store(ctx context.Context, next map[identity.Person]links.Reco
 			_, _, _, revision = is.begin()
 		}
 		record = record.Normal()
-		if packContent(record) == content {
+		if packContent(record, r.words) == content {
 			continue
 		}
 		g.Go(func() error {
@@ -102,7 +103,7 @@ func (r *records) store(ctx context.Context, next map[identity.Person]links.Reco
 			case revision == 0:
 				done <- written{person: person}
 			default:
-				done <- written{person, packRecord(person.User, kept{Record: record, revision: revision})}
+				done <- written{person, packRecord(person.User, kept{Record: record, revision: revision}, r.words)}
 			}
 			return err
 		})
@@ -157,11 +158,11 @@ func (r *records) write(ctx context.Context, person identity.Person, record link
 
 // owned are the records of numbers of a phone system, in order.
 func (r *records) owned(system identity.System) recordList {
-	list := recordList{system: system}
+	list := recordList{words: r.words, system: system}
 	for _, tenant := range slices.Sorted(maps.Keys(r.known)) {
 		before := len(list.records)
 		for _, packed := range r.sorted(tenant) {
-			_, n := packed.ownedOf(system, tenant, 0)
+			_, n := packed.ownedOf(system, tenant, 0, r.words)
 			for range n {
 				list.records = append(list.records, packed)
 			}

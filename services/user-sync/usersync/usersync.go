@@ -75,7 +75,7 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	}
 	holder := store.Leases{Bucket: leases, Holder: string(topology.UserSync) + "/" + deps.Instance, Log: deps.Log}
 	return holder.Hold(ctx, topology.Join("user-sync"), func(ctx context.Context, _ store.Lease) error {
-		s := &Sync{deps: deps, opts: opts, plans: plans, records: &records{bucket: linked}, facts: newFacts(), sent: newSent(), attempts: newAttempts(), metrics: metrics,
+		s := &Sync{deps: deps, opts: opts, plans: plans, records: &records{words: newWords(), bucket: linked}, facts: newFacts(), sent: newSent(), attempts: newAttempts(), metrics: metrics,
 			requests: make(chan request), active: newActive()}
 		return s.own(ctx)
 	})
