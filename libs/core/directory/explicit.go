@@ -136,10 +136,13 @@ type claim struct {
 func (p *planner) owners() {
 	p.lost = map[place]bool{}
 	var twice map[identity.Extension][]claim
+	reserved := 0
 	for i := range p.Lists.Records.Len() {
 		r := claim{place(i + 1), p.Lists.Records.At(i)}
 		if r.How != Reserved {
 			p.linked++
+		} else {
+			reserved++
 		}
 		number := r.Line.Extension
 		if who, ok := p.explicit[number]; ok && who != r.Person {
@@ -158,6 +161,7 @@ func (p *planner) owners() {
 		}
 		p.own(number, r.place)
 	}
+	p.result.Steps = slices.Grow(p.result.Steps, reserved) // most of these are asked for again
 	for number, claims := range twice {
 		p.settle(number, claims)
 	}
