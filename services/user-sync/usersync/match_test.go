@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/identity"
@@ -73,6 +74,11 @@ func (v sides) view() view {
 				}
 			}
 		}}
+}
+
+// ours is the record of an extension that Offhook made, of a user who left then, or did not.
+func ours(who identity.Person, ext identity.Extension, left time.Time) map[identity.Person][]directory.Record {
+	return map[identity.Person][]directory.Record{who: {{Person: who, Line: lineOf(ext), How: directory.Created, Left: left}}}
 }
 
 // small is two users and two extensions that fit.
@@ -158,6 +164,26 @@ func TestMatch(t *testing.T) {
 		{"a pair ends when the system no longer serves the tenant", func(v *sides) {
 			v.existing[lineOf("101")], v.serves = anna, nil
 		}, nil, 0},
+		{"an extension of Offhook's is its user's, whatever its address", func(v *sides) {
+			v.owned, v.lines[0].Mail = ours(ben, "101", time.Time{}), "anna@x"
+		}, []Pair{{ben, lineOf("101"), "created"}}, 0},
+		{"it wins over a pair that there is", func(v *sides) {
+			v.existing[lineOf("101")], v.owned = anna, ours(ben, "101", time.Time{})
+		}, []Pair{{ben, lineOf("101"), "created"}}, 0},
+		{"the configuration wins over it", func(v *sides) {
+			v.owned, v.explicit = ours(ben, "101", time.Time{}), []Explicit{{"contoso", "anna@x", lineOf("101")}}
+		}, []Pair{configured(anna, "101"), byMail(ben, "102")}, 0},
+		{"that of a user who left is nobody's", func(v *sides) {
+			v.existing[lineOf("101")], v.owned = anna, ours(anna, "101", time.Unix(1, 0))
+		}, []Pair{byMail(ben, "102")}, 0},
+		{"unless it is somebody else's now", func(v *sides) {
+			v.owned = ours(anna, "101", time.Unix(1, 0))
+			v.owned[ben] = ours(ben, "101", time.Time{})[ben]
+		}, []Pair{{ben, lineOf("101"), "created"}}, 0},
+		{"and of two who have it by their records the first has it", func(v *sides) {
+			v.owned = ours(anna, "101", time.Time{})
+			v.owned[ben] = ours(ben, "101", time.Time{})[ben]
+		}, []Pair{{anna, lineOf("101"), "created"}, byMail(ben, "102")}, 0},
 		{"both pairs of a user stay when the configuration no longer names them", func(v *sides) {
 			v.existing[lineOf("101")], v.existing[lineOf("102")] = anna, anna
 		}, []Pair{byMail(anna, "101"), byMail(anna, "102")}, 0},
@@ -183,7 +209,7 @@ func TestMatch(t *testing.T) {
 
 // random is a small world in which everything collides with everything.
 func random(r *rand.Rand) sides {
-	v := sides{serves: map[identity.System][]identity.Tenant{"hq": {"contoso", "fabrikam"}, "branch": {"contoso"}}, existing: map[identity.Line]identity.Person{}}
+	v := sides{serves: map[identity.System][]identity.Tenant{"hq": {"contoso", "fabrikam"}, "branch": {"contoso"}}, existing: map[identity.Line]identity.Person{}, owned: map[identity.Person][]directory.Record{}}
 	mail := func() string { return []string{"", "a@x", "A@x", "b@x", "c@x", "d@x"}[r.IntN(6)] }
 	tenants, systems := []identity.Tenant{"contoso", "fabrikam", "gone"}, []identity.System{"hq", "branch", "closed"}
 	for i := range 2 + r.IntN(5) {
@@ -199,6 +225,10 @@ func random(r *rand.Rand) sides {
 		}
 		if u := v.users[r.IntN(len(v.users))]; r.IntN(3) == 0 {
 			v.explicit = append(v.explicit, Explicit{u.Person.Tenant, []string{u.Mail, u.UPN, string(u.Person.User)}[r.IntN(3)], line})
+		}
+		if u := v.users[r.IntN(len(v.users))]; r.IntN(4) == 0 {
+			how, left := []directory.How{directory.Created, directory.Adopted, directory.Reserved}[r.IntN(3)], []time.Time{{}, time.Unix(1, 0)}[r.IntN(2)]
+			v.owned[u.Person] = append(v.owned[u.Person], directory.Record{Person: u.Person, Line: line, How: how, Left: left})
 		}
 	}
 	return v

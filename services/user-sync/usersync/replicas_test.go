@@ -113,6 +113,24 @@ func TestAPlanIsCarriedOutOnceThoughItsInstanceEnds(t *testing.T) {
 	p.everybodyOnce(users)
 }
 
+// What is stored and sent in several portions is what is planned.
+func TestMoreUsersThanAPortionGetAnExtensionEach(t *testing.T) {
+	const users = portion + portion/10
+	s := newStage(t)
+	p := s.phones()
+	p.listed()
+	s.crowd(1, users)
+	s.live("a", synchronising("sync"))
+	p.everybodyOnce(users)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := 1; i <= users; i++ {
+		if number := identity.Extension(fmt.Sprint(199 + i)); p.has[number].Marker != person(i).User {
+			t.Errorf("%s is of %q, and not of the %d. user", number, p.has[number].Marker, i)
+		}
+	}
+}
+
 // holds waits until an instance has the lease of the work.
 func (s *stage) holds(instance string) {
 	s.t.Helper()
