@@ -280,3 +280,36 @@ func TestRulesThatSayNothing(t *testing.T) {
 		})
 	}
 }
+
+// listed is a Listing.
+type listed[T any] []T
+
+func (l listed[T]) Len() int   { return len(l) }
+func (l listed[T]) At(i int) T { return l[i] }
+
+func TestListsThatAreNotInOrderAreRefused(t *testing.T) {
+	for _, c := range []struct {
+		claim  string
+		change func(users []directory.User, extensions []directory.Extension, records []directory.Record)
+		want   string
+	}{
+		{"in order they are planned with", func([]directory.User, []directory.Extension, []directory.Record) {}, ""},
+		{"users are in the order of persons", func(u []directory.User, _ []directory.Extension, _ []directory.Record) { slices.Reverse(u) }, "user contoso/anna is listed out of order"},
+		{"extensions in that of numbers", func(_ []directory.User, e []directory.Extension, _ []directory.Record) { slices.Reverse(e) }, "extension 201 is listed out of order"},
+		{"records in that of persons", func(_ []directory.User, _ []directory.Extension, r []directory.Record) { slices.Reverse(r) }, "the record of contoso/anna at hq/201 is listed out of order"},
+	} {
+		v := small()
+		var users listed[directory.User]
+		var extensions listed[directory.Extension]
+		var records listed[directory.Record]
+		for i := range 2 {
+			users, extensions, records = append(users, *v.Users[i]), append(extensions, *v.Extensions[i]), append(records, *v.Records[i])
+		}
+		c.change(users, extensions, records)
+		v.Users, v.Extensions, v.Records = nil, nil, nil
+		r, err := directory.PlanLists(v, directory.Lists{Users: users, Extensions: extensions, Records: records})
+		if c.want == "" && (err != nil || len(r.Steps) != 0) || c.want != "" && (fault.KindOf(err) != fault.Invalid || !strings.Contains(fmt.Sprint(err), c.want)) {
+			t.Errorf("not so: %s: %v, %v", c.claim, words(r), err)
+		}
+	}
+}

@@ -68,7 +68,7 @@ type holder struct {
 }
 
 // matched are the pairs that should be. Those of a hundred thousand people are never
-// listed: of tells those of one.
+// listed: people tells of one after the other.
 type matched struct {
 	view
 	configured map[identity.Person][]Pair
