@@ -2,6 +2,7 @@ package usersync
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -50,7 +51,10 @@ func (a *active) news(system identity.System, brake plan.State, counts map[plan.
 func (a *active) first(c Conflict) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	before := a.warned[c]
+	if a.warned[c] {
+		return false
+	}
+	c.Person.User = identity.User(strings.Clone(string(c.Person.User))) // see packer
 	a.warned[c] = true
-	return !before
+	return true
 }

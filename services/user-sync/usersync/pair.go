@@ -5,6 +5,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"offhook.dev/libs/core/identity"
@@ -159,7 +160,7 @@ func (r *records) whose(some map[identity.Line]sending) map[identity.Line]identi
 		for i := range h.record.Owned {
 			line := h.record.Owned[i].Line
 			if _, asked := some[line]; asked {
-				whose[line] = h.person
+				whose[line] = identity.Person{Tenant: h.person.Tenant, User: identity.User(strings.Clone(string(h.person.User)))} // see packer
 			}
 		}
 	}
