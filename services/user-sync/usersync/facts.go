@@ -1,8 +1,6 @@
 package usersync
 
 import (
-	"cmp"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -17,11 +15,10 @@ import (
 // facts are what is known of both sides, in memory: about 400 bytes for a user with an
 // extension.
 type facts struct {
-	words *words
-	mu    sync.Mutex // guards what follows
-	// users and lines have their keys within the values, which costs no memory.
-	users   map[identity.Tenant]map[identity.User]packedUser
-	lines   map[identity.System]map[identity.Extension]packedLine
+	words   *words
+	mu      sync.Mutex // guards what follows
+	users   map[identity.Tenant]*shelf[packedUser]
+	lines   map[identity.System]*shelf[packedLine]
 	groups  map[identity.Tenant]map[identity.Group]wire.Group
 	systems map[identity.System]wire.System
 	// seen are the newest messages, by their sequences: of "users contoso", "groups
@@ -32,7 +29,7 @@ type facts struct {
 }
 
 func newFacts() *facts {
-	return &facts{words: newWords(), users: map[identity.Tenant]map[identity.User]packedUser{}, lines: map[identity.System]map[identity.Extension]packedLine{}, groups: map[identity.Tenant]map[identity.Group]wire.Group{},
+	return &facts{words: newWords(), users: map[identity.Tenant]*shelf[packedUser]{}, lines: map[identity.System]*shelf[packedLine]{}, groups: map[identity.Tenant]map[identity.Group]wire.Group{},
 		systems: map[identity.System]wire.System{}, seen: map[string]uint64{}, changed: make(chan struct{}, 1)}
 }
 
@@ -51,11 +48,7 @@ func (f *facts) fold(m bus.Message) error {
 	switch {
 	case strings.HasPrefix(m.Subject, "m365.fact.user."):
 		if user, err := wire.DecodeUser(m.Data); err == nil {
-			if f.users[user.Person.Tenant] == nil {
-				f.users[user.Person.Tenant] = map[identity.User]packedUser{}
-			}
-			packed := packUser(user, f.words)
-			f.users[user.Person.Tenant][packed.id()] = packed
+			shelfOf(f.users, user.Person.Tenant).put(packUser(user, f.words))
 			f.see("users "+string(user.Person.Tenant), m)
 		}
 	case strings.HasPrefix(m.Subject, "m365.fact.group."):
@@ -73,11 +66,7 @@ func (f *facts) fold(m bus.Message) error {
 		}
 	default:
 		if line, err := wire.DecodeInventory(m.Data); err == nil {
-			if f.lines[line.Line.System] == nil {
-				f.lines[line.Line.System] = map[identity.Extension]packedLine{}
-			}
-			packed := packLine(line, f.words)
-			f.lines[line.Line.System][packed.number()] = packed
+			shelfOf(f.lines, line.Line.System).put(packLine(line, f.words))
 			f.see("extensions "+string(line.Line.System), m)
 		}
 	}
@@ -115,16 +104,14 @@ func (f *facts) system(id identity.System) (wire.System, bool) {
 func (f *facts) user(who identity.Person) (u packedUser, known bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	u, known = f.users[who.Tenant][who.User]
-	return u, known
+	return f.users[who.Tenant].get(string(who.User))
 }
 
 // line is what is known of an extension.
 func (f *facts) line(l identity.Line) (packed packedLine, known bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	packed, known = f.lines[l.System][l.Extension]
-	return packed, known
+	return f.lines[l.System].get(string(l.Extension))
 }
 
 // usersOf are the users of tenants, in order.
@@ -134,7 +121,7 @@ func (f *facts) usersOf(tenants []identity.Tenant) userList {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, tenant := range tenants {
-		list.add(tenant, slices.SortedFunc(maps.Values(f.users[tenant]), func(a, b packedUser) int { return cmp.Compare(a.id(), b.id()) }))
+		list.add(tenant, f.users[tenant].list())
 	}
 	return list
 }
@@ -143,21 +130,14 @@ func (f *facts) usersOf(tenants []identity.Tenant) userList {
 func (f *facts) linesOf(system identity.System) lineList {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	list := lineList{words: f.words, system: system, lines: make([]packedLine, 0, len(f.lines[system]))}
-	for _, line := range f.lines[system] {
-		if !line.gone() {
-			list.lines = append(list.lines, line)
-		}
-	}
-	slices.SortFunc(list.lines, func(a, b packedLine) int { return cmp.Compare(a.number(), b.number()) })
-	return list
+	return lineList{words: f.words, system: system, lines: slices.DeleteFunc(f.lines[system].list(), packedLine.gone)}
 }
 
 // extensionsOf is how many a phone system has.
 func (f *facts) extensionsOf(system identity.System) (n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, line := range f.lines[system] {
+	for line := range f.lines[system].all() {
 		if !line.gone() {
 			n++
 		}
@@ -196,10 +176,10 @@ func (f *facts) byName(tenant identity.Tenant, names []string) map[identity.User
 	found := map[identity.User]bool{}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for id, packed := range f.users[tenant] {
+	for packed := range f.users[tenant].all() {
 		u := packed.unpack(tenant, f.words)
-		if wanted[string(id)] || u.UPN != "" && wanted[strings.ToLower(u.UPN)] || u.Mail != "" && wanted[strings.ToLower(u.Mail)] {
-			found[identity.User(strings.Clone(string(id)))] = true
+		if wanted[string(u.User)] || u.UPN != "" && wanted[strings.ToLower(u.UPN)] || u.Mail != "" && wanted[strings.ToLower(u.Mail)] {
+			found[identity.User(strings.Clone(string(u.User)))] = true
 		}
 	}
 	return found

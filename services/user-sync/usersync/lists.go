@@ -37,6 +37,10 @@ type userList struct {
 
 func (l *userList) add(tenant identity.Tenant, users []packedUser) {
 	l.tenants.add(tenant, len(users))
+	if l.users == nil {
+		l.users = users
+		return
+	}
 	l.users = append(l.users, users...)
 }
 

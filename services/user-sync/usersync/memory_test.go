@@ -28,7 +28,7 @@ type installed struct {
 // install makes extensions for so many users.
 func install(t *testing.T, users int) *installed {
 	t.Helper()
-	in := &installed{newFacts(), &records{words: newWords(), known: map[identity.Tenant]map[identity.User]packedRecord{}}, newSent(), directory.Result{}}
+	in := &installed{newFacts(), &records{words: newWords(), known: map[identity.Tenant]*shelf[packedRecord]{}}, newSent(), directory.Result{}}
 	for i := range users {
 		in.tell(t, employee(i))
 	}

@@ -76,18 +76,18 @@ func TestWhatIsPackedIsUnpackedAsItWas(t *testing.T) {
 		if u.OfficePhone != "" {
 			want.Phones = []string{u.OfficePhone}
 		}
-		if packed := packUser(u, w); !reflect.DeepEqual(packed.unpack("contoso", w), want) || packed.id() != who.User || packed.gone() {
+		if packed := packUser(u, w); !reflect.DeepEqual(packed.unpack("contoso", w), want) || key(packed) != string(who.User) || packed.gone() {
 			t.Fatalf("seed %d: %+v\nwant %+v", seed, packed.unpack("contoso", w), want)
 		}
 
 		l := wire.Inventory{Line: c.line(), Fields: c.fields(), Marker: identity.User(c.text()), Enabled: c.yes(), Powers: c.powers()}
-		if packed := packLine(l, w); packed.unpack(l.Line.System, w) != l || packed.number() != l.Line.Extension || packed.gone() {
+		if packed := packLine(l, w); packed.unpack(l.Line.System, w) != l || key(packed) != string(l.Line.Extension) || packed.gone() {
 			t.Fatalf("seed %d: %+v\nwant %+v", seed, packed.unpack(l.Line.System, w), l)
 		}
 
 		k := kept{Record: c.record(who), revision: c.Uint64(), broken: c.yes()}
 		packed := packRecord(who.User, k, w)
-		if got := packed.unpack("contoso", w); !same(got, k) || packed.user() != who.User {
+		if got := packed.unpack("contoso", w); !same(got, k) || key(packed) != string(who.User) {
 			t.Fatalf("seed %d: %+v\nwant %+v", seed, got, k)
 		}
 		if other := c.record(who); !k.broken && (packed.content() == packContent(other, w)) != reflect.DeepEqual(other, k.Record) {
@@ -133,7 +133,7 @@ func TestOfWhoIsGoneNothingElseIsKept(t *testing.T) {
 // Who has several numbers on a phone system is listed as often, and each once.
 func TestTheListsOfAPlanAreInOrderAndWhole(t *testing.T) {
 	w := newWords()
-	r := records{words: w, known: map[identity.Tenant]map[identity.User]packedRecord{}}
+	r := records{words: w, known: map[identity.Tenant]*shelf[packedRecord]{}}
 	var want []directory.Record
 	for _, tenant := range []identity.Tenant{"contoso", "fabrikam"} {
 		for i := range 5 {

@@ -32,12 +32,6 @@ func packUser(u wire.User, w *words) packedUser {
 	return packedUser(p.String())
 }
 
-// id is the object id.
-func (p packedUser) id() identity.User {
-	u := unpacker{from: string(p)}
-	return identity.User(u.text())
-}
-
 // gone says whether the account was deleted.
 func (p packedUser) gone() bool {
 	u := unpacker{from: string(p)}
@@ -82,12 +76,6 @@ func packLine(l wire.Inventory, w *words) packedLine {
 	p.text(string(l.Marker))
 	p.powers(l.Powers)
 	return packedLine(p.String())
-}
-
-// number is that of the extension.
-func (p packedLine) number() identity.Extension {
-	u := unpacker{from: string(p)}
-	return identity.Extension(u.text())
 }
 
 // gone says whether there is no such extension any more.

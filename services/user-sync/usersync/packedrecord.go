@@ -49,12 +49,6 @@ func (p packedRecord) begin() (u unpacker, user identity.User, broken bool, revi
 	return u, user, broken, revision
 }
 
-// user is whose record it is.
-func (p packedRecord) user() identity.User {
-	_, user, _, _ := p.begin()
-	return user
-}
-
 // content is what is stored; "" of a record that could not be read, which differs from
 // all that can be stored.
 func (p packedRecord) content() string {

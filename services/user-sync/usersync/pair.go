@@ -111,7 +111,7 @@ func (f *facts) named(yield func(matchUser) bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for tenant, users := range f.users {
-		for _, packed := range users {
+		for packed := range users.all() {
 			u := packed.unpack(tenant, f.words)
 			if !yield(matchUser{u.Person, u.UPN, u.Mail, u.Gone}) {
 				return
@@ -125,7 +125,7 @@ func (f *facts) numbered(yield func(matchLine) bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for system, lines := range f.lines {
-		for _, packed := range lines {
+		for packed := range lines.all() {
 			l := packed.unpack(system, f.words)
 			if !yield(matchLine{l.Line, l.Mail, l.Enabled, l.Gone}) {
 				return
@@ -138,7 +138,7 @@ func (f *facts) numbered(yield func(matchLine) bool) {
 func (r *records) holders() iter.Seq[holder] {
 	var list recordList
 	for _, tenant := range slices.Sorted(maps.Keys(r.known)) {
-		sorted := r.sorted(tenant)
+		sorted := r.known[tenant].list()
 		list.tenants.add(tenant, len(sorted))
 		list.records = append(list.records, sorted...)
 	}
@@ -146,7 +146,7 @@ func (r *records) holders() iter.Seq[holder] {
 		var k kept
 		for i, packed := range list.records {
 			packed.unpackInto(list.at(i), r.words, &k)
-			if !yield(holder{identity.Person{Tenant: list.at(i), User: packed.user()}, k.Record, k.broken}) {
+			if !yield(holder{identity.Person{Tenant: list.at(i), User: identity.User(key(packed))}, k.Record, k.broken}) {
 				return
 			}
 		}

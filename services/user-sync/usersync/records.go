@@ -1,7 +1,6 @@
 package usersync
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"maps"
@@ -21,8 +20,7 @@ import (
 type records struct {
 	words  *words
 	bucket *store.Bucket
-	// known are packed, and have their keys within the values, which costs no memory.
-	known map[identity.Tenant]map[identity.User]packedRecord
+	known  map[identity.Tenant]*shelf[packedRecord]
 }
 
 type kept struct {
@@ -37,7 +35,7 @@ const writing = 16
 
 // load reads everything. A record that cannot be read is made anew.
 func (r *records) load(ctx context.Context, unread func(identity.Person, error)) error {
-	r.known = map[identity.Tenant]map[identity.User]packedRecord{}
+	r.known = map[identity.Tenant]*shelf[packedRecord]{}
 	return r.bucket.Each(ctx, ">", func(e store.Entry) error {
 		person, err := wire.ParsePersonKey(e.Key)
 		if err != nil {
@@ -56,23 +54,15 @@ func (r *records) load(ctx context.Context, unread func(identity.Person, error))
 
 // keep keeps the record of a user of a tenant.
 func (r *records) keep(tenant identity.Tenant, packed packedRecord) {
-	if r.known[tenant] == nil {
-		r.known[tenant] = map[identity.User]packedRecord{}
-	}
-	r.known[tenant][packed.user()] = packed
+	shelfOf(r.known, tenant).put(packed)
 }
 
 // of is what is kept of a person.
 func (r *records) of(person identity.Person) (k kept) {
-	if packed, known := r.known[person.Tenant][person.User]; known {
+	if packed, known := r.known[person.Tenant].get(string(person.User)); known {
 		k = packed.unpack(person.Tenant, r.words)
 	}
 	return k
-}
-
-// sorted are the records of a tenant in the order of users.
-func (r *records) sorted(tenant identity.Tenant) []packedRecord {
-	return slices.SortedFunc(maps.Values(r.known[tenant]), func(a, b packedRecord) int { return cmp.Compare(a.user(), b.user()) })
 }
 
 // store writes what differs from what is known, one person at a time and several side by
@@ -88,7 +78,7 @@ func (r *records) store(ctx context.Context, next map[identity.Person]links.Reco
 	nothing := packContent(links.Record{}, r.words)
 	for person, record := range next {
 		content, revision := nothing, uint64(0)
-		if is, known := r.known[person.Tenant][person.User]; known {
+		if is, known := r.known[person.Tenant].get(string(person.User)); known {
 			content = is.content()
 			_, _, _, revision = is.begin()
 		}
@@ -112,7 +102,7 @@ func (r *records) store(ctx context.Context, next map[identity.Person]links.Reco
 	close(done)
 	for w := range done {
 		if w.packed == "" {
-			delete(r.known[w.person.Tenant], w.person.User)
+			shelfOf(r.known, w.person.Tenant).remove(string(w.person.User))
 		} else {
 			r.keep(w.person.Tenant, w.packed)
 		}
@@ -161,7 +151,7 @@ func (r *records) owned(system identity.System) recordList {
 	list := recordList{words: r.words, system: system}
 	for _, tenant := range slices.Sorted(maps.Keys(r.known)) {
 		before := len(list.records)
-		for _, packed := range r.sorted(tenant) {
+		for _, packed := range r.known[tenant].list() {
 			_, n := packed.ownedOf(system, tenant, 0, r.words)
 			for range n {
 				list.records = append(list.records, packed)
@@ -175,7 +165,7 @@ func (r *records) owned(system identity.System) recordList {
 // revision is that of the record that was written last.
 func (r *records) revision() (newest uint64) {
 	for _, records := range r.known {
-		for _, packed := range records {
+		for packed := range records.all() {
 			_, _, _, revision := packed.begin()
 			newest = max(newest, revision)
 		}
