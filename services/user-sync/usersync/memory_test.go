@@ -110,7 +110,7 @@ func each(t *testing.T, install func(users int) any) int {
 }
 
 // most is how many bytes may be alive for a user, in the middle of a first run.
-const most = 900
+const most = 850
 
 func TestAUserCostsLittleMemory(t *testing.T) {
 	bytes := each(t, func(users int) any { return install(t, users) })
