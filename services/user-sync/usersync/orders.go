@@ -235,7 +235,6 @@ func (s *Sync) apply(ctx context.Context, head plans.Head, o wire.SyncOrder, out
 		return s.say(ctx, out)
 	}
 	if d.force = o.Force; o.Force {
-		all = nil // one of them in memory is enough
 		if all, err = s.planAll(ctx, d); err != nil {
 			return err
 		}
