@@ -12,7 +12,7 @@ import (
 	"offhook.dev/libs/wire"
 )
 
-// facts are what is known of both sides, in memory: about 400 bytes for a user with an
+// facts are what is known of both sides, in memory: about 300 bytes for a user with an
 // extension.
 type facts struct {
 	words   *words
