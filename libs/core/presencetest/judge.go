@@ -126,7 +126,7 @@ func (l Life) others(from []int, at int, seen Seen) (all [][]int) {
 		for lateness := 0; lateness <= late && e.Kind != Boundary; lateness++ {
 			with(lateness)
 		}
-		if e.Kind == Talks && l.crowded(i) {
+		if e.Kind == Talks && l.crowded(i) || e.Kind == Chooses && (l.crowded(i) || l.unmasks(i)) {
 			with(swift)
 		}
 		if l.unread(i, seen) {
@@ -194,10 +194,12 @@ func (w *world) explains(seen Seen) (at int, why string) {
 	since := 0 // the last event as this world has it
 	next := 0
 	times := make([]int, 0, len(w.l.Events))
+	early := map[int]bool{} // ticks at which this world has what happens at the next one
 	for i, e := range w.l.Events {
 		if w.late[i] != never {
 			times = append(times, when(e.At, w.late[i]))
 		}
+		early[e.At-1] = early[e.At-1] || w.late[i] == swift
 	}
 	slices.Sort(times)
 	repeats := slices.ContainsFunc(w.late, func(lateness int) bool { return lateness >= again && lateness < first })
@@ -207,6 +209,9 @@ func (w *world) explains(seen Seen) (at int, why string) {
 			since = times[next]
 		}
 		from, to := max(t-2, min(since, t)), t
+		if early[t] {
+			from = max(t-2, 0)
+		}
 		switch {
 		case repeats: // which this world has a little later
 			to = min(t+2, w.l.Ticks-1)

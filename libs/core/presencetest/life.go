@@ -220,7 +220,8 @@ func NewSeen(l Life) Seen {
 // shows; or again and how many ticks later what it made Teams show is believed once
 // more; or first and how many ticks late, and what it makes Teams show is read before
 // what is wanted there is written; or swift, so that what it leads to in Teams is written
-// and read before the tick is over. That is as if it had been seen a tick early.
+// and read before the tick is over, or that it comes before a mask that ends in the same
+// tick. That is as if it had been seen a tick early.
 type world struct {
 	l     Life
 	late  []int

@@ -144,6 +144,20 @@ func TestRandomHistoriesOfBothSidesAreRightAtEveryQuietMoment(t *testing.T) {
 	}
 }
 
+// Histories that the judge once found wrong, and why it was too narrow.
+func TestHistoriesInWhichMuchHappensWithinATickAreRight(t *testing.T) {
+	for claim, seed := range map[string]uint64{
+		"a choice clears what was preferred, and Teams is read before the tick is over": 13040356835007205282,
+		"a choice comes right before the end of a mask":                                  6946913385311791462,
+	} {
+		t.Run(claim, func(t *testing.T) {
+			if c := live([]uint64{seed}, 200, guards{}, false, nil); len(c.wrong) > 0 {
+				t.Error(c.wrong[0])
+			}
+		})
+	}
+}
+
 func foundOut(t *testing.T, without guards) {
 	const n = 2_000
 	if c := live(seeds(1, n), 30, without, true, nil); len(c.wrong) == 0 {
