@@ -148,7 +148,7 @@ func TestRandomHistoriesOfBothSidesAreRightAtEveryQuietMoment(t *testing.T) {
 func TestHistoriesInWhichMuchHappensWithinATickAreRight(t *testing.T) {
 	for claim, seed := range map[string]uint64{
 		"a choice clears what was preferred, and Teams is read before the tick is over": 13040356835007205282,
-		"a choice comes right before the end of a mask":                                  6946913385311791462,
+		"a choice comes right before the end of a mask":                                 6946913385311791462,
 	} {
 		t.Run(claim, func(t *testing.T) {
 			if c := live([]uint64{seed}, 200, guards{}, false, nil); len(c.wrong) > 0 {
