@@ -126,8 +126,11 @@ func (l Life) others(from []int, at int, seen Seen) (all [][]int) {
 		for lateness := 0; lateness <= late && e.Kind != Boundary; lateness++ {
 			with(lateness)
 		}
-		if e.Kind == Talks && l.crowded(i) || e.Kind == Chooses && (l.crowded(i) || l.unmasks(i)) {
+		if (e.Kind == Talks || e.Kind == Chooses) && (l.crowded(i) || l.unmasks(i)) {
 			with(swift)
+		}
+		if e.Kind == Chooses && l.unmasks(i) {
+			with(ahead)
 		}
 		if l.unread(i, seen) {
 			with(never)
@@ -199,7 +202,7 @@ func (w *world) explains(seen Seen) (at int, why string) {
 		if w.late[i] != never {
 			times = append(times, when(e.At, w.late[i]))
 		}
-		early[e.At-1] = early[e.At-1] || w.late[i] == swift
+		early[e.At-1] = early[e.At-1] || w.late[i] >= swift
 	}
 	slices.Sort(times)
 	repeats := slices.ContainsFunc(w.late, func(lateness int) bool { return lateness >= again && lateness < first })
@@ -347,7 +350,7 @@ func (w *world) judgeWrites(seen Seen, v *Verdict) {
 func (w *world) ended() (ticks []int) {
 	var was Teams
 	for t, is := range w.teams {
-		if was.Session != "" && is.Session == "" || was.Preferred != "" && is.Preferred == "" {
+		if was.Session != "" && is.Session == "" || was.Preferred != "" && is.Preferred != was.Preferred {
 			ticks = append(ticks, t)
 		}
 		was = is

@@ -220,8 +220,9 @@ func NewSeen(l Life) Seen {
 // shows; or again and how many ticks later what it made Teams show is believed once
 // more; or first and how many ticks late, and what it makes Teams show is read before
 // what is wanted there is written; or swift, so that what it leads to in Teams is written
-// and read before the tick is over, or that it comes before a mask that ends in the same
-// tick. That is as if it had been seen a tick early.
+// and read before the tick is over. That is as if it had been seen a tick early. Or ahead:
+// it comes before a mask that ends in the same tick, and what it leads to in Teams is
+// written and read as late as else.
 type world struct {
 	l     Life
 	late  []int
@@ -236,11 +237,12 @@ const (
 	again = 20
 	first = 30
 	swift = 40
+	ahead = 41
 )
 
 // when returns when an event is seen that happened at a tick and is as late as that.
 func when(tick, lateness int) int {
-	if lateness == swift {
+	if lateness >= swift {
 		return max(tick-1, 0)
 	}
 	for _, kind := range []int{first, again, blind} {
@@ -307,10 +309,7 @@ func (l Life) play(lateness []int) world {
 	for line := range l.Lines {
 		confirm(line, l.Ticks)
 	}
-	h.Refused = make([]bool, l.Ticks)
-	for tick := range h.Refused {
-		h.Refused[tick] = l.RefusedUntil(tick) > tick
-	}
+	h.Refused = l.refused(lateness)
 	slices.SortStableFunc(h.Calls, func(a, b Call) int { return a.At - b.At })
 	side := Side{Client: "Available/Available"}
 	reading := pair(side.Client)
@@ -344,6 +343,20 @@ func (l Life) play(lateness []int) world {
 		return reading
 	})
 	return w
+}
+
+// refused says at which ticks nothing is written in Teams.
+func (l Life) refused(lateness []int) []bool {
+	refused := make([]bool, l.Ticks)
+	for tick := range refused {
+		refused[tick] = l.RefusedUntil(tick) > tick
+	}
+	for i, e := range l.Events {
+		if lateness[i] == ahead {
+			refused[when(e.At, ahead)] = true
+		}
+	}
+	return refused
 }
 
 // Side is what makes Teams show what it does.

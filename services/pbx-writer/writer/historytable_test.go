@@ -144,15 +144,22 @@ func TestRandomHistoriesOfBothSidesAreRightAtEveryQuietMoment(t *testing.T) {
 	}
 }
 
-// Histories that the judge once found wrong, and why it was too narrow.
+// Histories that the judge once found wrong, because it did not know that this may happen.
 func TestHistoriesInWhichMuchHappensWithinATickAreRight(t *testing.T) {
 	for claim, seed := range map[string]uint64{
 		"a choice clears what was preferred, and Teams is read before the tick is over": 13040356835007205282,
 		"a choice comes right before the end of a mask":                                 6946913385311791462,
+		"and before Teams shows what it led to":                                         1456892212157696171,
+		"a call comes right before the end of the last one's mask":                      3968468889280887373,
+		"what was preferred is replaced, and its mask ends":                             5174718391848664287,
 	} {
 		t.Run(claim, func(t *testing.T) {
-			if c := live([]uint64{seed}, 200, guards{}, false, nil); len(c.wrong) > 0 {
-				t.Error(c.wrong[0])
+			c := live([]uint64{seed}, 200, guards{}, false, nil)
+			for _, wrong := range append(c.wrong, c.late...) {
+				t.Error(wrong)
+			}
+			if c.most > 1 {
+				t.Errorf("%d writes to one target after one change", c.most)
 			}
 		})
 	}
