@@ -52,7 +52,7 @@ func TestWhatTheWebhookAnswers(t *testing.T) {
 		"a part of the token":          {"POST", right[:len(right)-1], event("200"), 401},
 		"a scheme without a token":     {"POST", "Bearer", event("200"), 401},
 		"another scheme":               {"POST", "Basic a-token-of-the-webhook", event("200"), 401},
-		"a long body for nobody":       {"POST", "", strings.Repeat("2", 3<<20), 401},
+		"a long body for nobody":       {"POST", "", strings.Repeat("2", 200<<10), 401}, // of a longer one the rest is refused with the connection
 		"another method":               {"PUT", right, event("200"), 405},
 		"a visit with a browser":       {"GET", "", "", 405},
 		"a method of one's own":        {"NOTIFY", right, event("200"), 405},
@@ -90,8 +90,7 @@ func listening(config *Config) *string {
 	return address
 }
 
-// send sends one request and returns the status of its answer. What is not taken may end the
-// connection before all of it is sent.
+// send sends one request and returns the status of its answer.
 func send(t *testing.T, method, url, credential, body string) int {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
