@@ -61,12 +61,17 @@ func (r *photoReader) run(ctx context.Context) error {
 	turnAt := func(at time.Time) int { return int(at.UnixNano() / int64(length) % int64(n)) }
 	tick := time.NewTicker(length)
 	defer tick.Stop()
+	soon := r.t.conf.Keep.Retry
+	wait := soon
 	for {
 		relinked := r.t.p.relinked.next()
 		r.read(ctx, r.relined())
 		var retry <-chan time.Time
 		if len(r.relined()) > 0 { // who could not be read
-			retry = time.After(max(r.t.conf.Keep.Retry, min(length, longestPause)))
+			retry = time.After(wait)
+			wait = min(2*wait, max(soon, min(length, longestPause)))
+		} else {
+			wait = soon
 		}
 		select {
 		case <-ctx.Done():
@@ -141,6 +146,7 @@ func (r *photoReader) linesOf(user identity.User) uint64 {
 // read asks which photos users have and publishes what is news. Who cannot be read now is
 // read the next time.
 func (r *photoReader) read(ctx context.Context, users []identity.User) {
+	users = slices.DeleteFunc(users, func(user identity.User) bool { return !r.told(ctx, user) })
 	for chunk := range slices.Chunk(users, photosTogether) {
 		results := map[string]int{}
 		for tag := range r.t.client.PhotoTags(ctx, chunk) {
@@ -159,6 +165,16 @@ func (r *photoReader) read(ctx context.Context, users []identity.User) {
 		}
 		r.t.p.people.photos(ctx, r.t.conf.ID, results)
 	}
+}
+
+// told says whether the directory has told of a user. The fact that names a photo is its:
+// who is read before it is there would be without a photo until there is another one.
+func (r *photoReader) told(ctx context.Context, user identity.User) bool {
+	stored, err := r.t.storedUser(ctx, user)
+	if err != nil {
+		r.t.log.Debug("a photo cannot be read", "user", user, "kind", fault.KindOf(err), "error", err)
+	}
+	return err == nil && stored.sequence > 0
 }
 
 // settle publishes a photo if it is another than the one published last, or for other

@@ -226,12 +226,33 @@ func TestAPhotoComesAgainForOtherExtensions(t *testing.T) {
 	a := s.album()
 	stop := s.run(s.photos(never))
 	a.shows(user, 1)
+	kept := func() string {
+		e, _ := s.bucket(topology.Cursors).Get(t.Context(), topology.Join(string(contoso), "photo", string(user)))
+		return string(e.Value)
+	}
+	s.eventually("what was read is not kept", func() bool { return kept() != "" })
+	before := kept()
 	s.link(contoso, s.users()[1], user) // another extension
 	a.shows(user, 2)
+	s.eventually("what was read is not kept", func() bool { return kept() != before })
 	stop()
 	s.link(contoso, user) // while nobody looks
 	s.run(s.photos(never))
 	a.shows(user, 3)
+}
+
+// Links may be known before the directory has told of a user: the photo waits for that, or
+// the user's fact would be without it.
+func TestAPhotoWaitsUntilTheDirectoryHasToldOfItsUser(t *testing.T) {
+	s := newStage(t, 2, nil)
+	user := s.users()[0]
+	s.photo(user, 100, color.White)
+	s.link(contoso, user)
+	_, err := s.tenant().Fault(graphsim.Fault{Kind: graphsim.FaultStatus, Path: "/users/delta", Status: 500, Count: 3})
+	must(t, err)
+	a := s.album()
+	s.run(s.photos(never))
+	a.shows(user, 1) // and so does the fact
 }
 
 func TestAPhotoThatIsOfNoUseIsNamedAndCostsNobodyElse(t *testing.T) {
