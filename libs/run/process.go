@@ -132,7 +132,7 @@ func Process(ctx context.Context, c config.Config, o Options, parts ...Part) err
 		log := telemetry.Log.With("service", string(part.Name))
 		b, err := connect(gctx, c, o, part.Name, telemetry, log)
 		if err != nil {
-			return err
+			return Ended(ctx, err)
 		}
 		buses = append(buses, b)
 		health.Ask(string(part.Name)+": broker", func() error {
@@ -143,7 +143,7 @@ func Process(ctx context.Context, c config.Config, o Options, parts ...Part) err
 		})
 		if i == 0 {
 			if err := b.Apply(gctx, bus.Layout{Replicas: o.Replicas}); err != nil {
-				return err
+				return Ended(ctx, err)
 			}
 		}
 		g.Go(func() error { return keepClock(gctx, b, log) })

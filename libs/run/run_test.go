@@ -162,3 +162,15 @@ func TestTheCollectorIsSetForAServiceAloneAndByNobodyElse(t *testing.T) {
 		}
 	}
 }
+
+func TestAProcessThatIsAskedToStopWhileItStartsHasNotFailed(t *testing.T) {
+	broker := bustest.Broker(t)
+	for _, after := range []time.Duration{0, 5 * time.Millisecond, 50 * time.Millisecond} { // before, and during the layout
+		ctx, stop := context.WithTimeout(t.Context(), after)
+		part := Part{Name: "test", Start: func(ctx context.Context, _ Deps, _ config.Config) error { <-ctx.Done(); return nil }}
+		if err := Process(ctx, config.Config{}, Options{Name: "test", Instance: "a", LogTo: t.Output(), Broker: broker}, part); err != nil {
+			t.Errorf("stopped after %v: %v", after, err)
+		}
+		stop()
+	}
+}
