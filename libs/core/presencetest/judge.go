@@ -213,7 +213,7 @@ func (w *world) explains(seen Seen) (at int, why string) {
 		}
 		from, to := max(t-2, min(since, t)), t
 		if early[t] {
-			from = max(t-2, 0)
+			from = max(min(from, t-1), 0)
 		}
 		switch {
 		case repeats: // which this world has a little later
