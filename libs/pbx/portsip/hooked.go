@@ -237,11 +237,6 @@ func (h *hooked) tell(ext identity.Extension, s seen, claimed *bool) {
 	}
 }
 
-// reads says whether the status of somebody is told.
-func (d *Driver) reads(ext identity.Extension) bool {
-	return d.config.Statuses != ByOwn || d.sessions[ext] != nil
-}
-
 // portal is where an administrator mends what checkTenant finds.
 const portal = "in PortSIP's portal, Company, Event URL, Extension Events"
 

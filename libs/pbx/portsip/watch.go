@@ -109,6 +109,11 @@ func (t *teller) tellGone(ext identity.Extension) {
 	t.tellCall(ext, false)
 }
 
+// reads says whether the status of somebody is told.
+func (d *Driver) reads(ext identity.Extension) bool {
+	return d.config.Statuses != ByOwn || d.sessions[ext] != nil
+}
+
 // follower turns messages of the websocket into what a watch tells. Calls are as the events
 // tell them; a presence event is only a reason to read the status of that user, because what
 // is shown depends on a switch that events do not tell. With each beat a ping shows that the

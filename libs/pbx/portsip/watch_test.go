@@ -43,6 +43,24 @@ func watch(t *testing.T, d *Driver) *watched {
 	return w
 }
 
+// watchBehind watches through a System, until the end of the test.
+func watchBehind(t *testing.T, d *Driver) *watched {
+	t.Helper()
+	system, err := pbx.NewSystem("hq", d, pbx.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWatched()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { w.ended <- system.Watch(ctx, w.hear) }()
+	t.Cleanup(func() {
+		cancel()
+		<-w.ended
+		_ = system.Close()
+	})
+	return w
+}
+
 func (w *watched) hear(e pbx.WatchEvent) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -220,15 +238,7 @@ func TestARefusedWatchIsDenied(t *testing.T) {
 
 func TestAWatchBehindASystemComesBackAfterADrop(t *testing.T) {
 	sim := start(t, portsipsim.Config{Extensions: 3, FilterDND: true})
-	system, err := pbx.NewSystem("hq", open(t, quickly(sim, "")), pbx.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer system.Close()
-	w := newWatched()
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() { w.ended <- system.Watch(ctx, w.hear) }()
-	defer func() { cancel(); <-w.ended }()
+	w := watchBehind(t, open(t, quickly(sim, "")))
 	sim.StartCall("200")
 	w.until(t, "of a call", func() bool { return w.calls["200"] == 1 })
 	sim.CutWatches()

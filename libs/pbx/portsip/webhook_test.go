@@ -1,7 +1,6 @@
 package portsip
 
 import (
-	"context"
 	"strings"
 	"testing"
 	"time"
@@ -243,15 +242,7 @@ func TestAPhoneSystemThatFailsEndsAWatchByWebhook(t *testing.T) {
 
 func TestAWatchByWebhookBehindASystemComesBack(t *testing.T) {
 	sim := start(t, portsipsim.Config{Extensions: 3, FilterDND: true, Retries: soon})
-	system, err := pbx.NewSystem("hq", open(t, toldByBeats(t, sim)), pbx.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer system.Close()
-	w := newWatched()
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() { w.ended <- system.Watch(ctx, w.hear) }()
-	defer func() { cancel(); <-w.ended }()
+	w := watchBehind(t, open(t, toldByBeats(t, sim)))
 	sim.StartCall("200")
 	w.until(t, "of a call", func() bool { return w.calls["200"] == 1 })
 	if err := sim.Restart(); err != nil {
