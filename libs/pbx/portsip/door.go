@@ -18,12 +18,13 @@ import (
 	"offhook.dev/libs/secret"
 )
 
-// Bounds of one request to the webhook. A message about one extension has some 250 bytes;
-// of one that is longer than eventLimit so much is still taken off the connection that the
-// answer arrives.
+// Bounds of one request to the webhook. A message about one extension has some 250 bytes. What
+// of a longer one is not read is still taken off the connection, up to a limit: closing while
+// something lies there unread resets the connection, and the answer is lost with it.
 const (
 	eventLimit   = 1 << 20
-	drainLimit   = 16 << 20
+	drainLimit   = 16 << 20 // from who has the credential
+	refusedLimit = 1 << 20  // from anybody
 	eventHeaders = 16 << 10
 	eventTime    = 10 * time.Second
 	idleTime     = 2 * time.Minute
@@ -122,11 +123,11 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method != http.MethodPost:
 		w.Header().Set("Allow", http.MethodPost)
-		w.WriteHeader(http.StatusMethodNotAllowed)
+		refuse(w, r, http.StatusMethodNotAllowed)
 		return
 	case !d.admits(r):
 		w.Header().Set("WWW-Authenticate", d.challenge())
-		w.WriteHeader(http.StatusUnauthorized)
+		refuse(w, r, http.StatusUnauthorized)
 		return
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, eventLimit+1))
@@ -140,6 +141,13 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.note(parseClaims(body))
+}
+
+// refuse answers so that also a client that sends all that it has before it listens, and then
+// closes, learns what is wrong.
+func refuse(w http.ResponseWriter, r *http.Request, status int) {
+	_, _ = io.CopyN(io.Discard, r.Body, refusedLimit)
+	w.WriteHeader(status)
 }
 
 // challenge says what a request must prove. A client that only answers when it is asked
