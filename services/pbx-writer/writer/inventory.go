@@ -2,12 +2,17 @@ package writer
 
 import (
 	"context"
+	"errors"
+	"hash/maphash"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/pbx"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
 )
@@ -35,49 +40,81 @@ func (s *system) inventoryLoop(ctx context.Context, listed func()) error {
 	}
 }
 
-// inventory publishes the extensions that are new, changed or gone.
+// inventory publishes the extensions that are new, changed or gone, several side by side.
 func (s *system) inventory(ctx context.Context) error {
-	known := map[identity.Line]stored{}
-	filter := topology.Wildcard("pbx.fact.inventory." + topology.Token(string(s.id)) + ".<ext>")
-	err := s.w.bus.Each(ctx, topology.Directory, filter, func(m bus.Message) error {
-		fact, err := wire.DecodeInventory(m.Data)
-		if err == nil {
-			known[fact.Line] = stored{fact, m.Sequence}
-		}
-		return nil
-	})
+	known, err := s.listed(ctx)
 	if err != nil {
 		return err
 	}
 	began := s.w.bus.Now()
+	var publish errgroup.Group
+	publish.SetLimit(publishAtOnce)
 	err = s.pbx.Extensions(ctx, func(e directory.Extension) error {
 		fact := wire.Inventory{Line: identity.Line{System: s.id, Extension: e.Number}, Fields: e.Fields, Marker: e.Marker, Enabled: e.Enabled,
 			Powers: s.pbx.Capabilities().Powers, SeenAt: began}
-		old := known[fact.Line]
-		delete(known, fact.Line)
-		if old.same(fact) {
-			return nil
+		old := known[e.Number]
+		delete(known, e.Number)
+		if old.sequence == 0 || old.print != s.fingerprint(fact) {
+			publish.Go(func() error { return s.list(ctx, fact, old.sequence) })
 		}
-		return s.list(ctx, fact, old.sequence)
+		return nil
 	})
-	if err != nil {
+	if err := errors.Join(err, publish.Wait()); err != nil {
 		return err // what was not listed is not gone
 	}
-	for id, old := range known {
-		if old.fact.Gone {
+	for ext, old := range known {
+		if old.gone {
 			continue
 		}
 		// Absence from a listing proves nothing (pbx.Driver.Statuses): ask.
-		if _, err := s.pbx.Status(ctx, id.Extension); err == nil {
+		if _, err := s.pbx.Status(ctx, ext); err == nil {
 			continue
 		} else if fault.KindOf(err) != fault.NotFound {
 			return err
 		}
-		if err := s.list(ctx, wire.Inventory{Line: id, Gone: true, SeenAt: began}, old.sequence); err != nil {
+		if err := s.list(ctx, wire.Inventory{Line: identity.Line{System: s.id, Extension: ext}, Gone: true, SeenAt: began}, old.sequence); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// publishAtOnce is how many facts of a listing are on their way to the broker.
+const publishAtOnce = 32
+
+// stored is an inventory fact of the stream, as small as a comparison allows.
+type stored struct {
+	sequence uint64
+	print    uint64
+	gone     bool
+}
+
+// listed reads what the stream has of every extension.
+func (s *system) listed(ctx context.Context) (map[identity.Extension]stored, error) {
+	known := map[identity.Extension]stored{}
+	filter := topology.Wildcard("pbx.fact.inventory." + topology.Token(string(s.id)) + ".<ext>")
+	err := s.w.bus.Each(ctx, topology.Directory, filter, func(m bus.Message) error {
+		fact, err := wire.DecodeInventory(m.Data)
+		if err == nil {
+			known[fact.Line.Extension] = stored{m.Sequence, s.fingerprint(fact), fact.Gone}
+		}
+		return nil
+	})
+	return known, err
+}
+
+// prints are the same only within this process.
+var prints = maphash.MakeSeed()
+
+// fingerprint stands for what a fact says that a listing would say: not for its time, and
+// for the marker only where listings tell markers. Where they do not, the marker that was
+// seen otherwise stays in the fact until something else of the extension changes.
+func (s *system) fingerprint(fact wire.Inventory) uint64 {
+	fact.SeenAt = time.Time{}
+	if s.pbx.Capabilities().Writer.Marker != pbx.ListedMarker {
+		fact.Marker = ""
+	}
+	return maphash.Comparable(prints, fact)
 }
 
 // list publishes an extension over the fact with a sequence. Where somebody was faster,
@@ -99,16 +136,4 @@ func (s *system) relist(ctx context.Context, fact wire.Inventory) error {
 		return err
 	}
 	return s.list(ctx, fact, last.Sequence)
-}
-
-// stored is an inventory fact as the stream has it.
-type stored struct {
-	fact     wire.Inventory
-	sequence uint64
-}
-
-// same says whether the stored fact differs in its time alone.
-func (s stored) same(fact wire.Inventory) bool {
-	fact.SeenAt = s.fact.SeenAt
-	return s.sequence > 0 && s.fact == fact
 }
