@@ -35,6 +35,8 @@ func (s *system) changes(ctx context.Context) error {
 	}, func(ctx context.Context, m bus.Message) error {
 		ctx, cancel := s.held(ctx)
 		defer cancel()
+		s.inBulk.Add(1)
+		defer s.inBulk.Add(-1)
 		switch {
 		case strings.HasPrefix(m.Subject, "pbx.want.extension."):
 			want, err := wire.DecodeExtensionWant(m.Data)

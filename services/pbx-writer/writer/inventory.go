@@ -46,6 +46,8 @@ func (s *system) inventory(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.inBulk.Add(1)
+	defer s.inBulk.Add(-1)
 	began := s.w.bus.Now()
 	var publish errgroup.Group
 	publish.SetLimit(publishAtOnce)

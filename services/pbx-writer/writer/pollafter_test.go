@@ -7,20 +7,24 @@ import (
 
 func TestWhenStatusesAreListedAgain(t *testing.T) {
 	cases := []struct {
-		name   string
-		took   time.Duration
-		inHand int64
-		want   time.Duration
+		name           string
+		took           time.Duration
+		inHand, inBulk int64
+		want           time.Duration
 	}{
-		{"every two seconds", 0, 0, 2 * time.Second},
-		{"from beginning to beginning", 500 * time.Millisecond, 0, 1500 * time.Millisecond},
-		{"while something is written, so that the next one ends in time", 500 * time.Millisecond, 1, time.Second},
-		{"a listing that takes longer than that: after a rest", 5 * time.Second, 0, 500 * time.Millisecond},
-		{"and while something is written", 1500 * time.Millisecond, 3, 500 * time.Millisecond},
+		{"every two seconds", 0, 0, 0, 2 * time.Second},
+		{"from beginning to beginning", 500 * time.Millisecond, 0, 0, 1500 * time.Millisecond},
+		{"while something is written, so that the next one ends in time", 500 * time.Millisecond, 1, 0, time.Second},
+		{"a listing that takes longer than that: after a rest", 5 * time.Second, 0, 0, 500 * time.Millisecond},
+		{"and while something is written", 1500 * time.Millisecond, 3, 0, 500 * time.Millisecond},
+		{"half of the time is left to what is done in bulk", 5 * time.Second, 0, 2, 5 * time.Second},
+		{"which a quick listing leaves anyhow", 500 * time.Millisecond, 0, 2, 1500 * time.Millisecond},
+		{"a status that is written goes before that", 5 * time.Second, 1, 2, 500 * time.Millisecond},
 	}
 	for _, c := range cases {
 		s := &system{conf: SystemConfig{Poll: 2 * time.Second}}
 		s.inHand.Store(c.inHand)
+		s.inBulk.Store(c.inBulk)
 		if got := s.pollAfter(c.took); got != c.want {
 			t.Errorf("%s: took %v, again after %v, want %v", c.name, c.took, got, c.want)
 		}

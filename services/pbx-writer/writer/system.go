@@ -37,6 +37,7 @@ type system struct {
 	// silenced the last of them.
 	silencing atomic.Bool
 	inHand    atomic.Int64                  // wants that are being carried out
+	inBulk    atomic.Int64                  // extensions, photos and phonebooks that are being changed, and listings of them
 	away      atomic.Bool                   // a poll could not reach the phone system, and no pass has begun since it could be
 	owed      atomic.Bool                   // something is left to a pass
 	postponed bool                          // the last pass left ringing to the next one; of minutes alone
@@ -181,13 +182,18 @@ func (s *system) polls(ctx context.Context, part string) error {
 
 // pollAfter is how long to wait after a listing that took so long. While wants are being
 // carried out the next one is to end when the readings of this one get too old for a
-// write to rest on them, or each write would cost a reading of its own.
+// write to rest on them, or each write would cost a reading of its own. Else bulk work gets
+// half of the time: all requests of a listing go before it, and where there are tens of
+// thousands of extensions one listing would follow on the other.
 func (s *system) pollAfter(took time.Duration) time.Duration {
-	wait := s.conf.Poll - took
-	if s.inHand.Load() > 0 {
-		wait -= took
+	wait := max(s.conf.Poll-took, s.conf.Poll/4)
+	switch {
+	case s.inHand.Load() > 0:
+		wait = max(s.conf.Poll-2*took, s.conf.Poll/4)
+	case s.inBulk.Load() > 0:
+		wait = max(wait, took)
 	}
-	return max(wait, s.conf.Poll/4)
+	return wait
 }
 
 // line returns the line of an extension, making it on first use.
