@@ -78,10 +78,18 @@ func (s *system) createExtension(ctx context.Context, w wire.ExtensionWant) (wir
 	} else if err != nil {
 		return "", "", err
 	}
-	if err := s.relist(ctx, inventoryOf(w.Line, w.Update.To)); err != nil {
+	if err := s.relist(ctx, inventoryOf(w.Line, s.made(w.Update.To))); err != nil {
 		return "", "", err
 	}
 	return result, "", s.w.forget(ctx, key)
+}
+
+// made is what a listing will say of an extension that was made as it should be: of what
+// the phone system does not take nothing, but for the name that it derives.
+func (s *system) made(to directory.Extension) directory.Extension {
+	e := directory.Extension{Number: to.Number, Enabled: true, Fields: directory.Fields{DisplayName: to.DisplayName}}
+	directory.Update{To: to, Fields: s.pbx.Capabilities().Writer.Fields}.Apply(&e)
+	return e
 }
 
 // intendCreation records that an extension is about to be made, and says whether it was

@@ -3,6 +3,7 @@ package writer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,18 +14,20 @@ import (
 	"offhook.dev/libs/wire"
 )
 
-// unmarked is a phone system whose listings tell no markers, as 3CX and PortSIP.
+// unmarked is a phone system whose listings tell no markers, and that takes no languages, as
+// 3CX.
 type unmarked struct{ *tap }
 
 func (d unmarked) Capabilities() pbx.Capabilities {
 	can := d.tap.Capabilities()
 	can.Writer.Marker = pbx.SingleMarker
+	can.Writer.Fields = slices.DeleteFunc(slices.Clone(can.Writer.Fields), func(f directory.Field) bool { return f == directory.Language })
 	return can
 }
 
 func (d unmarked) Extensions(ctx context.Context, yield func(directory.Extension) error) error {
 	return d.tap.Extensions(ctx, func(e directory.Extension) error {
-		e.Marker = ""
+		e.Marker, e.Language = "", ""
 		return yield(e)
 	})
 }
@@ -46,7 +49,7 @@ func (s *stage) listedAgain() {
 }
 
 // A listing that tells less than is known is no news: after a first run it would have every
-// extension published a second time, without its marker.
+// extension published a second time, without its marker and its language.
 func TestAListingWithoutMarkersIsNoNewsOfWhatWasMarked(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -68,7 +71,9 @@ func TestAListingWithoutMarkersIsNoNewsOfWhatWasMarked(t *testing.T) {
 				return unmarked{d.(*tap)}, err
 			}
 			s.run("a")
-			if o := s.becomes(asks(wire.OpCreate, 1, "300", whole(1, "300"))); o.Result != wire.ChangeDone {
+			to := whole(1, "300")
+			to.Language = "de-DE"
+			if o := s.becomes(asks(wire.OpCreate, 1, "300", to)); o.Result != wire.ChangeDone {
 				t.Fatalf("%+v", o)
 			}
 			made := s.told("300")
