@@ -114,7 +114,7 @@ type workers struct {
 	handle Handler
 	ctx    context.Context // ends with Consume; handlers get it with a deadline
 	seed   maphash.Seed
-	lanes  []chan jetstream.Msg
+	lanes  []*waiting
 	turn   int // next lane, where order does not matter
 	done   sync.WaitGroup
 	newest newest
@@ -182,12 +182,12 @@ func (n *newest) overtaken(subject string, sequence uint64) bool {
 }
 
 func newWorkers(ctx context.Context, b *Bus, c Consumer, handle Handler) *workers {
-	w := &workers{bus: b, c: c, handle: handle, ctx: ctx, seed: maphash.MakeSeed(), lanes: make([]chan jetstream.Msg, c.Workers), newest: newest{seen: map[string]uint64{}}, inHand: inHand{all: map[jetstream.Msg]bool{}}, stopped: make(chan struct{})}
+	w := &workers{bus: b, c: c, handle: handle, ctx: ctx, seed: maphash.MakeSeed(), lanes: make([]*waiting, c.Workers), newest: newest{seen: map[string]uint64{}}, inHand: inHand{all: map[jetstream.Msg]bool{}}, stopped: make(chan struct{})}
 	for i := range w.lanes {
-		lane := make(chan jetstream.Msg, c.InFlight) // never blocks: MaxAckPending bounds what is out
+		lane := newWaiting()
 		w.lanes[i] = lane
 		w.done.Go(func() {
-			for msg := range lane {
+			for msg := lane.next(); msg != nil; msg = lane.next() {
 				w.one(msg)
 			}
 		})
@@ -223,12 +223,12 @@ func (w *workers) dispatch(msg jetstream.Msg) {
 	} else {
 		lane = int(maphash.String(w.seed, msg.Subject()) % uint64(len(w.lanes)))
 	}
-	w.lanes[lane] <- msg
+	w.lanes[lane].add(msg)
 }
 
 func (w *workers) wait() {
 	for _, lane := range w.lanes {
-		close(lane)
+		lane.end()
 	}
 	w.done.Wait()
 	close(w.stopped)

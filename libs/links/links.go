@@ -186,11 +186,17 @@ func (m *Mirror) Who(line identity.Line) (Owner, bool) {
 
 // People lists everyone with a line, of one tenant or of all ("").
 func (m *Mirror) People(tenant identity.Tenant) []identity.Person {
+	return m.Those(tenant, func(identity.Person) bool { return true })
+}
+
+// Those lists the People of whom is true, which must not ask the mirror: who wants few of
+// many pays for those alone.
+func (m *Mirror) Those(tenant identity.Tenant, is func(identity.Person) bool) []identity.Person {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	var people []identity.Person
 	for person := range m.people {
-		if tenant == "" || person.Tenant == tenant {
+		if (tenant == "" || person.Tenant == tenant) && is(person) {
 			people = append(people, person)
 		}
 	}

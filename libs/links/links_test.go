@@ -102,7 +102,7 @@ func TestAMirrorHasWhatWasThereAndWhatChanges(t *testing.T) {
 	if _, ok := s.mirror.Who(lineOf("999")); ok || s.mirror.Of(person(9)) != nil {
 		t.Error("what nobody linked is linked")
 	}
-	if got := s.mirror.People("contoso"); len(got) != 1 || len(s.mirror.People("fabrikam")) != 0 || len(s.mirror.LinesOf("hq")) != 2 || len(s.mirror.LinesOf("branch")) != 0 {
+	if got := s.mirror.People("contoso"); len(got) != 1 || len(s.mirror.People("fabrikam")) != 0 || len(s.mirror.LinesOf("hq")) != 2 || len(s.mirror.Those("contoso", func(identity.Person) bool { return false })) != 0 || len(s.mirror.LinesOf("branch")) != 0 {
 		t.Errorf("people %v", got)
 	}
 

@@ -19,11 +19,12 @@ func readsCalendars(m presence.Mode) bool { return m.Writes() }
 // whose lists the linked users of a shard in whose mode something is read, in a
 // fixed order, so that batches stay the same from sweep to sweep.
 func (t *tenant) whose(shard string, reads func(presence.Mode) bool) []identity.User {
-	var users []identity.User
-	for _, person := range t.p.links.People(t.conf.ID) {
-		if wire.InShard(person.User, shard) && reads(t.p.modeOf(person)) {
-			users = append(users, person.User)
-		}
+	people := t.p.links.Those(t.conf.ID, func(person identity.Person) bool {
+		return wire.InShard(person.User, shard) && reads(t.p.modeOf(person))
+	})
+	users := make([]identity.User, len(people))
+	for i, person := range people {
+		users[i] = person.User
 	}
 	slices.Sort(users)
 	return users

@@ -13,8 +13,10 @@ import (
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/graph/graphsim"
+	"offhook.dev/libs/links"
 	"offhook.dev/libs/pbx/pbxsim"
 	"offhook.dev/libs/secret"
+	"offhook.dev/libs/store"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
 )
@@ -51,6 +53,7 @@ type peopled struct {
 	pbx      *pbxsim.Sim
 	broker   *process
 	bus      *bus.Bus
+	links    *links.Mirror // who has which extension, as user-sync stores it
 	services []*process
 	log      *os.File
 	ctx      context.Context // of the processes
@@ -200,12 +203,33 @@ func (p *peopled) broken() (err error) {
 	return err
 }
 
-// has says whether there are as many extensions as users, beside the one that was there.
+// has says whether there are as many extensions as users, beside the one that was there, and
+// everybody is linked with theirs.
 func (p *peopled) has(users int) string {
 	if made := p.pbx.Stats().Changes["create-user"]; made < users {
 		return fmt.Sprintf("%d of %d extensions are made", made, users)
 	}
+	if err := p.follow(); err != nil {
+		return err.Error()
+	}
+	if linked := len(p.links.People("")); linked < users {
+		return fmt.Sprintf("%d of %d users are linked", linked, users)
+	}
 	return ""
+}
+
+// follow reads the links from now on.
+func (p *peopled) follow() error {
+	if p.links != nil {
+		return nil
+	}
+	bucket, err := store.Open(p.ctx, p.bus.JetStream(), topology.Links)
+	if err != nil {
+		return err
+	}
+	p.links = links.NewMirror()
+	go func() { _ = p.links.Run(p.ctx, bucket, nil) }() // until ctx ends; what it lacks is waited for
+	return p.links.Current(p.ctx)
 }
 
 // right says what is wrong with the extensions: every user has one, under numbers that
