@@ -38,6 +38,30 @@ func TestAPollThatWasUnderWayWhenACallWasShownIsNoOpinion(t *testing.T) {
 	}
 }
 
+// Offhook shows a call in Teams as busy. Whoever presents meanwhile is not shown as busy, so
+// that is no echo, and the phone does not ring.
+func TestWhatTeamsShowsDuringACallIsOursOnlyIfItIsBusy(t *testing.T) {
+	o := presence.DefaultOptions()
+	o.Mode = presence.Both
+	v := linked(o)
+	v = presence.Decide(v.Memory, teams("Away", at(1)), o, at(1))
+	v = presence.Decide(v.Memory, presence.CallReading{Line: lineOf(0), Calls: 1, Since: at(2), SeenAt: at(2)}, o, at(2))
+	for _, c := range []struct{ availability, activity, want string }{
+		{"Busy", "InACall", "away"},
+		{"Busy", "InAMeeting", "away"}, // Graph words activities as it likes
+		{"BusyIdle", "BusyIdle", "away"},
+		{"DoNotDisturb", "Presenting", "dnd"},
+		{"DoNotDisturb", "DoNotDisturb", "dnd"},
+	} {
+		t.Run(c.availability+"/"+c.activity, func(t *testing.T) {
+			reading := presence.TeamsReading{Availability: c.availability, Activity: c.activity, Source: presence.Notification, SeenAt: at(3)}
+			if v := presence.Decide(v.Memory, reading, o, at(3)); wanted(v, lineOf(0)) != c.want {
+				t.Errorf("wanted is %q (%v), not %q", wanted(v, lineOf(0)), v.Reason, c.want)
+			}
+		})
+	}
+}
+
 // In a meeting a person frees the phone of a do not disturb of their own, by choosing
 // what would show anyway, and Offhook frees Teams at once. A sweep that was under way
 // shows that: it is the consequence of the choice and nothing to judge it by.

@@ -277,12 +277,16 @@ func (r *replay) echo(means meaning) (until time.Time, own bool) {
 	return until, own
 }
 
-// mayBe says whether a reading may be the own w: it means the same. What is preferred
-// shows as it is written, so there the availability must be the same too: a person
-// who makes busy out of our do not disturb has chosen something.
+// mayBe says whether a reading may be the own w: it means the same, and is of the same
+// availability. A person who makes busy out of our do not disturb has chosen something, and
+// one who presents during a call that Teams shows as busy is not our echo. Graph shows who is
+// busy and idle as BusyIdle.
 func (r *replay) mayBe(w *OwnTeams, availability, activity string, means meaning) bool {
+	if strings.EqualFold(availability, "BusyIdle") {
+		availability = "Busy"
+	}
 	pair, doing, _ := strings.Cut(w.Shows, "/")
-	return r.o.Teams.of(pair, doing).same(means) && (!w.Preferred || isShown(w.Shows, availability, activity))
+	return r.o.Teams.of(pair, doing).same(means) && isShown(w.Shows, availability, activity)
 }
 
 // fresh says whether Teams was read within StaleAfter before r.At.

@@ -129,6 +129,10 @@ func (l Life) others(from []int, at int, seen Seen) (all [][]int) {
 		if (e.Kind == Talks || e.Kind == Chooses) && (l.crowded(i) || l.unmasks(i)) {
 			with(swift)
 		}
+		if e.writesAgain() && l.crowded(i) {
+			with(swift)
+			with(ahead)
+		}
 		if e.Kind == Chooses && l.unmasks(i) {
 			with(ahead)
 		}

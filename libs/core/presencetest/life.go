@@ -167,10 +167,15 @@ func (l *Life) Refuse(r *rand.Rand, n int) {
 			continue
 		}
 		l.Refused = append(l.Refused, s)
-		l.Events = append(l.Events, Event{At: s.To, Kind: Boundary, Says: "Graph"})
+		l.Events = append(l.Events, Event{At: s.To, Kind: Boundary, Says: writesAgain})
 	}
 	slices.SortStableFunc(l.Events, func(a, b Event) int { return a.At - b.At })
 }
+
+// writesAgain is what a boundary says at which Graph refuses no longer.
+const writesAgain = "Graph"
+
+func (e Event) writesAgain() bool { return e.Kind == Boundary && e.Says == writesAgain }
 
 // RefusedUntil returns when Graph writes again what is wanted at a tick: then, if it
 // does not refuse.
@@ -222,7 +227,9 @@ func NewSeen(l Life) Seen {
 // what is wanted there is written; or swift, so that what it leads to in Teams is written
 // and read before the tick is over. That is as if it had been seen a tick early. Or ahead:
 // it comes before a mask that ends in the same tick, and what it leads to in Teams is
-// written and read as late as else.
+// written and read as late as else. That Graph writes again can be swift or ahead, too: then
+// what was wanted all the while is written before whatever else happens in that tick, and read
+// before it or after it.
 type world struct {
 	l     Life
 	late  []int
@@ -270,6 +277,8 @@ func (l Life) play(lateness []int) world {
 		switch how := lateness[i]; {
 		case how == never:
 			continue
+		case how == ahead && e.writesAgain():
+			blinded = append(blinded, Span{From: e.At, To: e.At + 1})
 		case how >= first, how < blind:
 			e.At = when(e.At, how)
 		case how >= again:
@@ -352,7 +361,10 @@ func (l Life) refused(lateness []int) []bool {
 		refused[tick] = l.RefusedUntil(tick) > tick
 	}
 	for i, e := range l.Events {
-		if lateness[i] == ahead {
+		switch {
+		case lateness[i] >= swift && e.writesAgain():
+			refused[when(e.At, swift)] = false
+		case lateness[i] == ahead:
 			refused[when(e.At, ahead)] = true
 		}
 	}

@@ -49,7 +49,7 @@ func (t *table) echoesUntil(o own) int { return max(o.until, o.lasts) + t.Rules.
 func (t *table) echoes(r Reading, now int, but *own) bool {
 	for i := range t.owns {
 		o := &t.owns[i]
-		same := t.meaning(pair(o.pair)) == t.meaning(r) && (!o.preferred || strings.EqualFold(pair(o.pair).Availability, r.Availability))
+		same := t.meaning(pair(o.pair)) == t.meaning(r) && strings.EqualFold(pair(o.pair).Availability, r.Availability)
 		if o != but && o.from < r.At && now < t.echoesUntil(*o) && same {
 			return true
 		}

@@ -147,11 +147,15 @@ func TestRandomHistoriesOfBothSidesAreRightAtEveryQuietMoment(t *testing.T) {
 // Histories that the judge once found wrong, because it did not know that this may happen.
 func TestHistoriesInWhichMuchHappensWithinATickAreRight(t *testing.T) {
 	for claim, seed := range map[string]uint64{
-		"a choice clears what was preferred, and Teams is read before the tick is over": 13040356835007205282,
-		"a choice comes right before the end of a mask":                                 6946913385311791462,
-		"and before Teams shows what it led to":                                         1456892212157696171,
-		"a call comes right before the end of the last one's mask":                      3968468889280887373,
-		"what was preferred is replaced, and its mask ends":                             5174718391848664287,
+		"a choice clears what was preferred, and Teams is read before the tick is over":  13040356835007205282,
+		"a choice comes right before the end of a mask":                                  6946913385311791462,
+		"and before Teams shows what it led to":                                          1456892212157696171,
+		"a call comes right before the end of the last one's mask":                       3968468889280887373,
+		"what was preferred is replaced, and its mask ends":                              5174718391848664287,
+		"Graph writes again when somebody chooses, and what it wrote is read after that": 11413180477508169954,
+		"and the choice replaces it, before it is read":                                  17444755943076546926,
+		"and before it is replaced somebody believes what was before":                    6684355608759742478,
+		"somebody presents during a call, which Teams shows as busy":                     6284544514296877013,
 	} {
 		t.Run(claim, func(t *testing.T) {
 			c := live([]uint64{seed}, 200, guards{}, false, nil)
