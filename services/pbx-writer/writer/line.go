@@ -29,6 +29,8 @@ type line struct {
 	began  time.Time
 	// told says that the newest fact in the stream is what the line shows.
 	told bool
+	// compared is the comparison with the stream in which there was a fact of the line.
+	compared uint64
 	// blind is when our last request to write ended: a reading that began earlier
 	// can show the time before it.
 	blind time.Time

@@ -8,7 +8,6 @@ import (
 
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/core/identity"
-	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
 )
@@ -180,11 +179,18 @@ func (s *system) open(l *line, want wire.Want) bool {
 // was told: it may lose its last moments when the broker is killed. They are told
 // again after their next reading.
 func (s *system) compareFacts(ctx context.Context) error {
-	facts := map[identity.Line]presence.StatusReading{}
+	s.compared++
+	with := func(l *line, do func()) {
+		if l != nil && l.mu.TryLock() { // else something is being told of it
+			do()
+			l.mu.Unlock()
+		}
+	}
 	filter := topology.Wildcard("pbx.fact.status." + topology.Token(string(s.id)) + ".<ext>")
 	err := s.w.bus.Each(ctx, topology.Facts, filter, func(m bus.Message) error {
 		if fact, err := wire.DecodeStatus(m.Data); err == nil {
-			facts[fact.Reading.Line] = fact.Reading
+			l := s.lineIf(fact.Reading.Line)
+			with(l, func() { l.told, l.compared = l.told && sameFact(fact.Reading, l.fact().Reading), s.compared })
 		}
 		return nil
 	})
@@ -194,13 +200,14 @@ func (s *system) compareFacts(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.lines {
-		if !l.mu.TryLock() {
-			continue
-		}
-		if fact, ok := facts[l.id]; l.told && (!ok || !sameFact(fact, l.fact().Reading)) {
-			l.told = false
-		}
-		l.mu.Unlock()
+		with(l, func() { l.told = l.told && l.compared == s.compared })
 	}
 	return nil
+}
+
+// lineIf returns the line of an extension if there is one, or nil.
+func (s *system) lineIf(id identity.Line) *line {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lines[id]
 }

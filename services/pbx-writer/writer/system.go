@@ -41,6 +41,7 @@ type system struct {
 	away      atomic.Bool                   // a poll could not reach the phone system, and no pass has begun since it could be
 	owed      atomic.Bool                   // something is left to a pass
 	postponed bool                          // the last pass left ringing to the next one; of minutes alone
+	compared  uint64                        // comparisons of facts with the stream so far; of minutes alone
 	kept      atomic.Pointer[pbx.SyncState] // what its own Microsoft 365 sync does; set before changes begin
 
 	mu    sync.Mutex // guards lines
