@@ -58,8 +58,7 @@ func TestAListingWithoutMarkersIsNoNewsOfWhatWasMarked(t *testing.T) {
 	}{
 		{"what was made stays as it was told", func(*stage) {}, "U1 marked, told once"},
 		{"what somebody changed is told, and whose it is now nobody knows", func(s *stage) {
-			name := "Other"
-			s.phones.Edit("300", func(e *directory.Extension) { e.FirstName = name })
+			s.phones.Edit("300", func(e *directory.Extension) { e.FirstName = "Other" })
 		}, "Other unmarked, told twice"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
