@@ -189,8 +189,8 @@ func (m *Mirror) People(tenant identity.Tenant) []identity.Person {
 	return m.Those(tenant, func(identity.Person) bool { return true })
 }
 
-// Those lists the People of whom is true, which must not ask the mirror: who wants few of
-// many pays for those alone.
+// Those is People, but only those for whom is says true: who wants few of many takes memory
+// for those alone. is must not ask the mirror.
 func (m *Mirror) Those(tenant identity.Tenant, is func(identity.Person) bool) []identity.Person {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
