@@ -152,10 +152,7 @@ func untidy(intervals []calendar.Interval) string {
 const shards = 4
 
 func TestRandomCalendarsAgreeWithTheOracle(t *testing.T) {
-	calendars := 100_000
-	if testing.Short() {
-		calendars = 4_000
-	}
+	const calendars = 100_000
 	all, from := scenes(t), seed(t)
 	for shard := range uint64(shards) {
 		t.Run(fmt.Sprint(shard), func(t *testing.T) {
