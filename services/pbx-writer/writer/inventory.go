@@ -2,7 +2,6 @@ package writer
 
 import (
 	"context"
-	"errors"
 	"hash/maphash"
 	"time"
 
@@ -42,26 +41,29 @@ func (s *system) inventoryLoop(ctx context.Context, listed func()) error {
 
 // inventory publishes the extensions that are new, changed or gone, several side by side.
 func (s *system) inventory(ctx context.Context) error {
-	known, err := s.listed(ctx)
+	known, err := s.published(ctx)
 	if err != nil {
 		return err
 	}
 	s.inBulk.Add(1)
 	defer s.inBulk.Add(-1)
 	began := s.w.bus.Now()
-	var publish errgroup.Group
+	publish, publishing := errgroup.WithContext(ctx)
 	publish.SetLimit(publishAtOnce)
-	err = s.pbx.Extensions(ctx, func(e directory.Extension) error {
+	err = s.pbx.Extensions(publishing, func(e directory.Extension) error {
 		fact := wire.Inventory{Line: identity.Line{System: s.id, Extension: e.Number}, Fields: e.Fields, Marker: e.Marker, Enabled: e.Enabled,
 			Powers: s.pbx.Capabilities().Powers, SeenAt: began}
 		old := known[e.Number]
 		delete(known, e.Number)
 		if old.sequence == 0 || old.print != s.fingerprint(fact) {
-			publish.Go(func() error { return s.list(ctx, fact, old.sequence) })
+			publish.Go(func() error { return s.list(publishing, fact, old.sequence) })
 		}
 		return nil
 	})
-	if err := errors.Join(err, publish.Wait()); err != nil {
+	if failed := publish.Wait(); failed != nil { // which ended the listing
+		err = failed
+	}
+	if err != nil {
 		return err // what was not listed is not gone
 	}
 	for ext, old := range known {
@@ -91,8 +93,8 @@ type stored struct {
 	gone     bool
 }
 
-// listed reads what the stream has of every extension.
-func (s *system) listed(ctx context.Context) (map[identity.Extension]stored, error) {
+// published reads what the stream has of every extension.
+func (s *system) published(ctx context.Context) (map[identity.Extension]stored, error) {
 	known := map[identity.Extension]stored{}
 	filter := topology.Wildcard("pbx.fact.inventory." + topology.Token(string(s.id)) + ".<ext>")
 	err := s.w.bus.Each(ctx, topology.Directory, filter, func(m bus.Message) error {
