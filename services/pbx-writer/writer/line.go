@@ -18,7 +18,8 @@ import (
 
 // line is one extension in the owner's memory.
 type line struct {
-	id identity.Line
+	id       identity.Line
+	compared uint64 // the last comparison of facts that found one of the line; system.mu guards it
 
 	mu       sync.Mutex // held over a whole write: guards what follows
 	ledger   entry
@@ -29,8 +30,6 @@ type line struct {
 	began  time.Time
 	// told says that the newest fact in the stream is what the line shows.
 	told bool
-	// compared is the comparison with the stream in which there was a fact of the line.
-	compared uint64
 	// blind is when our last request to write ended: a reading that began earlier
 	// can show the time before it.
 	blind time.Time

@@ -179,18 +179,17 @@ func (s *system) open(l *line, want wire.Want) bool {
 // was told: it may lose its last moments when the broker is killed. They are told
 // again after their next reading.
 func (s *system) compareFacts(ctx context.Context) error {
+	s.mu.Lock()
 	s.compared++
-	with := func(l *line, do func()) {
-		if l != nil && l.mu.TryLock() { // else something is being told of it
-			do()
-			l.mu.Unlock()
-		}
-	}
+	s.mu.Unlock()
 	filter := topology.Wildcard("pbx.fact.status." + topology.Token(string(s.id)) + ".<ext>")
 	err := s.w.bus.Each(ctx, topology.Facts, filter, func(m bus.Message) error {
-		if fact, err := wire.DecodeStatus(m.Data); err == nil {
-			l := s.lineIf(fact.Reading.Line)
-			with(l, func() { l.told, l.compared = l.told && sameFact(fact.Reading, l.fact().Reading), s.compared })
+		fact, err := wire.DecodeStatus(m.Data)
+		if err != nil {
+			return nil
+		}
+		if l := s.found(fact.Reading.Line); l != nil {
+			l.believe(func() bool { return sameFact(fact.Reading, l.fact().Reading) })
 		}
 		return nil
 	})
@@ -200,14 +199,27 @@ func (s *system) compareFacts(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.lines {
-		with(l, func() { l.told = l.told && l.compared == s.compared })
+		l.believe(func() bool { return l.compared == s.compared })
 	}
 	return nil
 }
 
-// lineIf returns the line of an extension if there is one, or nil.
-func (s *system) lineIf(id identity.Line) *line {
+// found notes that the stream has a fact of a line, and returns the line; nil: there is none.
+func (s *system) found(id identity.Line) *line {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.lines[id]
+	l := s.lines[id]
+	if l != nil {
+		l.compared = s.compared
+	}
+	return l
+}
+
+// believe has a line be told again unless the stream is right about it. While it is being
+// written to or told it is left to the next comparison.
+func (l *line) believe(right func() bool) {
+	if l.mu.TryLock() {
+		l.told = l.told && right()
+		l.mu.Unlock()
+	}
 }

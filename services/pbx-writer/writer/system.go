@@ -41,11 +41,11 @@ type system struct {
 	away      atomic.Bool                   // a poll could not reach the phone system, and no pass has begun since it could be
 	owed      atomic.Bool                   // something is left to a pass
 	postponed bool                          // the last pass left ringing to the next one; of minutes alone
-	compared  uint64                        // comparisons of facts with the stream so far; of minutes alone
 	kept      atomic.Pointer[pbx.SyncState] // what its own Microsoft 365 sync does; set before changes begin
 
-	mu    sync.Mutex // guards lines
-	lines map[identity.Line]*line
+	mu       sync.Mutex // guards lines and compared
+	lines    map[identity.Line]*line
+	compared uint64 // comparisons of facts with the stream so far
 }
 
 // own is the work under the lease: connect, read everything, then apply wants and
@@ -187,14 +187,14 @@ func (s *system) polls(ctx context.Context, part string) error {
 // half of the time: all requests of a listing go before it, and where there are tens of
 // thousands of extensions one listing would follow on the other.
 func (s *system) pollAfter(took time.Duration) time.Duration {
-	wait := max(s.conf.Poll-took, s.conf.Poll/4)
+	wait := s.conf.Poll - took
 	switch {
 	case s.inHand.Load() > 0:
-		wait = max(s.conf.Poll-2*took, s.conf.Poll/4)
+		wait -= took
 	case s.inBulk.Load() > 0:
 		wait = max(wait, took)
 	}
-	return wait
+	return max(wait, s.conf.Poll/4)
 }
 
 // line returns the line of an extension, making it on first use.
