@@ -61,6 +61,7 @@ type Capabilities struct {
 	Photo      PhotoPowers     `json:"photo"`              // implements Photos if any
 	NativeSync bool            `json:"native_sync"`        // implements NativeSync
 	Dial       bool            `json:"dial"`               // implements Dialer
+	Several    int             `json:"several"`            // implements Several, for so many extensions at a time; 0: it does not
 	Watch      WatchPowers     `json:"watch"`              // implements Watcher if any
 	NoWatch    string          `json:"no_watch,omitempty"` // why it does not, where this kind of phone system could
 	// Volatile: an extension shows nothing (Unset) until a status is published for

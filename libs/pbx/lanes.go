@@ -19,7 +19,8 @@ const (
 	urgent lane = iota // one extension's status: somebody's phone rings or not
 	// survey is a listing of all statuses while it is young: one request of it tells of a
 	// hundred extensions what has to be known before each is written, and would else be
-	// asked one by one. It takes turns with urgent.
+	// asked one by one. It takes turns with urgent. Where the driver has the power Several
+	// listings are bulk.
 	survey
 	bulk // other listings, and all that is done for extensions and phonebooks
 	numLanes

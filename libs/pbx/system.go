@@ -41,9 +41,11 @@ type System struct {
 	nativeSync NativeSync
 	watcher    Watcher
 	dialer     Dialer
+	several    Several
 	powers     Capabilities
 
 	lanes     *lanes
+	gathering gathering
 	breaker   *breaker
 	telemetry *telemetry
 	watching  *watching
@@ -124,13 +126,15 @@ func (s *System) discover() bool {
 	s.nativeSync, _ = s.driver.(NativeSync)
 	s.watcher, _ = s.driver.(Watcher)
 	s.dialer, _ = s.driver.(Dialer)
+	s.several, _ = s.driver.(Several)
 	return s.powers.Extensions == (s.extensions != nil) &&
 		s.powers.Writer.Any() == (s.writer != nil) &&
 		s.powers.Phonebook.Any() == (s.phonebook != nil) &&
 		s.powers.Photo.Any() == (s.photos != nil) &&
 		s.powers.NativeSync == (s.nativeSync != nil) &&
 		s.powers.Watch.Any() == (s.watcher != nil) &&
-		s.powers.Dial == (s.dialer != nil)
+		s.powers.Dial == (s.dialer != nil) &&
+		s.powers.Several > 0 == (s.several != nil)
 }
 
 // ID returns the configured id.
@@ -148,8 +152,16 @@ func (s *System) Generation() uint64 { return s.breaker.generationNow() }
 // had no answer, but for one now and then that finds out whether it is back.
 func (s *System) Resting() bool { return s.breaker.open() }
 
-// Status is Driver.Status.
-func (s *System) Status(ctx context.Context, ext identity.Extension) (status presence.Status, err error) {
+// Status is Driver.Status. Where the driver has the power Several, those that wait for
+// their turn at the same time are read with one request.
+func (s *System) Status(ctx context.Context, ext identity.Extension) (presence.Status, error) {
+	if s.together() {
+		return s.statusWithOthers(ctx, ext)
+	}
+	return s.statusAlone(ctx, ext)
+}
+
+func (s *System) statusAlone(ctx context.Context, ext identity.Extension) (status presence.Status, err error) {
 	err = s.do(ctx, call{op: "status", ext: ext, lane: urgent}, func(ctx context.Context) error {
 		status, err = s.driver.Status(ctx, ext)
 		return err
@@ -180,7 +192,11 @@ func (s *System) SetStatusUnless(ctx context.Context, ext identity.Extension, st
 // Statuses is Driver.Statuses. yield may take its time: whenever writes wait, the
 // listing gives up its turn between two extensions and queues again.
 func (s *System) Statuses(ctx context.Context, yield func(identity.Extension, presence.Status) error) error {
-	return s.list(ctx, "statuses", survey, func(ctx context.Context, item func(func() error) error) error {
+	in := survey
+	if s.together() {
+		in = bulk // nothing has to be known from it that is not read as cheaply
+	}
+	return s.list(ctx, "statuses", in, func(ctx context.Context, item func(func() error) error) error {
 		return s.driver.Statuses(ctx, func(ext identity.Extension, status presence.Status) error {
 			return item(func() error { return yield(ext, status) })
 		})

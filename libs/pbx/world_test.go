@@ -13,6 +13,26 @@ import (
 	"offhook.dev/libs/pbx/memory"
 )
 
+// single is the driver without the power Several: a reading is a request.
+type single struct{ others }
+
+type others interface {
+	pbx.Driver
+	pbx.Extensions
+	pbx.ExtensionWriter
+	pbx.Phonebook
+	pbx.Photos
+	pbx.NativeSync
+	pbx.Watcher
+	pbx.Dialer
+}
+
+func (d single) Capabilities() pbx.Capabilities {
+	c := d.others.Capabilities()
+	c.Several = 0
+	return c
+}
+
 // setup is a phone system of n extensions from 200, a System in front of it, and
 // what happens to requests in between.
 type setup struct {
@@ -26,13 +46,18 @@ type setup struct {
 
 func newSetup(t *testing.T, n int, options pbx.Options) *setup {
 	t.Helper()
+	return newSetupOf(t, n, options, func(d memory.Full) pbx.Driver { return single{d} })
+}
+
+func newSetupOf(t *testing.T, n int, options pbx.Options, of func(memory.Full) pbx.Driver) *setup {
+	t.Helper()
 	var all []directory.Extension
 	for i := range n {
 		all = append(all, directory.Extension{Number: identity.Extension(fmt.Sprint(200 + i)), Enabled: true})
 	}
 	b := &setup{world: memory.NewPhoneSystem(all...)}
 	var err error
-	b.System, err = pbx.NewSystem("hq", memory.Open(b.world, memory.Powers), options)
+	b.System, err = pbx.NewSystem("hq", of(memory.Open(b.world, memory.Powers)), options)
 	if err != nil {
 		t.Fatal(err)
 	}

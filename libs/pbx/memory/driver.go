@@ -44,6 +44,7 @@ type Full interface {
 	pbx.NativeSync
 	pbx.Watcher
 	pbx.Dialer
+	pbx.Several
 }
 
 // Open connects a driver to system. A real driver takes a Config and a context
@@ -58,7 +59,7 @@ func Open(system *PhoneSystem, powers presence.Powers) Full {
 // depends on the licence or version, Open returns one of two types.
 func (d *driver) Capabilities() pbx.Capabilities {
 	return pbx.Capabilities{
-		Powers: d.powers, Version: "memory", Extensions: true, NativeSync: true, Dial: true,
+		Powers: d.powers, Version: "memory", Extensions: true, NativeSync: true, Dial: true, Several: batch,
 		Watch:     pbx.WatchPowers{Calls: true, Status: true},
 		Writer:    pbx.WriterPowers{Fields: fields, Limits: limits, Marker: pbx.ListedMarker, Batch: batch},
 		Phonebook: pbx.PhonebookPowers{Company: true, Personal: true, Numbers: directory.NumberKinds(), Limits: bookLimits, Batch: batch},
@@ -79,6 +80,20 @@ func (d *driver) Status(ctx context.Context, ext identity.Extension) (presence.S
 		return nil
 	})
 	return status, classify("memory: status", err)
+}
+
+// StatusesOf is an optional power: one request, and who is not in it is not there.
+func (d *driver) StatusesOf(ctx context.Context, exts []identity.Extension) (map[identity.Extension]presence.Status, error) {
+	found := make(map[identity.Extension]presence.Status, len(exts))
+	err := d.request(ctx, func() error {
+		for _, ext := range exts {
+			if shown, ok := d.system.shown[ext]; ok {
+				found[ext] = shown
+			}
+		}
+		return nil
+	})
+	return found, classify("memory: statuses of some", err)
 }
 
 // SetStatus refuses what it has not declared before anything is sent. It does not look

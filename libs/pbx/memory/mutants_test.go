@@ -26,6 +26,7 @@ type mutant struct {
 	set          func(context.Context, identity.Extension, presence.Status) error
 	extensions   func(context.Context, func(directory.Extension) error) error
 	watch        func(context.Context, pbx.Sink) error
+	several      func(context.Context, []identity.Extension) (map[identity.Extension]presence.Status, error)
 	close        func() error
 	people
 	books
@@ -80,6 +81,13 @@ func (m mutant) Dial(ctx context.Context, ext identity.Extension, number string)
 		return m.dial(ctx, ext, number)
 	}
 	return m.Full.Dial(ctx, ext, number)
+}
+
+func (m mutant) StatusesOf(ctx context.Context, exts []identity.Extension) (map[identity.Extension]presence.Status, error) {
+	if m.several != nil {
+		return m.several(ctx, exts)
+	}
+	return m.Full.StatusesOf(ctx, exts)
 }
 
 func (m mutant) Close() error {
@@ -193,6 +201,17 @@ func mutants(leak <-chan struct{}) map[string]func(Full) mutant {
 		},
 		"a read of an unknown extension is not found": func(d Full) mutant {
 			return rewriteRead(d, fault.NotFound, func(error) error { return nil })
+		},
+		"the statuses of several extensions are read with one request": func(d Full) mutant {
+			return mutant{Full: d, several: func(ctx context.Context, exts []identity.Extension) (map[identity.Extension]presence.Status, error) {
+				found := make(map[identity.Extension]presence.Status)
+				for _, ext := range exts {
+					if s, err := d.Status(ctx, ext); err == nil {
+						found[ext] = s
+					}
+				}
+				return found, nil
+			}}
 		},
 		"a write to an unknown extension is not found": func(d Full) mutant {
 			return rewriteWrite(d, fault.NotFound, as(fault.Invalid))

@@ -32,6 +32,7 @@ var cases = []suiteCase{
 	on("an undeclared status is unsupported and never sent", undeclared),
 	on("a read of an unknown extension is not found", unknownRead),
 	on("a write to an unknown extension is not found", unknownWrite),
+	on("the statuses of several extensions are read with one request", severalAtOnce),
 	on("a listing has every extension once, as it is shown", listing),
 	on("a listing ends with the error of its reader", listingStops),
 	on("the inventory has every extension once", inventory),

@@ -26,6 +26,9 @@ func declaredPowers(t T, h Harness) {
 	if _, ok := h.Driver().(pbx.Dialer); ok != c.Dial {
 		t.Errorf("Dialer: declared %v, implemented %v", c.Dial, ok)
 	}
+	if _, ok := h.Driver().(pbx.Several); ok != (c.Several > 0) {
+		t.Errorf("Several: declared %d, implemented %v", c.Several, ok)
+	}
 	if _, ok := h.(Dialling); c.Dial && !ok {
 		t.Errorf("the driver dials, and its harness cannot show what")
 	}
@@ -154,6 +157,27 @@ func unknownRead(t T, h Harness) {
 func unknownWrite(t T, h Harness) {
 	s, _ := pair(h)
 	wantKind(t, h.Driver().SetStatus(t.Context(), h.Absent(), s), fault.NotFound, "set status")
+}
+
+func severalAtOnce(t T, h Harness) {
+	driver, ok := h.Driver().(pbx.Several)
+	if !ok {
+		return
+	}
+	h.Choose(h.Extensions()[1], presence.DND)
+	requests := h.Requests()
+	got, err := driver.StatusesOf(t.Context(), append(h.Extensions()[:4:4], h.Absent()))
+	if err != nil || len(got) != 4 {
+		t.Errorf("four that there are and one that there is not: %v (%v)", got, err)
+	}
+	if sent := h.Requests() - requests; sent != 1 {
+		t.Errorf("they cost %d requests", sent)
+	}
+	for ext, s := range got {
+		if shown := h.Shown(ext); s != shown {
+			t.Errorf("%s shows %v and was read as %v", ext, shown, s)
+		}
+	}
 }
 
 func listing(t T, h Harness) {

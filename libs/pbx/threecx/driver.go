@@ -63,8 +63,8 @@ func parseURL(text string) (*url.URL, error) {
 }
 
 // Driver speaks to one 3CX. It implements pbx.Driver, pbx.Extensions,
-// pbx.ExtensionWriter, pbx.Phonebook and pbx.NativeSync; what Open returns where Call
-// Control may be used is a pbx.Watcher besides. There is no pbx.Photos: see
+// pbx.ExtensionWriter, pbx.Phonebook, pbx.NativeSync and pbx.Several; what Open returns where
+// Call Control may be used is a pbx.Watcher besides. There is no pbx.Photos: see
 // docs/drivers/3cx.md.
 type Driver struct {
 	wire     *wire
@@ -83,6 +83,7 @@ var (
 	_ pbx.ExtensionWriter = (*Driver)(nil)
 	_ pbx.Phonebook       = (*Driver)(nil)
 	_ pbx.NativeSync      = (*Driver)(nil)
+	_ pbx.Several         = (*Driver)(nil)
 	_ pbx.Watcher         = watching{}
 )
 
@@ -123,7 +124,7 @@ func connect(ctx context.Context, config Config) (*Driver, error) {
 // Capabilities are those found by Open.
 func (d *Driver) Capabilities() pbx.Capabilities {
 	return pbx.Capabilities{
-		Powers: d.profiles.powers(), Version: d.version, Extensions: true, NativeSync: true, NoWatch: d.noWatch,
+		Powers: d.profiles.powers(), Version: d.version, Extensions: true, NativeSync: true, NoWatch: d.noWatch, Several: filterBatch,
 		Writer: writerPowers, Phonebook: d.actions.phonebooks(),
 	}
 }

@@ -25,7 +25,7 @@ import (
 
 func TestOpenFindsOutWhatTheSystemCanDo(t *testing.T) {
 	d := open(t, start(t, pbxsim.Config{Version: "20.0.10"}))
-	want := pbx.Capabilities{Version: "20.0.10", Extensions: true, NativeSync: true, Powers: presence.Powers{
+	want := pbx.Capabilities{Version: "20.0.10", Extensions: true, NativeSync: true, Several: 20, Powers: presence.Powers{
 		Write: presence.All, Read: presence.All, Ring: presence.SetOf(presence.Available, presence.Lunch)},
 		Writer: writerPowers, Phonebook: pbx.PhonebookPowers{Company: true, Personal: true, Numbers: numberKinds, Batch: 100, Limits: actions{}.phonebooks().Limits}}
 	if got := d.Capabilities(); !reflect.DeepEqual(got, want) {

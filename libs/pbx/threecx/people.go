@@ -4,8 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
 
 	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
@@ -20,15 +18,11 @@ var members = map[directory.Field]string{
 	directory.CallerID: "OutboundCallerID", directory.SignIn: "MS365SignInEnabled", directory.Enabled: "Enabled",
 }
 
-// deletionBatch keeps the filter that finds the keys of extensions below 100 nodes,
-// which is what OData services take by default: a comparison and its "or" are four.
-const deletionBatch = 20
-
 var writerPowers = pbx.WriterPowers{
 	Fields: []directory.Field{directory.FirstName, directory.LastName, directory.Mail, directory.Mobile, directory.CallerID,
 		directory.Department, directory.SignIn, directory.Enabled},
 	Limits: limits(directory.FirstName, directory.LastName, directory.Mail, directory.Mobile, directory.CallerID, directory.Department),
-	Marker: pbx.SingleMarker, Batch: deletionBatch,
+	Marker: pbx.SingleMarker, Batch: filterBatch,
 }
 
 // mostText is how many characters are written of a text. The vendor's description names no
@@ -211,8 +205,8 @@ func (d *Driver) UpdateExtension(ctx context.Context, ext identity.Extension, u 
 // were seen last, and deletes them with one request.
 func (d *Driver) DeleteExtensions(ctx context.Context, exts []identity.Extension) (map[identity.Extension]error, error) {
 	const op = "threecx: delete extensions"
-	if len(exts) > deletionBatch {
-		return nil, fault.Errorf(fault.Invalid, op, "%d extensions at once: %d are the most", len(exts), deletionBatch)
+	if len(exts) > filterBatch {
+		return nil, fault.Errorf(fault.Invalid, op, "%d extensions at once: %d are the most", len(exts), filterBatch)
 	}
 	keys, err := d.keys(ctx, op, exts)
 	if err != nil {
@@ -256,32 +250,13 @@ func (d *Driver) DeleteExtensions(ctx context.Context, exts []identity.Extension
 
 // keys returns the keys of those extensions that there are.
 func (d *Driver) keys(ctx context.Context, op string, exts []identity.Extension) (map[identity.Extension]int32, error) {
-	keys := make(map[identity.Extension]int32, len(exts))
-	if len(exts) == 0 {
-		return keys, nil
-	}
-	asked := make(map[string]identity.Extension, len(exts))
-	terms := make([]string, 0, len(exts))
-	for _, ext := range exts {
-		if _, twice := asked[string(ext)]; !twice {
-			asked[string(ext)] = ext
-			terms = append(terms, "Number eq "+quoted(string(ext)))
-		}
-	}
-	var users struct{ Value *[]user }
-	query := url.Values{"$select": {"Id,Number"}, "$filter": {strings.Join(terms, " or ")}, "$orderby": {"Id"}, "$top": {strconv.Itoa(pageSize)}}
-	if err := d.wire.get(ctx, op, "/Users", query, &users); err != nil {
+	users, err := d.some(ctx, op, exts, "Id,Number")
+	if err != nil {
 		return nil, err
 	}
-	if users.Value == nil {
-		return nil, fault.Errorf(fault.Unavailable, op, "%w: it holds no list", errSenseless)
-	}
-	for _, u := range *users.Value {
-		ext, ok := asked[u.Number]
-		if !ok { // the filter was not understood: who is missing may be there
-			return nil, fault.Errorf(fault.Unavailable, op, "%w: it holds users that were not asked for", errSenseless)
-		}
-		keys[ext] = u.ID
+	keys := make(map[identity.Extension]int32, len(users))
+	for _, u := range users {
+		keys[u.ext] = u.ID
 	}
 	return keys, nil
 }

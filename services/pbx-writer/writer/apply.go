@@ -36,7 +36,10 @@ func (s *system) carryOut(ctx context.Context, l *line, want wire.Want, received
 		o.Result, o.Detail = result, why
 		return s.report(ctx, l, o)
 	}
-	l.newest = want.Revision
+	if want.Revision == l.newest && l.settled && l.status == want.Status {
+		return nil // a pass and the consumer had it both: no reason to read again
+	}
+	l.newest, l.settled = want.Revision, false
 	if err := s.refresh(ctx, l, &o); err != nil {
 		return s.give(ctx, l, o, err)
 	}
@@ -59,7 +62,7 @@ func (s *system) carryOut(ctx context.Context, l *line, want wire.Want, received
 		o.Detail = fmt.Sprintf("a person chose %s at %s, which the decision did not know of", l.ledger.Person.Status, l.ledger.Person.At.UTC().Format(time.RFC3339))
 	case s.fought(ctx, l, s.w.bus.Now()):
 		o.Result = wire.Failed
-		o.Detail = "breaker: something else keeps changing this extension; nothing is written before " + l.breaker.Until().UTC().Format(time.RFC3339)
+		o.Detail = "breaker: something else keeps changing this extension; nothing is written before " + l.noted().breaker.Until().UTC().Format(time.RFC3339)
 	default:
 		return s.write(ctx, l, want, o, overtaken)
 	}
@@ -79,7 +82,7 @@ func (s *system) refuses(l *line, want wire.Want) (wire.Result, string) {
 		return wire.RefusedLink, "the extension is not linked any more"
 	case want.Revision.Compare(l.ledger.revision()) < 0, want.Revision.Compare(l.newest) < 0:
 		return wire.Stale, "a newer want was carried out already"
-	case want.Revision == l.overtaken && l.overtaken != (wire.Revision{}):
+	case want.Revision == l.seldom().overtaken && want.Revision != (wire.Revision{}):
 		return wire.Stale, "a newer want has come"
 	}
 	return 0, ""
@@ -125,7 +128,7 @@ func (s *system) write(ctx context.Context, l *line, want wire.Want, o wire.Outc
 	o.EndedAt = s.w.bus.Now()
 	l.blind = o.EndedAt
 	if l.disputed() && (err == nil || !changedNothing(err)) {
-		l.breaker.Count(o.EndedAt)
+		l.noted().breaker.Count(o.EndedAt)
 	}
 	if err != nil {
 		if changedNothing(err) {
@@ -162,7 +165,7 @@ func changedNothing(err error) bool {
 // give decides whether an error of the phone system is worth another try.
 func (s *system) give(ctx context.Context, l *line, o wire.Outcome, err error) error {
 	if errors.Is(err, pbx.ErrOvertaken) {
-		l.overtaken = o.Revision
+		l.noted().overtaken = o.Revision
 		o.Result, o.Detail = wire.Stale, "a newer want has come, and the phone system had not taken this one"
 		return s.report(ctx, l, o)
 	}
@@ -175,7 +178,7 @@ func (s *system) give(ctx context.Context, l *line, o wire.Outcome, err error) e
 		s.w.metrics.wrote(ctx, s.id, fault.KindOf(err).String())
 		return err
 	}
-	o.Detail, l.refused = err.Error(), o.Revision
+	o.Detail, l.noted().refused = err.Error(), o.Revision
 	return s.report(ctx, l, o)
 }
 
@@ -191,7 +194,9 @@ func (s *system) report(ctx context.Context, l *line, o wire.Outcome) error {
 		s.w.metrics.latency(ctx, o.EndedAt.Sub(o.SeenAt))
 	}
 	s.log.Info("want settled", "extension", l.id.Extension, "result", o.Result.String(), "status", o.Status.String(), "reason", o.Reason, "detail", o.Detail)
-	return s.w.publish(ctx, o, o.ID)
+	err := s.w.publish(ctx, o, o.ID)
+	l.settled = err == nil && o.Revision == l.newest
+	return err
 }
 
 // reported says whether the newest outcome of the line is o: a want that comes again

@@ -13,18 +13,21 @@ import (
 // carries the newest one out. Writes over what is our own do not count: somebody whose
 // Teams changes ten times in a minute is not fought over. l.mu is held.
 func (s *system) fought(ctx context.Context, l *line, now time.Time) bool {
-	if l.breaker.Stopped(now) {
+	if l.stopped(now) {
 		return true
 	}
-	if !l.disputed() || l.breaker.Allows(now, 0, s.w.opts.Pause) {
+	if !l.disputed() || l.noted().breaker.Allows(now, 0, s.w.opts.Pause) {
 		return false
 	}
 	s.w.metrics.fought(ctx, s.id)
 	s.log.Warn("breaker: something else keeps changing what an extension shows; it is left alone for a while",
-		"extension", l.id.Extension, "shows", l.status.String(), "until", l.breaker.Until(),
+		"extension", l.id.Extension, "shows", l.status.String(), "until", l.rare.breaker.Until(),
 		"advice", "find the program that sets this extension as well and stop one of the two; with manual.policy auto what it sets counts as the person's choice")
 	return true
 }
+
+// stopped says whether a pause is under way. l.mu is held.
+func (l *line) stopped(now time.Time) bool { return l.rare != nil && l.rare.breaker.Stopped(now) }
 
 // disputed says whether a write now would be over something that was not ours. l.mu is
 // held.

@@ -16,7 +16,8 @@ import (
 	"offhook.dev/libs/wire"
 )
 
-// line is one extension in the owner's memory.
+// line is one extension in the owner's memory. There is one for each linked user, so that
+// its size counts (TestALineIsSmall).
 type line struct {
 	id       identity.Line
 	compared uint64 // the last comparison of facts that found one of the line; system.mu guards it
@@ -25,9 +26,9 @@ type line struct {
 	ledger   entry
 	revision uint64 // of the ledger's key in its bucket
 	// The newest reading.
-	status presence.Status
-	origin presence.Origin
 	began  time.Time
+	origin presence.Origin
+	status presence.Status
 	// told says that the newest fact in the stream is what the line shows.
 	told bool
 	// blind is when our last request to write ended: a reading that began earlier
@@ -37,7 +38,13 @@ type line struct {
 	generation uint64
 	// newest is the revision of the newest want that was looked at, whether or not
 	// there was anything to write: the ledger knows of writes alone.
-	newest wire.Revision
+	newest  wire.Revision
+	settled bool  // its outcome is published
+	rare    *rare // nil: nothing of it
+}
+
+// rare is what few lines have.
+type rare struct {
 	// overtaken is the revision of the newest want that was given up for a newer one that
 	// had come: the pass and the consumer can have the same want.
 	overtaken wire.Revision
@@ -47,6 +54,22 @@ type line struct {
 	forgot time.Time
 	// breaker lives with the lease: a new owner starts to count anew.
 	breaker breaker.Breaker
+}
+
+// seldom is what the line has of it. l.mu is held.
+func (l *line) seldom() rare {
+	if l.rare == nil {
+		return rare{}
+	}
+	return *l.rare
+}
+
+// noted is the same, to be written to. l.mu is held.
+func (l *line) noted() *rare {
+	if l.rare == nil {
+		l.rare = new(rare)
+	}
+	return l.rare
 }
 
 // save stores the ledger entry by compare-and-set, under the fence of our lease.
@@ -133,8 +156,8 @@ func (s *system) see(ctx context.Context, l *line, status presence.Status, began
 	}
 	l.status, l.origin, l.began, l.generation = r.status, origin, r.began, generation
 	// Once a minute at most: some phone system may never show what we write.
-	if origin == presence.Revert && began.Sub(l.forgot) >= s.w.opts.MinutePass {
-		l.forgot = began
+	if origin == presence.Revert && began.Sub(l.seldom().forgot) >= s.w.opts.MinutePass {
+		l.noted().forgot = began
 		poke(s.again) // what is wanted stands, so nobody else will ask for it
 	}
 	return true, s.tell(ctx, l)

@@ -13,8 +13,9 @@ import (
 )
 
 // atOnce is how many wants are with the phone system's queue at a time; how many
-// of them travel is the pace's affair.
-const atOnce = 16
+// of them travel is the pace's affair. It is twice what is read at once by any driver
+// (pbx.Several): while some are read others are written.
+const atOnce = 40
 
 // minutes compares what is wanted with what is shown and applies the difference:
 // the repair of whatever was lost on the way (docs/design.md, invariant 3). It does so at the start,
@@ -171,8 +172,8 @@ func (s *system) overtaken(ctx context.Context, want wire.Want) bool {
 // show something else, and nothing speaks against it. l.mu is held.
 func (s *system) open(l *line, want wire.Want) bool {
 	refused, _ := s.refuses(l, want)
-	return l.origin != "" && l.status != want.Status && refused == wire.ResultUnknown && l.refused != want.Revision &&
-		l.ledger.covers(want) && !(want.Release && l.ledger.personShows()) && !l.breaker.Stopped(s.w.bus.Now())
+	return l.origin != "" && l.status != want.Status && refused == wire.ResultUnknown && l.seldom().refused != want.Revision &&
+		l.ledger.covers(want) && !(want.Release && l.ledger.personShows()) && !l.stopped(s.w.bus.Now())
 }
 
 // compareFacts finds the lines of which the stream of facts no longer tells what

@@ -30,6 +30,7 @@ type system struct {
 	conf    SystemConfig
 	tenants map[identity.Tenant]bool
 	pbx     *pbx.System
+	single  bool // each reading of a status is a request (pbx.Several)
 	lease   store.Lease
 	log     *slog.Logger
 	again   chan struct{} // asks for a pass now
@@ -113,7 +114,7 @@ func (s *system) connect(ctx context.Context) error {
 		if err != nil {
 			return errors.Join(err, driver.Close())
 		}
-		s.pbx = wrapped
+		s.pbx, s.single = wrapped, wrapped.Capabilities().Several == 0
 		listen(driver, s.log)
 		return nil
 	})
@@ -183,15 +184,15 @@ func (s *system) polls(ctx context.Context, part string) error {
 
 // pollAfter is how long to wait after a listing that took so long. While wants are being
 // carried out the next one is to end when the readings of this one get too old for a
-// write to rest on them, or each write would cost a reading of its own. Else bulk work gets
-// half of the time: all requests of a listing go before it, and where there are tens of
-// thousands of extensions one listing would follow on the other.
+// write to rest on them, or each write would cost a reading of its own, where that is a
+// request. Else what is done gets half of the time: a listing of tens of thousands of
+// extensions takes long, and one would follow on the other.
 func (s *system) pollAfter(took time.Duration) time.Duration {
 	wait := s.conf.Poll - took
 	switch {
-	case s.inHand.Load() > 0:
+	case s.inHand.Load() > 0 && s.single:
 		wait -= took
-	case s.inBulk.Load() > 0:
+	case s.inHand.Load() > 0 || s.inBulk.Load() > 0:
 		wait = max(wait, took)
 	}
 	return max(wait, s.conf.Poll/4)
