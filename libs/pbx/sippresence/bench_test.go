@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/icholy/digest"
+
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/pbx"
@@ -17,8 +19,9 @@ import (
 
 // BenchmarkStatusWrites publishes on a real Kamailio that keeps publications in memory,
 // with and without 1,000 phones that watch the extensions, each about sixteen times. A
-// write is a PUBLISH that is challenged and the same one with the answer. The floor is the
-// same frames over one bare connection. Without Kamailio nothing is measured.
+// write is one PUBLISH that answers the challenge which the first one got. The floor is the
+// same frames over one bare connection, with answers that the same library computes for
+// each. Without Kamailio nothing is measured.
 func BenchmarkStatusWrites(b *testing.B) {
 	for _, watchers := range []int{0, 1000} {
 		for _, transport := range []Transport{UDP, TCP} {
@@ -87,7 +90,9 @@ type bare struct {
 	wire      *kamailiotest.Wire
 	transport Transport
 	inFlight  int
-	tags      [64]string // by extension
+	challenge *digest.Challenge // the last one; nil: none yet
+	count     int               // answers to it
+	tags      [64]string        // by extension
 	writes    [64]int
 }
 
@@ -101,8 +106,21 @@ func newBare(b *testing.B, server *kamailiotest.Server, transport Transport, inF
 	return &bare{wire: wire, transport: transport, inFlight: inFlight}
 }
 
+// answer is the Authorization header, with its line end, of the next PUBLISH.
+func (f *bare) answer(b *testing.B, uri string) string {
+	if f.challenge == nil {
+		return ""
+	}
+	f.count++
+	credentials, err := digest.Digest(f.challenge, digest.Options{Method: "PUBLISH", URI: uri, Username: username, Password: password, Count: f.count})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return "Authorization: " + credentials.String() + "\r\n"
+}
+
 // send sends the next PUBLISH of an extension. The Call-ID names the extension.
-func (f *bare) send(b *testing.B, i, sequence int, authorization string) {
+func (f *bare) send(b *testing.B, i, sequence int) {
 	uri := fmt.Sprintf("sip:%d@%s", 1000+i, domain)
 	status, condition := presence.DND, ""
 	if f.writes[i]%2 == 1 { // so that each write is a change
@@ -118,7 +136,7 @@ func (f *bare) send(b *testing.B, i, sequence int, authorization string) {
 		"From: <%s>;tag=f%d-%d\r\nTo: <%s>\r\nCall-ID: %d\r\nCSeq: %d PUBLISH\r\nEvent: presence\r\nExpires: 3600\r\n%s%s"+
 		"Content-Type: application/pidf+xml\r\nContent-Length: %d\r\n\r\n%s",
 		uri, map[Transport]string{UDP: "UDP", TCP: "TCP"}[f.transport], port, i, f.writes[i], sequence,
-		uri, i, f.writes[i], uri, i, 2*f.writes[i]+sequence, condition, authorization, len(body), body)
+		uri, i, f.writes[i], uri, i, 2*f.writes[i]+sequence, condition, f.answer(b, uri), len(body), body)
 	if _, err := f.wire.Write(frame.Bytes()); err != nil {
 		b.Error(err)
 	}
@@ -132,7 +150,7 @@ func (f *bare) write(b *testing.B, n int) {
 	next, share := make([]int, f.inFlight), 64/f.inFlight // extensions of one that is in flight
 	begun := 0
 	begin := func(slot int) {
-		f.send(b, slot*share+next[slot]%share, 1, "")
+		f.send(b, slot*share+next[slot]%share, 1)
 		next[slot]++
 		begun++
 	}
@@ -150,7 +168,11 @@ func (f *bare) write(b *testing.B, n int) {
 		}
 		switch m.Status() {
 		case 401:
-			f.send(b, i, 2, m.Answer("PUBLISH", fmt.Sprintf("sip:%d@%s", 1000+i, domain)))
+			if f.challenge, err = digest.ParseChallenge(m.Header("WWW-Authenticate")); err != nil {
+				b.Fatal(err)
+			}
+			f.count = 0
+			f.send(b, i, 2)
 		case 200:
 			f.tags[i] = m.Header("SIP-ETag")
 			f.writes[i]++

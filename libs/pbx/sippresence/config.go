@@ -196,7 +196,7 @@ func (c Config) completed() (Config, error) {
 func (c Config) address(ext identity.Extension) (sip.Uri, error) {
 	user := strings.ReplaceAll(string(ext), "#", "%23")
 	var uri sip.Uri
-	text := strings.NewReplacer("{ext}", user, "{domain}", c.Domain).Replace(c.AOR)
+	text := strings.ReplaceAll(strings.ReplaceAll(c.AOR, "{domain}", c.Domain), "{ext}", user) // a domain has no braces, an extension may
 	if err := sip.ParseUri(text, &uri); err != nil {
 		return uri, err
 	}

@@ -2,9 +2,7 @@ package sippresence
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"net"
 	"strings"
 	"sync"
 
@@ -24,6 +22,9 @@ type line struct {
 	// because requests come with contexts of their own.
 	life context.Context
 	end  context.CancelFunc
+
+	routes   routes
+	latchkey latchkey
 
 	mu      sync.Mutex
 	closed  bool
@@ -91,55 +92,88 @@ func (l *line) do(ctx context.Context, op string, req *sip.Request) (*sip.Respon
 		return nil, err
 	}
 	defer done()
-	host, server, err := l.route(ctx)
+	way, err := l.routes.get(ctx, l.ua, l.config.Server)
 	if err != nil {
 		return nil, unreachable(ctx, op, err)
 	}
-	client, err := sipgo.NewClient(l.ua, sipgo.WithClientNAT(), sipgo.WithClientHostname(host))
-	if err != nil {
-		return nil, fault.New(fault.Unknown, op, err)
-	}
 	req.SetTransport(strings.ToUpper(string(l.config.Transport)))
-	req.SetDestination(server)
-	if err := sipgo.ClientRequestBuild(client, req); err != nil {
-		return nil, fault.New(fault.Unknown, op, err)
+	req.SetDestination(way.server)
+	if req.Method == sip.SUBSCRIBE {
+		done, err := l.reach(ctx, way, req)
+		if err != nil {
+			l.routes.failed(way)
+			return nil, unreachable(ctx, op, err)
+		}
+		defer done()
+	}
+	res, err := l.converse(ctx, op, way.client, req)
+	if err != nil {
+		l.routes.failed(way)
+	}
+	return res, err
+}
+
+// reach gives a request the Contact of the connection by which it goes, which stays open
+// until done is called at least.
+func (l *line) reach(ctx context.Context, way *route, req *sip.Request) (done func(), err error) {
+	if err := sipgo.ClientRequestBuild(way.client, req); err != nil {
+		return nil, err
 	}
 	conn, err := l.ua.TransportLayer().ClientRequestConnection(ctx, req)
 	if err != nil {
-		return nil, unreachable(ctx, op, err)
+		return nil, err
 	}
-	defer func() { _, _ = conn.TryClose() }() // gives back our reference; the connection stays
-	if req.Method == sip.SUBSCRIBE {
-		req.AppendHeader(l.contact(host, conn))
-	}
-	return l.converse(ctx, op, client, req)
+	req.AppendHeader(l.contact(way.host, conn))
+	return func() { _, _ = conn.TryClose() }, nil // gives back our reference
 }
 
-// converse sends the request, and again with credentials if it is challenged: once,
-// and once more if the server says that only its nonce had become stale.
+// converse sends the request, with the answer to a challenge that the server has given
+// before. If it is challenged it is sent again with the answer to that: once, and once
+// more if the server says that only its nonce had become stale.
 func (l *line) converse(ctx context.Context, op string, client *sipgo.Client, req *sip.Request) (*sip.Response, error) {
+	first := l.latchkey.get()
+	if first != nil {
+		if err := first.answer(req, l.config); err != nil {
+			return nil, unanswerable(op, err)
+		}
+	}
+	for answered, last := 0, first; ; answered++ {
+		res, err := transact(ctx, op, client, req)
+		switch {
+		case err != nil:
+			return nil, err
+		case !challenges(res):
+			l.latchkey.fits(first, last)
+			return res, nil
+		case answered > 1, answered > 0 && !stale(res):
+			l.latchkey.drop(first)
+			return res, nil
+		case l.config.Username == "":
+			return nil, fault.New(fault.Denied, op, errNoAccount)
+		}
+		if last, err = challengeIn(res); err != nil {
+			return nil, unanswerable(op, err)
+		}
+		req = req.Clone() // the ended transaction may still be writing the old one
+		if err := last.answer(req, l.config); err != nil {
+			return nil, unanswerable(op, err)
+		}
+		req.CSeq().SeqNo++ // RFC 3261 section 22.2
+		req.RemoveHeader("Via")
+	}
+}
+
+// transact sends a request as it is and returns the final response.
+func transact(ctx context.Context, op string, client *sipgo.Client, req *sip.Request) (*sip.Response, error) {
 	tx, err := client.TransactionRequest(ctx, req)
 	if err != nil {
 		return nil, unreachable(ctx, op, err)
 	}
-	for answered := 0; ; answered++ {
-		res, err := await(ctx, tx)
-		if err != nil {
-			return nil, unanswered(ctx, op, err)
-		}
-		if !challenges(res) || answered > 0 && (answered > 1 || !stale(res)) {
-			return res, nil
-		}
-		if l.config.Username == "" {
-			return nil, fault.New(fault.Denied, op, errNoAccount)
-		}
-		req = req.Clone() // the ended transaction may still be writing the old one
-		tx, err = client.TransactionDigestAuth(ctx, req, res,
-			sipgo.DigestAuth{Username: l.config.Username, Password: l.config.Password.Reveal()})
-		if err != nil {
-			return nil, unchallenged(ctx, op, err)
-		}
+	res, err := await(ctx, tx)
+	if err != nil {
+		return nil, unanswered(ctx, op, err)
 	}
+	return res, nil
 }
 
 // await returns the final response. The transaction is over afterwards.
@@ -159,44 +193,9 @@ func await(ctx context.Context, tx sip.ClientTransaction) (*sip.Response, error)
 	}
 }
 
-func challenges(res *sip.Response) bool {
-	return res.StatusCode == sip.StatusUnauthorized || res.StatusCode == sip.StatusProxyAuthRequired
-}
-
-// stale says whether only the nonce of the last answer was wrong (RFC 7616
-// section 3.3).
-func stale(res *sip.Response) bool {
-	for _, name := range []string{"WWW-Authenticate", "Proxy-Authenticate"} {
-		if header := res.GetHeader(name); header != nil {
-			value := strings.ReplaceAll(strings.ToLower(header.Value()), `"`, "")
-			if strings.Contains(strings.ReplaceAll(value, " ", ""), "stale=true") {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// unchallenged classifies the failure to answer a challenge: either the answer did
-// not leave, or the challenge is of a kind that cannot be answered.
-func unchallenged(ctx context.Context, op string, err error) error {
-	var network net.Error
-	if ctx.Err() != nil || errors.As(err, &network) || errors.Is(err, sip.ErrTransactionTransport) {
-		return unreachable(ctx, op, err)
-	}
+// unanswerable is a challenge of a kind that is not ours.
+func unanswerable(op string, err error) error {
 	return fault.Errorf(fault.Denied, op, "the digest challenge cannot be answered: %w", err)
-}
-
-// route finds the server's address and ours on the way to it. Nothing is sent; it
-// is asked each time because both may change while we run.
-func (l *line) route(ctx context.Context) (host, server string, err error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "udp", l.config.Server)
-	if err != nil {
-		return "", "", err
-	}
-	defer conn.Close()
-	host, _, err = net.SplitHostPort(conn.LocalAddr().String())
-	return host, conn.RemoteAddr().String(), err
 }
 
 func (l *line) contact(host string, conn sip.Connection) *sip.ContactHeader {

@@ -37,6 +37,7 @@ var activities = []struct {
 // FreeSWITCH looks for those instead of the namespaces.
 func compose(address string, s presence.Status) []byte {
 	var b bytes.Buffer
+	b.Grow(512) // most documents fit
 	b.WriteString(`<presence xmlns="` + pidfSpace + `" xmlns:dm="` + dataSpace + `" xmlns:rpid="` + rpidSpace + `" entity="`)
 	_ = xml.EscapeText(&b, []byte(address)) // a bytes.Buffer takes everything
 	b.WriteString(`"><tuple id="offhook-t"><status><basic>open</basic></status></tuple><dm:person id="offhook-p">`)
