@@ -110,12 +110,13 @@ type relay struct {
 	mu     sync.Mutex
 	client net.Addr
 	count  map[string]bool // Call-IDs of requests; a challenged one keeps its own
+	tries  map[string]bool // their branches; a challenged one has another then
 	fault  pbxtest.Fault
 }
 
 func newRelay(t *testing.T, server string) *relay {
 	t.Helper()
-	r := &relay{count: make(map[string]bool)}
+	r := &relay{count: make(map[string]bool), tries: make(map[string]bool)}
 	var err error
 	if r.server, err = net.ResolveUDPAddr("udp", server); err != nil {
 		t.Fatal(err)
@@ -145,6 +146,13 @@ func (r *relay) requests() int {
 	return len(r.count)
 }
 
+// transactions counts a challenged request and its repetition apart.
+func (r *relay) transactions() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.tries)
+}
+
 func (r *relay) pass(from net.PacketConn, to func(datagram []byte, sender net.Addr)) {
 	buffer := make([]byte, 64<<10)
 	for {
@@ -165,6 +173,7 @@ func (r *relay) forth(datagram []byte, sender net.Addr) {
 	request := !strings.HasPrefix(text, "SIP/2.0")
 	if request {
 		r.count[header(text, "Call-ID")] = true
+		r.tries[branch.FindString(text)] = true
 	}
 	r.mu.Unlock()
 	answer := map[pbxtest.Fault]string{pbxtest.Down: "503 Service Unavailable", pbxtest.Deny: "403 Forbidden", pbxtest.Throttle: "503 Service Unavailable"}[fault]
@@ -183,6 +192,8 @@ func (r *relay) forth(datagram []byte, sender net.Addr) {
 		_, _ = r.back.WriteTo([]byte(text), r.server)
 	}
 }
+
+var branch = regexp.MustCompile(`branch=z9hG4bK[^;\r]+`)
 
 var contact = regexp.MustCompile(`(\r\nContact: <sip:offhook@)127\.0\.0\.1:\d+`)
 

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/emiago/sipgo/sip"
@@ -41,24 +42,44 @@ func (s *server) challenge(req *sip.Request) *sip.Response {
 	}
 	suffix := ""
 	if h := req.GetHeader(answer); h != nil {
-		p := make(map[string]string)
-		for _, m := range parameter.FindAllStringSubmatch(h.Value(), -1) {
-			p[m[1]] = m[2]
+		good, spent := s.judge(req, h.Value())
+		if good && !spent {
+			return nil
 		}
-		ha1 := sum(username + ":" + domain + ":" + password)
-		ha2 := sum(string(req.Method) + ":" + p["uri"])
-		good := sum(strings.Join([]string{ha1, p["nonce"], p["nc"], p["cnonce"], p["qop"], ha2}, ":"))
-		if p["username"] == username && p["response"] == good && p["uri"] == req.Recipient.Addr() {
-			if s.staleNonces == 0 {
-				return nil
-			}
-			s.staleNonces--
+		s.rejected++
+		if spent && !s.silent {
 			suffix = `, stale=true`
 		}
 	}
 	s.nonce++
 	s.refused++
-	return code(status, challenge, fmt.Sprintf(`Digest realm="%s", nonce="n%d", algorithm=MD5, qop="auth"%s`, domain, s.nonce, suffix))(req)
+	s.nonces[fmt.Sprintf("n%d", s.nonce)] = nil
+	return code(status, challenge, fmt.Sprintf(`Digest realm="%s", nonce="n%d", algorithm=MD5, qop="auth"%s`, s.realm, s.nonce, suffix))(req)
+}
+
+// judge says whether an answer is that of somebody who knows the password, and whether its
+// nonce cannot be used any more. A nonce count is good once (RFC 7616 section 3.4).
+func (s *server) judge(req *sip.Request, answer string) (good, spent bool) {
+	p := make(map[string]string)
+	for _, m := range parameter.FindAllStringSubmatch(answer, -1) {
+		p[m[1]] = m[2]
+	}
+	ha1 := sum(username + ":" + s.realm + ":" + s.password)
+	ha2 := sum(string(req.Method) + ":" + p["uri"])
+	want := sum(strings.Join([]string{ha1, p["nonce"], p["nc"], p["cnonce"], p["qop"], ha2}, ":"))
+	counts, known := s.nonces[p["nonce"]]
+	if p["username"] != username || p["response"] != want || p["uri"] != req.Recipient.Addr() || !known || slices.Contains(counts, p["nc"]) {
+		return false, false
+	}
+	if s.staleNonces > 0 {
+		s.staleNonces--
+		return true, true
+	}
+	if s.nonceUses > 0 && len(counts) >= s.nonceUses {
+		return true, true
+	}
+	s.nonces[p["nonce"]] = append(counts, p["nc"])
+	return true, false
 }
 
 func sum(text string) string {

@@ -46,7 +46,9 @@ type server struct {
 	fault    pbxtest.Fault
 	changed  chan struct{} // closed when the fault changes
 	nonce    int
+	nonces   map[string][]string                // the counts of the good answers, by nonce
 	refused  int                                // challenges given
+	rejected int                                // answers to challenges that were not taken
 	script   []func(*sip.Request) *sip.Response // answers for the next requests, before anything is done
 	lamps    []func(*sip.Request) *sip.Response // answers for the next requests for Event: dialog
 	behaviour
@@ -57,7 +59,11 @@ type server struct {
 type behaviour struct {
 	open         bool          // no digest
 	proxy        bool          // 407 instead of 401
+	realm        string        // of its challenges
+	password     string        // of the account
 	staleNonces  int           // that many answers are told that their nonce is stale
+	nonceUses    int           // a nonce is good for so many answers; 0: for ever
+	silent       bool          // does not say that a nonce is stale
 	shortest     time.Duration // 423 below
 	longest      time.Duration // grants at most this; 0: what is asked for
 	notifyEarly  bool          // NOTIFY before the response to SUBSCRIBE
@@ -99,7 +105,8 @@ func newServer(t testing.TB, extensions ...identity.Extension) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{address: make(map[Transport]string), users: make(map[string]*user), calls: make(map[string]*user), changed: make(chan struct{}), roots: authority}
+	s := &server{address: make(map[Transport]string), users: make(map[string]*user), calls: make(map[string]*user), changed: make(chan struct{}), roots: authority,
+		nonces: make(map[string][]string), behaviour: behaviour{realm: domain, password: password}}
 	for _, ext := range extensions {
 		s.users[string(ext)], s.calls[string(ext)] = &user{}, &user{}
 	}

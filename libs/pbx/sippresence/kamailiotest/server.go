@@ -47,9 +47,24 @@ const (
 modparam("presence", "publ_cache", 2)`
 )
 
+// Nonces is for how many requests the server takes a nonce: lines of its configuration.
+type Nonces string
+
+// The ways with nonces.
+const (
+	// Lasting nonces are good for 300 s, which is Kamailio's default.
+	Lasting Nonces = ""
+	// Counted ones are good for 255 requests, each of which has a higher count than the one
+	// before.
+	Counted Nonces = `modparam("auth", "nonce_count", 1)`
+	// OneTime ones are good for one request.
+	OneTime Nonces = `modparam("auth", "one_time_nonce", 1)`
+)
+
 // Options of a Server. The zero value keeps publications in files.
 type Options struct {
 	Storage Storage
+	Nonces  Nonces
 	// NoDialogs leaves out Event: dialog, as a server without presence_dialoginfo does.
 	NoDialogs bool
 	// Memory is how much the server shares between its processes, in MiB; 0: 32.
@@ -102,7 +117,7 @@ func Start(t testing.TB, o Options) *Server {
 	if o.NoDialogs {
 		dialogs = ""
 	}
-	config := strings.NewReplacer("@STORAGE@", string(o.Storage), "@DIALOGS@", dialogs).Replace(configuration)
+	config := strings.NewReplacer("@STORAGE@", string(o.Storage), "@NONCES@", string(o.Nonces), "@DIALOGS@", dialogs).Replace(configuration)
 	config = strings.NewReplacer("@PORT@", strconv.Itoa(s.ports[UDP]), "@TLSPORT@", strconv.Itoa(s.ports[TLS]),
 		"@DIR@", s.dir, "@DOMAIN@", Domain, "@USER@", Username, "@PASSWORD@", Password).Replace(config)
 	s.write("kamailio.cfg", []byte(config))
