@@ -18,7 +18,11 @@
 // # What it guarantees
 //
 // SetStatus is one PUBLISH of Event: presence, apart from the second try that a digest challenge
-// (401, 407), an unknown entity tag (412) or too short an interval (423) asks for.
+// (401, 407), an unknown entity tag (412) or too short an interval (423) asks for. Only the
+// first request is challenged: the next ones answer the same challenge ahead (RFC 7616
+// section 3.4), each with a count of its own, until the server wants another nonce. A server
+// that takes each nonce once is asked before each request, which are two then: that is
+// found out after three nonces in a row, and until the driver is opened again.
 // Per extension one PUBLISH is under way at a time, as RFC 3903 section 4 wants.
 // Between the calls a keeper refreshes what was published, four publications at a
 // time and at most fifty a second, at 50 to 80 % of the lifetime that the server
