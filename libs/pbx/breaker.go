@@ -49,29 +49,34 @@ func (b *breaker) admit(op string) (probe bool, err error) {
 	return true, nil
 }
 
-// settle records what became of an admitted call. A call that the caller gave up
-// says nothing about the phone system.
-func (b *breaker) settle(probe bool, err error) {
+// settle records what became of an admitted call, and says whether the phone system is
+// back by it. A call that the caller gave up says nothing about the phone system.
+func (b *breaker) settle(probe bool, err error) (back bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if probe {
 		b.probing = false
 	}
-	switch kind := fault.KindOf(err); {
-	case err != nil && kind == fault.Cancelled:
-	case err != nil && (kind == fault.Unavailable || kind == fault.Timeout):
-		b.failures++
-		b.down = b.down || kind == fault.Unavailable || b.failures >= breakAfter
-		if probe || b.rest == 0 && b.failures >= breakAfter {
-			b.rest = min(max(restFirst, 2*b.rest), restLongest)
-			b.until = time.Now().Add(b.rest - rand.N(b.rest/4))
+	if err != nil {
+		switch kind := fault.KindOf(err); kind {
+		case fault.Cancelled:
+			return false
+		case fault.Unavailable, fault.Timeout:
+			b.failures++
+			b.down = b.down || kind == fault.Unavailable || b.failures >= breakAfter
+			if probe || b.rest == 0 && b.failures >= breakAfter {
+				b.rest = min(max(restFirst, 2*b.rest), restLongest)
+				b.until = time.Now().Add(b.rest - rand.N(b.rest/4))
+			}
+			return false
 		}
-	default:
-		if b.down {
-			b.generation++
-		}
-		b.failures, b.rest, b.down = 0, 0, false
 	}
+	back = b.down
+	if back {
+		b.generation++
+	}
+	b.failures, b.rest, b.down = 0, 0, false
+	return back
 }
 
 // open says whether calls are being kept away.

@@ -68,8 +68,8 @@ func (c call) repeatable(err error) bool {
 
 // do sends a call until it succeeds, must not be repeated, or there is no time.
 func (s *System) do(ctx context.Context, c call, send func(context.Context) error) (err error) {
-	ctx, end := s.telemetry.begin(ctx, c)
-	defer func() { end(err) }()
+	ctx, span := s.telemetry.begin(ctx, c)
+	defer func() { end(span, err) }()
 	wait := firstWait
 	for try := 1; ; try++ {
 		var sent bool
@@ -118,23 +118,22 @@ func (s *System) try(ctx context.Context, c call, send func(context.Context) err
 		if c.batch {
 			limit = batchTimeout
 		}
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, limit, errTryTimeout)
-		defer cancel()
+		if !sooner(ctx, limit) {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeoutCause(ctx, limit, errTryTimeout)
+			defer cancel()
+		}
 	}
 	began := time.Now()
 	err = send(ctx)
 	took := time.Since(began)
 
-	var own yieldError
-	if errors.As(err, &own) { // the caller's, about which the phone system knows nothing
+	if own := ours(err); own != nil {
 		s.breaker.settle(probe, nil)
 		s.telemetry.tried(ctx, c.op, took, nil)
-		return true, own.error
+		return true, own
 	}
-	before := s.breaker.generationNow()
-	s.breaker.settle(probe, err)
-	if s.breaker.generationNow() != before {
+	if s.breaker.settle(probe, err) {
 		s.log.Info("the phone system answers again", "op", c.op)
 	}
 	if c.long || c.batch {
@@ -150,6 +149,25 @@ func (s *System) try(ctx context.Context, c call, send func(context.Context) err
 // did not come back) through the driver, past everything that judges the phone
 // system by its errors.
 type yieldError struct{ error }
+
+// ours is the error of our own side in err, about which the phone system knows nothing;
+// nil if there is none.
+func ours(err error) error {
+	if err == nil {
+		return nil
+	}
+	var own yieldError
+	if errors.As(err, &own) {
+		return own.error
+	}
+	return nil
+}
+
+// sooner says whether ctx ends before limit by itself, so that it needs no other bound.
+func sooner(ctx context.Context, limit time.Duration) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && time.Until(deadline) < limit
+}
 
 // list runs a listing: like do, but it makes way for writes, and once an item was
 // passed on it is not repeated. A survey's turns come sooner as long as it is young

@@ -114,6 +114,9 @@ func (l *lanes) quiet(ctx context.Context, op string, patience time.Duration) er
 func (l *lanes) silence() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.notBefore.IsZero() {
+		return 0
+	}
 	return time.Until(l.notBefore)
 }
 

@@ -11,7 +11,6 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/trace"
-	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
@@ -28,7 +27,8 @@ const Scope = "offhook.dev/libs/pbx"
 // was told to the watcher.
 type telemetry struct {
 	system   attribute.KeyValue
-	tracer   trace.Tracer
+	tracer   trace.Tracer // nil: no spans
+	start    []trace.SpanStartOption
 	meter    metric.Meter
 	requests metric.Int64Counter
 	seconds  metric.Float64Histogram
@@ -37,9 +37,6 @@ type telemetry struct {
 }
 
 func newTelemetry(id identity.System, tracer trace.Tracer, meter metric.Meter) (*telemetry, error) {
-	if tracer == nil {
-		tracer = tracenoop.NewTracerProvider().Tracer(Scope)
-	}
 	if meter == nil {
 		meter = metricnoop.NewMeterProvider().Meter(Scope)
 	}
@@ -59,7 +56,11 @@ func newTelemetry(id identity.System, tracer trace.Tracer, meter metric.Meter) (
 	if err != nil {
 		return nil, fmt.Errorf("pbx metrics: %w", err)
 	}
-	return &telemetry{system: attribute.String("system", string(id)), tracer: tracer, meter: meter, requests: requests, seconds: seconds, events: events}, nil
+	system := attribute.String("system", string(id))
+	return &telemetry{
+		system: system, tracer: tracer, meter: meter, requests: requests, seconds: seconds, events: events,
+		start: []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(system)},
+	}, nil
 }
 
 // observe reports whether the watch is live and on how many extensions there are
@@ -95,21 +96,28 @@ func (t *telemetry) told(ctx context.Context, e WatchEvent) {
 	t.events.Add(ctx, 1, metric.WithAttributes(t.system, attribute.String("kind", e.kind())))
 }
 
-// begin opens the span of one call. The returned function ends it.
-func (t *telemetry) begin(ctx context.Context, c call) (context.Context, func(error)) {
-	attributes := []attribute.KeyValue{t.system}
-	if c.ext != "" {
-		attributes = append(attributes, attribute.String("extension", string(c.ext)))
+// begin opens the span of one call, which has to be ended; nil without a tracer.
+func (t *telemetry) begin(ctx context.Context, c call) (context.Context, trace.Span) {
+	if t.tracer == nil {
+		return ctx, nil
 	}
-	ctx, span := t.tracer.Start(ctx, "pbx "+c.op,
-		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attributes...))
-	return ctx, func(err error) {
-		if err != nil {
-			span.SetStatus(codes.Error, err.Error())
-			span.SetAttributes(attribute.String("result", fault.KindOf(err).String()))
-		}
-		span.End()
+	ctx, span := t.tracer.Start(ctx, "pbx "+c.op, t.start...)
+	if c.ext != "" && span.IsRecording() {
+		span.SetAttributes(attribute.String("extension", string(c.ext)))
 	}
+	return ctx, span
+}
+
+// end ends the span of a call.
+func end(span trace.Span, err error) {
+	if span == nil {
+		return
+	}
+	if err != nil {
+		span.SetStatus(codes.Error, err.Error())
+		span.SetAttributes(attribute.String("result", fault.KindOf(err).String()))
+	}
+	span.End()
 }
 
 // tried records one try.

@@ -38,11 +38,15 @@ func TestEveryTryIsCountedAndEveryCallIsASpan(t *testing.T) {
 			t.Errorf("%v: counted %d, want %d (%v)", labels, got[labels], n, got)
 		}
 	}
+	extensions := map[string]string{"pbx set-status": "200", "pbx status": "999"}
 	var names []string
 	for _, span := range spans.Ended() {
 		names = append(names, span.Name())
 		if !hasAttribute(span.Attributes(), "system", "hq") {
 			t.Errorf("%s does not name its system", span.Name())
+		}
+		if !hasAttribute(span.Attributes(), "extension", extensions[span.Name()]) {
+			t.Errorf("%s does not name its extension", span.Name())
 		}
 	}
 	if len(names) != 2 || names[0] != "pbx set-status" || names[1] != "pbx status" {
@@ -86,16 +90,30 @@ func hasAttribute(all []attribute.KeyValue, key attribute.Key, value string) boo
 }
 
 func TestOneTryIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newSetup(t, 1, pbx.Options{})
-		b.world.Intercept(func(ctx context.Context, _ func() error) error {
-			<-ctx.Done()
-			return ctx.Err()
+	for name, c := range map[string]struct{ patience, want time.Duration }{
+		"by itself":                           {0, 10 * time.Second},
+		"by a caller who has less time":       {3 * time.Second, 3 * time.Second},
+		"by itself, if the caller has longer": {time.Minute, 10 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newSetup(t, 1, pbx.Options{})
+				b.world.Intercept(func(ctx context.Context, _ func() error) error {
+					<-ctx.Done()
+					return ctx.Err()
+				})
+				ctx := t.Context()
+				if c.patience > 0 {
+					bounded, cancel := context.WithTimeout(ctx, c.patience)
+					defer cancel()
+					ctx = bounded
+				}
+				start := time.Now()
+				err := b.SetStatus(ctx, "200", presence.DND)
+				if took := time.Since(start); fault.KindOf(err) != fault.Timeout || took != c.want {
+					t.Errorf("%v after %v", err, took)
+				}
+			})
 		})
-		start := time.Now()
-		err := b.SetStatus(t.Context(), "200", presence.DND)
-		if took := time.Since(start); fault.KindOf(err) != fault.Timeout || took != 10*time.Second {
-			t.Errorf("%v after %v", err, took)
-		}
-	})
+	}
 }
