@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"offhook.dev/libs/pbx/internal/reading"
 	"offhook.dev/libs/secret"
 )
 
@@ -51,7 +52,8 @@ type Conn struct {
 	version string
 	prefix  string // of ActionIDs: nobody else can guess one
 	hear    func(Message)
-	quiet   time.Duration  // how long nothing may come while somebody waits
+	quiet   time.Duration // how long nothing may come while somebody waits
+	duty    *reading.Duty
 	slots   chan struct{}  // holds a value for each action that has no answer
 	done    chan struct{}  // closed when the connection has ended
 	parts   sync.WaitGroup // those that read and write
@@ -101,6 +103,7 @@ func Dial(ctx context.Context, config Config) (*Conn, error) {
 		config.InFlight = defaultInFlight
 	}
 	c.slots = make(chan struct{}, config.InFlight)
+	c.duty = reading.New(raw, c.next, c.busy)
 	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
 	err = c.signIn(config)
 	if !stop() && err == nil {
@@ -181,6 +184,9 @@ func (c *Conn) ask(ctx context.Context, a Action, list bool) (*call, error) {
 	}
 	if write {
 		c.write()
+	}
+	if err := c.duty.Lead(ctx, waiting.done); err != nil {
+		c.fail(err)
 	}
 	select {
 	case <-waiting.done:
@@ -323,16 +329,22 @@ func (c *Conn) answered(waiting *call) {
 
 // read takes what comes until the connection ends.
 func (c *Conn) read() {
-	for {
-		m, err := c.in.message()
-		if err != nil {
-			c.fail(err)
-			return
-		}
-		if !c.take(m) && c.hear != nil && m.Event() != "" {
-			c.hear(m)
-		}
+	if err := c.duty.Stand(c.done); err != nil {
+		c.fail(err)
 	}
+}
+
+// busy says whether more than one answer may come: always where somebody hears events,
+// which have to come from one goroutine, at once.
+func (c *Conn) busy() bool { return c.hear != nil || len(c.slots) > 0 }
+
+// next takes one message.
+func (c *Conn) next() error {
+	m, err := c.in.message()
+	if err == nil && !c.take(m) && c.hear != nil && m.Event() != "" {
+		c.hear(m)
+	}
+	return err
 }
 
 // take says whether a message is part of an answer, and hands out the answer that it

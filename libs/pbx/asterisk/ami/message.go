@@ -93,10 +93,12 @@ func Parse(text string) (Message, error) {
 	return m, nil
 }
 
-// reader takes messages out of a stream.
+// reader takes messages out of a stream. What has come of one when a deadline passes is
+// kept, and the next call goes on with it.
 type reader struct {
-	in   *bufio.Reader
-	text []byte // of the message that is being read
+	in    *bufio.Reader
+	text  []byte // of the message that is being read
+	start int    // of the line in it that is being read
 }
 
 func newReader(in io.Reader) *reader { return &reader{in: bufio.NewReaderSize(in, readAhead)} }
@@ -104,7 +106,6 @@ func newReader(in io.Reader) *reader { return &reader{in: bufio.NewReaderSize(in
 // line reads up to and with the next LF; what is longer than limit is malformed. What is
 // returned is valid until the next call.
 func (r *reader) line(limit int) ([]byte, error) {
-	r.text = r.text[:0]
 	for {
 		part, err := r.in.ReadSlice('\n')
 		r.text = append(r.text, part...)
@@ -112,7 +113,9 @@ func (r *reader) line(limit int) ([]byte, error) {
 		case len(r.text) > limit:
 			return nil, fmt.Errorf("%w: a line of more than %d bytes", ErrMalformed, limit)
 		case err == nil:
-			return r.text, nil
+			line := r.text
+			r.text = r.text[:0]
+			return line, nil
 		case !errors.Is(err, bufio.ErrBufferFull):
 			return nil, cut(err, len(r.text))
 		}
@@ -121,8 +124,6 @@ func (r *reader) line(limit int) ([]byte, error) {
 
 // message reads the next message.
 func (r *reader) message() (Message, error) {
-	r.text = r.text[:0]
-	start := 0 // of the line
 	for {
 		part, err := r.in.ReadSlice('\n')
 		r.text = append(r.text, part...)
@@ -134,14 +135,15 @@ func (r *reader) message() (Message, error) {
 		case err != nil:
 			return Message{}, cut(err, len(r.text))
 		}
-		if line := r.text[start:]; len(line) == 1 || len(line) == 2 && line[0] == '\r' {
-			r.text = r.text[:start]
-			if start == 0 { // an empty line more than there must be
-				continue
-			}
-			return Parse(strings.TrimSuffix(string(r.text), "\n"))
+		if line := r.text[r.start:]; len(line) > 2 || len(line) == 2 && line[0] != '\r' {
+			r.start = len(r.text)
+			continue
 		}
-		start = len(r.text)
+		lines := r.text[:r.start]
+		r.text, r.start = r.text[:0], 0
+		if len(lines) > 0 { // else an empty line more than there must be
+			return Parse(strings.TrimSuffix(string(lines), "\n"))
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -167,4 +168,39 @@ func FuzzAMIFrame(f *testing.F) {
 			}
 		}
 	})
+}
+
+// hesitant is a stream in which a deadline passes before each byte.
+type hesitant struct {
+	text   string
+	passed bool
+}
+
+func (h *hesitant) Read(p []byte) (int, error) {
+	if h.passed = !h.passed; h.passed {
+		return 0, os.ErrDeadlineExceeded
+	}
+	if h.text == "" {
+		return 0, io.EOF
+	}
+	n := copy(p[:1], h.text)
+	h.text = h.text[n:]
+	return n, nil
+}
+
+func TestAMessageIsWholeAfterDeadlinesWithinIt(t *testing.T) {
+	r := newReader(&hesitant{text: "\r\nEvent: A\r\nText: one\r\n\r\nResponse: Success\nActionID: 7\n\nEvent: B\r\n\r\n"})
+	var all []Message
+	var err error
+	for {
+		var m Message
+		if m, err = r.message(); err == nil {
+			all = append(all, m)
+		} else if !errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		}
+	}
+	if err != io.EOF || len(all) != 3 || all[0].Get("Text") != "one" || all[1].Response() != "Success" || all[1].Get("ActionID") != "7" || all[2].Event() != "B" {
+		t.Errorf("%v, %v", all, err)
+	}
 }
