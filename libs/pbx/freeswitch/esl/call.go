@@ -35,14 +35,14 @@ func (e *LostError) Unwrap() error { return e.Err }
 type call struct {
 	api     []bool // by command: whether an api/response may answer it
 	replies []Reply
-	done    chan struct{} // gets one when there are as many replies as commands
+	done    chan struct{} // closed when there are as many replies as commands
 
 	roomForAPI     [4]bool // most calls are that short
 	roomForReplies [4]Reply
 }
 
 func newCall(commands []Command) *call {
-	c := &call{done: make(chan struct{}, 1)}
+	c := &call{done: make(chan struct{})}
 	c.api, c.replies = c.roomForAPI[:0], c.roomForReplies[:0]
 	for _, command := range commands {
 		c.api = append(c.api, command.api)
@@ -69,6 +69,9 @@ func (c *Conn) Do(ctx context.Context, commands ...Command) ([]Reply, error) {
 	}
 	if err := c.send(mine, commands); err != nil {
 		return nil, &LostError{Err: err}
+	}
+	if err := c.duty.Lead(ctx, mine.done); err != nil {
+		c.end(ended(err))
 	}
 	select {
 	case <-mine.done:
@@ -176,16 +179,29 @@ func (c *Conn) Take() []Event {
 // receive reads until the connection is over.
 func (c *Conn) receive() {
 	defer close(c.read)
-	for {
-		f, err := readFrame(c.in)
-		if err == nil {
-			err = c.accept(f)
-		}
-		if err != nil {
-			c.end(ended(err))
-			return
-		}
+	if err := c.duty.Stand(c.done); err != nil {
+		c.end(ended(err))
 	}
+}
+
+// busy says whether more may come than the answer to one call: always where there are
+// events, which must not wait.
+func (c *Conn) busy() bool {
+	if len(c.config.Events) > 0 || len(c.slots) > 0 {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.jobs) > 0
+}
+
+// next takes one frame.
+func (c *Conn) next() error {
+	f, err := c.in.next()
+	if err != nil {
+		return err
+	}
+	return c.accept(f)
 }
 
 // ended is why a connection is over, in words.
@@ -238,8 +254,8 @@ func (c *Conn) answer(reply Reply, api bool) error {
 		copy(c.queue, c.queue[1:]) // at most Config.InFlight of them
 		c.queue[len(c.queue)-1] = nil
 		c.queue = c.queue[:len(c.queue)-1]
-		first.done <- struct{}{}
 		<-c.slots
+		close(first.done)
 	}
 	if len(c.queue) > 0 {
 		c.moved = time.Now()

@@ -1,7 +1,6 @@
 package esl
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -11,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"offhook.dev/libs/pbx/internal/reading"
 	"offhook.dev/libs/secret"
 )
 
@@ -59,10 +59,11 @@ var (
 type Conn struct {
 	config Config
 	conn   net.Conn
-	in     *bufio.Reader // of the reader alone
+	in     *reader // of whoever has the duty
+	duty   *reading.Duty
 	slots  chan struct{} // one in it for each call under way
 	done   chan struct{} // closed when it is over
-	read   chan struct{} // closed when the reader has ended
+	read   chan struct{} // closed when the standing reader has ended
 
 	mu       sync.Mutex // guards the following
 	err      error      // why it is over; nil while it is not
@@ -93,8 +94,9 @@ func Dial(ctx context.Context, config Config) (*Conn, error) {
 		return nil, beginning(bounded, err)
 	}
 	stop := context.AfterFunc(bounded, func() { _ = raw.SetDeadline(time.Unix(1, 0)) })
-	c := &Conn{config: config, conn: raw, in: bufio.NewReaderSize(raw, lineLimit), slots: make(chan struct{}, config.InFlight),
+	c := &Conn{config: config, conn: raw, in: newReader(raw), slots: make(chan struct{}, config.InFlight),
 		done: make(chan struct{}), read: make(chan struct{}), jobs: make(map[string]chan Reply), wake: make(chan struct{}, 1)}
+	c.duty = reading.New(raw, c.next, c.busy)
 	err = c.begin()
 	if !stop() && err == nil {
 		err = bounded.Err()
@@ -127,7 +129,7 @@ func dial(ctx context.Context, config Config) (net.Conn, error) {
 
 // begin signs in. Its errors quote nothing that was said about the password.
 func (c *Conn) begin() error {
-	f, err := readFrame(c.in)
+	f, err := c.in.next()
 	if err != nil {
 		return err
 	}
@@ -172,7 +174,7 @@ func (c *Conn) ask(line string) (Reply, error) {
 		return "", err
 	}
 	for {
-		f, err := readFrame(c.in)
+		f, err := c.in.next()
 		switch {
 		case err != nil:
 			return "", err

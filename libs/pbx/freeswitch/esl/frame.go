@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 )
 
@@ -39,40 +40,68 @@ type frame struct {
 	body  []byte // valid until the next frame is read
 }
 
-// readFrame reads one frame. r must have a buffer of lineLimit.
-func readFrame(r *bufio.Reader) (frame, error) {
-	var f frame
-	length, lines := 0, 0
-	for {
-		line, err := r.ReadSlice('\n')
-		switch {
-		case errors.Is(err, bufio.ErrBufferFull):
-			return f, fmt.Errorf("%w: a line of more than %d bytes", ErrSenseless, lineLimit)
-		case errors.Is(err, io.EOF) && len(line) > 0:
-			return f, io.ErrUnexpectedEOF
-		case err != nil:
-			return f, err
+// reader takes frames out of a stream. What has come of one when a deadline passes is
+// kept, and the next call goes on with it.
+type reader struct {
+	in *bufio.Reader
+
+	line   []byte // the beginning of a header line whose end has not come yet
+	frame  frame  // as far as its header has come
+	lines  int    // of the header, those before the first included
+	length int    // of the body, as announced
+	headed bool   // the header is complete
+	body   []byte // of a long one, as far as it has come
+}
+
+func newReader(in io.Reader) *reader { return &reader{in: bufio.NewReaderSize(in, lineLimit)} }
+
+// next reads the next frame.
+func (r *reader) next() (frame, error) {
+	for !r.headed {
+		line, err := r.headerLine()
+		if err != nil {
+			return frame{}, err
 		}
-		if lines++; lines > headerLimit {
-			return f, fmt.Errorf("%w: a header of more than %d lines", ErrSenseless, headerLimit)
+		if r.lines++; r.lines > headerLimit {
+			return frame{}, fmt.Errorf("%w: a header of more than %d lines", ErrSenseless, headerLimit)
 		}
 		line = bytes.TrimRight(line, "\r\n")
 		if len(line) == 0 {
-			if f.kind == "" { // empty lines between frames
-				continue
-			}
-			break
+			r.headed = r.frame.kind != "" // else an empty line between frames
+			continue
 		}
-		if length, err = f.header(line, length); err != nil {
-			return f, err
+		if r.length, err = r.frame.header(line, r.length); err != nil {
+			return frame{}, err
 		}
 	}
-	if length == 0 {
-		return f, nil
+	f := r.frame
+	if r.length > 0 {
+		var err error
+		if f.body, err = r.readBody(); err != nil {
+			return frame{}, err
+		}
 	}
-	var err error
-	f.body, err = readBody(r, length)
-	return f, err
+	r.frame, r.lines, r.length, r.headed = frame{}, 0, 0, false
+	return f, nil
+}
+
+// headerLine reads a line, which is valid until the next is read.
+func (r *reader) headerLine() ([]byte, error) {
+	line, err := r.in.ReadSlice('\n')
+	if err != nil || len(r.line) > 0 {
+		r.line = append(r.line, line...)
+		line = r.line
+	}
+	switch {
+	case len(line) > lineLimit, errors.Is(err, bufio.ErrBufferFull):
+		return nil, fmt.Errorf("%w: a line of more than %d bytes", ErrSenseless, lineLimit)
+	case errors.Is(err, io.EOF) && len(line) > 0:
+		return nil, io.ErrUnexpectedEOF
+	case err != nil:
+		return nil, err
+	}
+	r.line = r.line[:0]
+	return line, nil
 }
 
 // header reads a header line. length is the announced one, as far as it is known.
@@ -117,26 +146,28 @@ func contentType(value []byte) string {
 	return string(value)
 }
 
-func readBody(r *bufio.Reader, length int) ([]byte, error) {
-	var err error
-	if length <= lineLimit { // it stays where it is
-		body, err := r.Peek(length)
+// readBody reads the body of the frame. A short one stays where it is.
+func (r *reader) readBody() ([]byte, error) {
+	if r.length <= lineLimit {
+		body, err := r.in.Peek(r.length)
 		if err == nil {
-			_, err = r.Discard(length)
+			_, err = r.in.Discard(r.length)
 		}
 		return body, truncated(err)
 	}
-	if length <= bodyStep {
-		body := make([]byte, length)
-		_, err = io.ReadFull(r, body)
-		return body, truncated(err)
+	for len(r.body) < r.length {
+		if len(r.body) == cap(r.body) { // as much again as has arrived
+			r.body = slices.Grow(r.body, min(max(bodyStep, len(r.body)), r.length-len(r.body)))
+		}
+		n, err := r.in.Read(r.body[len(r.body):min(cap(r.body), r.length)])
+		r.body = r.body[:len(r.body)+n]
+		if err != nil {
+			return nil, truncated(err)
+		}
 	}
-	var body bytes.Buffer
-	n, err := body.ReadFrom(io.LimitReader(r, int64(length)))
-	if err == nil && n < int64(length) {
-		err = io.ErrUnexpectedEOF
-	}
-	return body.Bytes(), truncated(err)
+	body := r.body
+	r.body = nil
+	return body, nil
 }
 
 // truncated: the end of the connection within a frame is not a regular one.

@@ -1,18 +1,20 @@
 package esl
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"io"
+	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
 
 func frames(text string) (all []frame, err error) {
-	r := bufio.NewReaderSize(strings.NewReader(text), lineLimit)
+	r := newReader(strings.NewReader(text))
 	for {
-		f, err := readFrame(r)
+		f, err := r.next()
 		if err != nil {
 			return all, err
 		}
@@ -63,6 +65,48 @@ func TestFrames(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// hesitant is a stream in which a deadline passes before each piece.
+type hesitant struct {
+	text   string
+	piece  int
+	passed bool
+}
+
+func (h *hesitant) Read(p []byte) (int, error) {
+	if h.passed = !h.passed; h.passed {
+		return 0, os.ErrDeadlineExceeded
+	}
+	if h.text == "" {
+		return 0, io.EOF
+	}
+	n := copy(p, h.text[:min(h.piece, len(h.text))])
+	h.text = h.text[n:]
+	return n, nil
+}
+
+func TestAFrameIsWholeAfterDeadlinesWithinIt(t *testing.T) {
+	long := strings.Repeat("0123456789", bodyStep/5)
+	text := "\nContent-Type: command/reply\r\nReply-Text: +OK\r\n\r\nContent-Length: 4\nContent-Type: api/response\n\n+OK\n" +
+		"Content-Type: api/response\nContent-Length: " + strconv.Itoa(len(long)) + "\n\n" + long + "Content-Type: text/disconnect-notice\n\n"
+	for _, piece := range []int{1, 7, 5000} {
+		r := newReader(&hesitant{text: text, piece: piece})
+		var all []string
+		var err error
+		for {
+			var f frame
+			if f, err = r.next(); err == nil {
+				all = append(all, f.kind+" "+f.reply+string(f.body))
+			} else if !errors.Is(err, os.ErrDeadlineExceeded) {
+				break
+			}
+		}
+		want := []string{typeReply + " +OK", typeAPI + " +OK\n", typeAPI + " " + long, typeDisconnect + " "}
+		if err != io.EOF || !slices.Equal(all, want) {
+			t.Errorf("in pieces of %d: %d frames, %v", piece, len(all), err)
+		}
 	}
 }
 
