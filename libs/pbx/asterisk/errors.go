@@ -23,6 +23,9 @@ const (
 
 // says says whether an error is a refusal that begins with some words.
 func says(err error, words string) bool {
+	if err == nil {
+		return false
+	}
 	var refusal *ami.Refusal
 	return errors.As(err, &refusal) && strings.HasPrefix(strings.ToLower(refusal.Message), strings.ToLower(words))
 }
@@ -40,13 +43,14 @@ func says(err error, words string) bool {
 //	before it was sent                        Unavailable
 //	after                                     Unavailable   Timeout: it may have happened
 func classify(op string, write bool, err error) error {
+	if err == nil {
+		return nil
+	}
 	var (
 		refusal *ami.Refusal
 		lost    *ami.LostError
 	)
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &refusal):
 		return fault.New(refused(refusal.Message), op, err)
 	case errors.As(err, &lost) && lost.Sent && write:

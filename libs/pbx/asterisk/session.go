@@ -115,6 +115,9 @@ func (s *session) write(ctx context.Context, op string, a ami.Action) error {
 
 // judge classifies, and notes whether the loss of the connection is told by this.
 func (s *session) judge(op string, write bool, err error) error {
+	if err == nil {
+		return nil
+	}
 	err = classify(op, write, err)
 	var lost *ami.LostError
 	if errors.As(err, &lost) && fault.KindOf(err) == fault.Unavailable {
