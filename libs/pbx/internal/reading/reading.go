@@ -94,12 +94,12 @@ func (d *Duty) comeBack(seen uint64) (led uint64, free bool) {
 }
 
 // Lead reads until answered is closed or ctx has ended, if nobody else reads; else it
-// returns at once, and the answer will be handed out by who does. An error is next's.
+// returns at once, and the answer will be handed out by who does. An error is next's, and
+// nobody reads after it: what is left may be the rest of what made no sense.
 func (d *Duty) Lead(ctx context.Context, answered <-chan struct{}) error {
 	if !d.take() {
 		return nil
 	}
-	defer d.pass()
 	interrupted := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		_ = d.conn.SetReadDeadline(time.Unix(1, 0))
@@ -110,8 +110,11 @@ func (d *Duty) Lead(ctx context.Context, answered <-chan struct{}) error {
 		<-interrupted
 		_ = d.conn.SetReadDeadline(time.Time{})
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return nil
+			err = nil
 		}
+	}
+	if err == nil {
+		d.pass()
 	}
 	return err
 }

@@ -257,3 +257,20 @@ func TestAReaderThatIsBusyStays(t *testing.T) {
 		}
 	})
 }
+
+// What follows on something senseless can look like an answer to somebody.
+func TestNobodyReadsAfterAnError(t *testing.T) {
+	on(t, func(t *testing.T, l *line) {
+		l.asked["another"] = make(chan struct{}) // somebody else waits
+		senseless := errors.New("makes no sense")
+		l.duty.next = func() error { return senseless }
+		if err := l.duty.Lead(t.Context(), make(chan struct{})); !errors.Is(err, senseless) {
+			t.Errorf("the one who read it: %v", err)
+		}
+		l.duty.next = func() error { t.Error("somebody reads on"); return senseless }
+		time.Sleep(10 * Idle)
+		if err := l.duty.Lead(t.Context(), make(chan struct{})); err != nil {
+			t.Errorf("who comes next: %v", err)
+		}
+	})
+}
