@@ -94,8 +94,8 @@ func (d *Duty) comeBack(seen uint64) (led uint64, free bool) {
 }
 
 // Lead reads until answered is closed or ctx has ended, if nobody else reads; else it
-// returns at once, and the answer will be handed out by who does. An error is next's, and
-// nobody reads after it: what is left may be the rest of what made no sense.
+// returns at once, and the answer will be handed out by who does. An error is next's:
+// after it nobody reads any more, and the connection has to be ended (done, of Stand).
 func (d *Duty) Lead(ctx context.Context, answered <-chan struct{}) error {
 	if !d.take() {
 		return nil
@@ -113,7 +113,7 @@ func (d *Duty) Lead(ctx context.Context, answered <-chan struct{}) error {
 			err = nil
 		}
 	}
-	if err == nil {
+	if err == nil { // what follows nonsense must not be taken for an answer
 		d.pass()
 	}
 	return err

@@ -13,6 +13,11 @@ import (
 	"time"
 )
 
+// nonsense is a line after which nothing on a connection counts.
+const nonsense = "nonsense"
+
+var errNonsense = errors.New(nonsense)
+
 // line is a connection on which lines are answers, and everything else is an event. All
 // of a test happens in virtual time, so an answer that took no time was read by who
 // waited for it: the standing reader comes back after Idle at the earliest.
@@ -57,9 +62,15 @@ func (l *line) next() error {
 		l.mu.Lock()
 		l.text += string(b[:])
 		if b[0] == '\n' {
-			l.take(strings.TrimSuffix(l.text, "\n"))
+			text := strings.TrimSuffix(l.text, "\n")
 			l.text = ""
+			if text != nonsense {
+				l.take(text)
+			}
 			l.mu.Unlock()
+			if text == nonsense {
+				return errNonsense
+			}
 			return nil
 		}
 		l.mu.Unlock()
@@ -243,6 +254,22 @@ func TestTheEndOfAConnectionEndsReading(t *testing.T) {
 	})
 }
 
+func TestAfterNonsenseNothingIsRead(t *testing.T) {
+	on(t, func(t *testing.T, l *line) {
+		answered := l.ask("answer")
+		go func() { _, _ = io.WriteString(l.peer, nonsense+"\nanswer\n") }()
+		if _, err := l.wait(t.Context(), answered); !errors.Is(err, errNonsense) {
+			t.Errorf("got %v", err)
+		}
+		time.Sleep(3 * Idle)
+		select {
+		case <-answered:
+			t.Error("it was answered by what followed")
+		default:
+		}
+	})
+}
+
 func TestAReaderThatIsBusyStays(t *testing.T) {
 	on(t, func(t *testing.T, l *line) {
 		l.ask("never") // somebody left whose answer has not come
@@ -254,23 +281,6 @@ func TestAReaderThatIsBusyStays(t *testing.T) {
 		synctest.Wait()
 		if n := len(l.events); n != 2 || l.came[1] != said {
 			t.Errorf("heard %q at %v, said at %v", l.events, l.came, said)
-		}
-	})
-}
-
-// What follows on something senseless can look like an answer to somebody.
-func TestNobodyReadsAfterAnError(t *testing.T) {
-	on(t, func(t *testing.T, l *line) {
-		l.asked["another"] = make(chan struct{}) // somebody else waits
-		senseless := errors.New("makes no sense")
-		l.duty.next = func() error { return senseless }
-		if err := l.duty.Lead(t.Context(), make(chan struct{})); !errors.Is(err, senseless) {
-			t.Errorf("the one who read it: %v", err)
-		}
-		l.duty.next = func() error { t.Error("somebody reads on"); return senseless }
-		time.Sleep(10 * Idle)
-		if err := l.duty.Lead(t.Context(), make(chan struct{})); err != nil {
-			t.Errorf("who comes next: %v", err)
 		}
 	})
 }
