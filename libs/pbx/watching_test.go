@@ -198,6 +198,8 @@ func TestASlowReaderHearsTheNewestOfEachExtensionOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := script(t, pbx.Options{}, func(ctx context.Context, _ int, sink pbx.Sink) error {
 			sink(pbx.Synced{})
+			sink(calls("200", 1))
+			time.Sleep(time.Millisecond) // the reader has begun: with that, and not with one of the next
 			for i := range 1000 {
 				tell(sink, calls("200", 1+i%3), calls("201", i%2), pbx.StatusEvent{Extension: "200", Status: presence.Statuses()[i%5]})
 			}
