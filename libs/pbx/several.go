@@ -96,7 +96,6 @@ func (s *System) statusWithOthers(ctx context.Context, ext identity.Extension) (
 // send reads what was gathered until its turn came. A single one is read as ever.
 func (s *System) send(ctx context.Context, ext identity.Extension, reading *gathered) {
 	defer close(reading.done)
-	defer s.gathering.seal(reading)
 	reading.err = s.do(ctx, call{op: "status", ext: ext, lane: urgent}, func(ctx context.Context) (err error) {
 		if exts := s.gathering.seal(reading); len(exts) > 1 {
 			reading.statuses, err = s.several.StatusesOf(ctx, exts)
@@ -106,10 +105,11 @@ func (s *System) send(ctx context.Context, ext identity.Extension, reading *gath
 		reading.statuses = map[identity.Extension]presence.Status{ext: status}
 		return err
 	})
+	exts := s.gathering.seal(reading) // where its turn never came
 	if reading.again = reading.err != nil && ctx.Err() != nil; reading.again {
 		return // our time is over, that of the others is not
 	}
-	if len(reading.exts) > 1 && fault.KindOf(reading.err) == fault.Unsupported {
+	if len(exts) > 1 && fault.KindOf(reading.err) == fault.Unsupported {
 		reading.again = true
 		s.gathering.useless.Store(true)
 		s.log.Warn("the phone system does not let several statuses be read at once: each is read by itself", "error", reading.err)
