@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"offhook.dev/libs/bus"
@@ -184,11 +185,10 @@ func TestExtensionsBecomeWhatIsWanted(t *testing.T) {
 
 func TestACreationWhoseAnswerWasLostIsDoneOnce(t *testing.T) {
 	s := newStage(t, 2)
-	lost := false
+	var lost atomic.Bool // two requests may be under way
 	s.phones.Intercept(func(_ context.Context, handle func() error) error {
 		err := handle()
-		if _, there := s.phones.Listed("300"); there && !lost {
-			lost = true
+		if _, there := s.phones.Listed("300"); there && !lost.Swap(true) {
 			return fault.New(fault.Timeout, "lost", nil)
 		}
 		return err
@@ -197,7 +197,7 @@ func TestACreationWhoseAnswerWasLostIsDoneOnce(t *testing.T) {
 	if o := s.becomes(asks(wire.OpCreate, 1, "300", whole(1, "300"))); !o.Result.Well() {
 		t.Errorf("%+v", o)
 	}
-	if !lost {
+	if !lost.Load() {
 		t.Error("nothing was lost")
 	}
 }
@@ -305,11 +305,10 @@ func TestASeriesThatIsCutOffAnywhereDoublesNothing(t *testing.T) {
 		t.Run(fmt.Sprint("after ", cut), func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t, 1)
-			lost := false
+			var lost atomic.Bool // two requests may be under way
 			s.phones.Intercept(func(_ context.Context, handle func() error) error {
 				err := handle()
-				if len(s.phones.Book("200")) > cut && !lost {
-					lost = true
+				if len(s.phones.Book("200")) > cut && !lost.Swap(true) {
 					return fault.New(fault.Timeout, "lost", nil)
 				}
 				return err
@@ -320,7 +319,7 @@ func TestASeriesThatIsCutOffAnywhereDoublesNothing(t *testing.T) {
 				w.Changes = append(w.Changes, change(wire.OpCreate, "", fmt.Sprint(i), "N"))
 			}
 			o := s.entered(w)
-			if got := s.book("200"); got != "N 0; N 1; N 2; N 3; N 4" || len(o.Results) != entries || !lost {
+			if got := s.book("200"); got != "N 0; N 1; N 2; N 3; N 4" || len(o.Results) != entries || !lost.Load() {
 				t.Errorf("%q, %+v", got, o)
 			}
 		})
