@@ -16,6 +16,10 @@ import (
 // services take by default: a comparison and its "or" are four.
 const filterBatch = 20
 
+// errFilter is in the chain of an error about an answer that shows that the filter was not
+// understood.
+var errFilter = errors.New("it holds users that were not asked for")
+
 // some reads some fields of those users that there are, with one request, found by number.
 func (d *Driver) some(ctx context.Context, op string, exts []identity.Extension, fields string) ([]user, error) {
 	if len(exts) == 0 {
@@ -40,7 +44,7 @@ func (d *Driver) some(ctx context.Context, op string, exts []identity.Extension,
 	for i, u := range *users.Value {
 		ext, ok := asked[u.Number]
 		if !ok { // the filter was not understood: who is missing may be there
-			return nil, fault.Errorf(fault.Unavailable, op, "%w: it holds users that were not asked for", errSenseless)
+			return nil, fault.Errorf(fault.Unavailable, op, "%w: %w", errSenseless, errFilter)
 		}
 		(*users.Value)[i].ext = ext
 	}
@@ -52,7 +56,7 @@ func (d *Driver) some(ctx context.Context, op string, exts []identity.Extension,
 func (d *Driver) StatusesOf(ctx context.Context, exts []identity.Extension) (map[identity.Extension]presence.Status, error) {
 	const op = "threecx: statuses of some"
 	users, err := d.some(ctx, op, exts, statusFields)
-	if errors.Is(err, errSenseless) || fault.KindOf(err) == fault.Invalid {
+	if errors.Is(err, errFilter) || fault.KindOf(err) == fault.Invalid {
 		return nil, fault.New(fault.Unsupported, op, err)
 	}
 	if err != nil {
