@@ -36,16 +36,17 @@ func (s *system) carryOut(ctx context.Context, l *line, want wire.Want, received
 		o.Result, o.Detail = result, why
 		return s.report(ctx, l, o)
 	}
-	if want.Revision == l.newest && l.settled && l.status == want.Status {
-		return nil // a pass and the consumer had it both: no reason to read again
+	if want.Revision != l.newest {
+		l.newest, l.settled = want.Revision, false
 	}
-	l.newest, l.settled = want.Revision, false
-	if err := s.refresh(ctx, l, &o); err != nil {
-		return s.give(ctx, l, o, err)
+	if now := s.w.bus.Now(); !l.knows(want, now) {
+		if err := s.refresh(ctx, l, &o, now); err != nil {
+			return s.give(ctx, l, o, err)
+		}
 	}
 	o.Before = l.status
 	switch {
-	case o.Result != wire.ResultUnknown: // refresh has settled it
+	case o.Result != wire.ResultUnknown: // the reading has settled it
 	case want.Release && l.ledger.personShows():
 		o.Result, o.Detail = wire.RefusedPerson, "released: a person's choice stays"
 	case l.status == want.Status:
@@ -62,7 +63,7 @@ func (s *system) carryOut(ctx context.Context, l *line, want wire.Want, received
 		o.Detail = fmt.Sprintf("a person chose %s at %s, which the decision did not know of", l.ledger.Person.Status, l.ledger.Person.At.UTC().Format(time.RFC3339))
 	case s.fought(ctx, l, s.w.bus.Now()):
 		o.Result = wire.Failed
-		o.Detail = "breaker: something else keeps changing this extension; nothing is written before " + l.noted().breaker.Until().UTC().Format(time.RFC3339)
+		o.Detail = "breaker: something else keeps changing this extension; nothing is written before " + l.rare.breaker.Until().UTC().Format(time.RFC3339)
 	default:
 		return s.write(ctx, l, want, o, overtaken)
 	}
@@ -88,13 +89,8 @@ func (s *system) refuses(l *line, want wire.Want) (wire.Result, string) {
 	return 0, ""
 }
 
-// refresh makes sure that a reading under two seconds old stands in l. What cannot
-// be judged by the five statuses settles o.
-func (s *system) refresh(ctx context.Context, l *line, o *wire.Outcome) error {
-	now := s.w.bus.Now()
-	if l.origin != "" && l.began.After(l.blind) && now.Sub(l.began) < pbx.Fresh && l.ledger.Intent == nil {
-		return nil
-	}
+// refresh reads what a line shows. What cannot be judged by the five statuses settles o.
+func (s *system) refresh(ctx context.Context, l *line, o *wire.Outcome, now time.Time) error {
 	o.BeganAt = now
 	ctx, cancel := s.lease.Deadline(ctx)
 	defer cancel()

@@ -12,6 +12,7 @@ import (
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/pbx"
 	"offhook.dev/libs/store"
 	"offhook.dev/libs/wire"
 )
@@ -70,6 +71,19 @@ func (l *line) noted() *rare {
 		l.rare = new(rare)
 	}
 	return l.rare
+}
+
+// knows says whether a want can be judged without another reading: by one under two seconds
+// old, or because it was settled and still shows: a pass and the consumer can have had the
+// same want. l.mu is held.
+func (l *line) knows(want wire.Want, now time.Time) bool {
+	if l.origin == "" || l.ledger.Intent != nil {
+		return false
+	}
+	if l.settled && want.Revision == l.newest && want.Status == l.status {
+		return true
+	}
+	return l.began.After(l.blind) && now.Sub(l.began) < pbx.Fresh
 }
 
 // save stores the ledger entry by compare-and-set, under the fence of our lease.

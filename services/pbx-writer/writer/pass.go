@@ -13,8 +13,8 @@ import (
 )
 
 // atOnce is how many wants are with the phone system's queue at a time; how many
-// of them travel is the pace's affair. It is twice what 3CX lets be
-// read at once (pbx.Several): while some are read others are written.
+// of them travel is the pace's affair. It is twice what 3CX lets be read at once
+// (pbx.Several): while some are read others are written.
 const atOnce = 40
 
 // minutes compares what is wanted with what is shown and applies the difference:

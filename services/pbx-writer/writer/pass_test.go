@@ -8,7 +8,6 @@ import (
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
-	"offhook.dev/libs/links"
 	"offhook.dev/libs/wire"
 )
 
@@ -60,16 +59,5 @@ func TestAWantOfThePassThatIsOvertakenIsNotWritten(t *testing.T) {
 	}
 	if got := s.phones.written(extension(0)); !slices.Equal(got, []presence.Status{presence.DND}) {
 		t.Errorf("written %v, want the newest alone", got)
-	}
-}
-
-// A pass and the consumer can have the same want. Whoever comes second would read the
-// extension once more, which costs a phone system of few requests a second half of them.
-func TestAWantThatIsSettledIsNotReadAgain(t *testing.T) {
-	want := wire.Want{Person: person(0), Line: lineOf(extension(0)), Status: presence.DND, Release: true, Revision: wire.Revision{Epoch: 1, Sequence: 7}}
-	l := &line{id: want.Line, newest: want.Revision, settled: true, status: want.Status, origin: presence.Ours}
-	s := &system{w: &Writer{links: links.NewMirror()}, tenants: map[identity.Tenant]bool{want.Person.Tenant: true}, lines: map[identity.Line]*line{want.Line: l}}
-	if err := s.apply(t.Context(), want, time.Now(), nil); err != nil { // it has no phone system to ask
-		t.Error(err)
 	}
 }
