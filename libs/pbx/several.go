@@ -63,12 +63,13 @@ func (g *gathering) seal(reading *gathered) []identity.Extension {
 	return reading.exts
 }
 
-// together says whether statuses are read with others.
-func (s *System) together() bool { return s.several != nil && !s.gathering.useless.Load() }
+// Together says whether statuses that wait for their turn at the same time are read with
+// one request.
+func (s *System) Together() bool { return s.several != nil && !s.gathering.useless.Load() }
 
 // statusWithOthers is Status by the power Several.
 func (s *System) statusWithOthers(ctx context.Context, ext identity.Extension) (presence.Status, error) {
-	for s.together() {
+	for s.Together() {
 		reading, first := s.gathering.join(ext, s.powers.Several)
 		if first {
 			s.send(ctx, ext, reading)

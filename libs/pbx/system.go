@@ -155,7 +155,7 @@ func (s *System) Resting() bool { return s.breaker.open() }
 // Status is Driver.Status. Where the driver has the power Several, those that wait for
 // their turn at the same time are read with one request.
 func (s *System) Status(ctx context.Context, ext identity.Extension) (presence.Status, error) {
-	if s.together() {
+	if s.Together() {
 		return s.statusWithOthers(ctx, ext)
 	}
 	return s.statusAlone(ctx, ext)
@@ -193,7 +193,7 @@ func (s *System) SetStatusUnless(ctx context.Context, ext identity.Extension, st
 // listing gives up its turn between two extensions and queues again.
 func (s *System) Statuses(ctx context.Context, yield func(identity.Extension, presence.Status) error) error {
 	in := survey
-	if s.together() {
+	if s.Together() {
 		in = bulk // nothing has to be known from it that is not read as cheaply
 	}
 	return s.list(ctx, "statuses", in, func(ctx context.Context, item func(func() error) error) error {

@@ -14,21 +14,13 @@ import (
 )
 
 // single is the driver without the power Several: a reading is a request.
-type single struct{ others }
+type single struct{ memory.Full }
 
-type others interface {
-	pbx.Driver
-	pbx.Extensions
-	pbx.ExtensionWriter
-	pbx.Phonebook
-	pbx.Photos
-	pbx.NativeSync
-	pbx.Watcher
-	pbx.Dialer
-}
+// StatusesOf takes the power's place, and is none.
+func (single) StatusesOf() {}
 
 func (d single) Capabilities() pbx.Capabilities {
-	c := d.others.Capabilities()
+	c := d.Full.Capabilities()
 	c.Several = 0
 	return c
 }

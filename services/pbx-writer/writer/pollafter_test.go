@@ -10,7 +10,7 @@ func TestWhenStatusesAreListedAgain(t *testing.T) {
 		name           string
 		took           time.Duration
 		inHand, inBulk int64
-		several        bool
+		together       bool
 		want           time.Duration
 	}{
 		{"every two seconds", 0, 0, 0, false, 2 * time.Second},
@@ -24,10 +24,10 @@ func TestWhenStatusesAreListedAgain(t *testing.T) {
 		{"and needs no listing where several are read with one request", 5 * time.Second, 1, 0, true, 5 * time.Second},
 	}
 	for _, c := range cases {
-		s := &system{conf: SystemConfig{Poll: 2 * time.Second}, single: !c.several}
+		s := &system{conf: SystemConfig{Poll: 2 * time.Second}}
 		s.inHand.Store(c.inHand)
 		s.inBulk.Store(c.inBulk)
-		if got := s.pollAfter(c.took); got != c.want {
+		if got := s.pollAfter(c.took, c.together); got != c.want {
 			t.Errorf("%s: took %v, again after %v, want %v", c.name, c.took, got, c.want)
 		}
 	}

@@ -30,7 +30,6 @@ type system struct {
 	conf    SystemConfig
 	tenants map[identity.Tenant]bool
 	pbx     *pbx.System
-	single  bool // each reading of a status is a request (pbx.Several)
 	lease   store.Lease
 	log     *slog.Logger
 	again   chan struct{} // asks for a pass now
@@ -114,7 +113,7 @@ func (s *system) connect(ctx context.Context) error {
 		if err != nil {
 			return errors.Join(err, driver.Close())
 		}
-		s.pbx, s.single = wrapped, wrapped.Capabilities().Several == 0
+		s.pbx = wrapped
 		listen(driver, s.log)
 		return nil
 	})
@@ -163,7 +162,7 @@ func (s *system) polls(ctx context.Context, part string) error {
 		began := time.Now()
 		err := s.poll(bounded)
 		cancel()
-		wait = s.pollAfter(time.Since(began))
+		wait = s.pollAfter(time.Since(began), s.pbx.Together())
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -184,13 +183,13 @@ func (s *system) polls(ctx context.Context, part string) error {
 
 // pollAfter is how long to wait after a listing that took so long. While wants are being
 // carried out the next one is to end when the readings of this one get too old for a
-// write to rest on them, or each write would cost a reading of its own, where that is a
-// request. Else what is done gets half of the time: a listing of tens of thousands of
+// write to rest on them, or each write would cost a reading of its own, where these are
+// not read together. Else what is done gets half of the time: a listing of tens of thousands of
 // extensions takes long, and one would follow on the other.
-func (s *system) pollAfter(took time.Duration) time.Duration {
+func (s *system) pollAfter(took time.Duration, together bool) time.Duration {
 	wait := s.conf.Poll - took
 	switch {
-	case s.inHand.Load() > 0 && s.single:
+	case s.inHand.Load() > 0 && !together:
 		wait -= took
 	case s.inHand.Load() > 0 || s.inBulk.Load() > 0:
 		wait = max(wait, took)
