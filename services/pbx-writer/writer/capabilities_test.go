@@ -39,6 +39,7 @@ var capabilityRows = []struct {
 	{"statuses with which the phone rings", func(c can) string { return statusCell(c.says.Powers.Ring) }},
 	{"forgets statuses by itself", func(c can) string { return yes(c.says.Volatile) }},
 	{"requests that one status takes", func(c can) string { return c.requests }},
+	{"statuses read at a time", func(c can) string { return orNone(c.says.Several) }},
 	{"calls are watched", func(c can) string { return yes(c.says.Watch.Calls) }},
 	{"statuses are watched", func(c can) string { return yes(c.says.Watch.Status) }},
 	{"extensions are listed", func(c can) string { return yes(c.says.Extensions) }},
