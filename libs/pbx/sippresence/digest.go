@@ -75,14 +75,14 @@ func stale(res *sip.Response) bool {
 	return false
 }
 
-// latchkey is the challenge that requests answer without being asked: the last one whose
+// keptChallenge is the challenge that requests answer without being asked: the last one whose
 // first answer was taken. Nobody else uses it before, so a server that takes each nonce
 // once gets no answer too many. The zero value has none.
-type latchkey struct{ kept atomic.Pointer[challenge] }
+type keptChallenge struct{ last atomic.Pointer[challenge] }
 
 // get returns the challenge to answer, nil if the server is to be asked for one.
-func (k *latchkey) get() *challenge {
-	if c := k.kept.Load(); c != nil && c.vain < vainLimit {
+func (k *keptChallenge) get() *challenge {
+	if c := k.last.Load(); c != nil && c.vain < vainLimit {
 		return c
 	}
 	return nil
@@ -91,7 +91,7 @@ func (k *latchkey) get() *challenge {
 // fits notes that a request got in which began with the challenge first and ended with
 // last, each nil if there was none. Of several that found the same one spent the first
 // provides for all.
-func (k *latchkey) fits(first, last *challenge) {
+func (k *keptChallenge) fits(first, last *challenge) {
 	switch {
 	case last == nil:
 	case last == first:
@@ -100,10 +100,10 @@ func (k *latchkey) fits(first, last *challenge) {
 		if first != nil && !first.reused.Load() {
 			last.vain = first.vain + 1
 		}
-		k.kept.CompareAndSwap(first, last)
+		k.last.CompareAndSwap(first, last)
 	}
 }
 
 // drop forgets a challenge: the answer to another one was refused as well, so the
 // credentials are wrong.
-func (k *latchkey) drop(first *challenge) { k.kept.CompareAndSwap(first, nil) }
+func (k *keptChallenge) drop(first *challenge) { k.last.CompareAndSwap(first, nil) }

@@ -23,8 +23,8 @@ type line struct {
 	life context.Context
 	end  context.CancelFunc
 
-	routes   routes
-	latchkey latchkey
+	routes routes
+	kept   keptChallenge
 
 	mu      sync.Mutex
 	closed  bool
@@ -131,7 +131,7 @@ func (l *line) reach(ctx context.Context, way *route, req *sip.Request) (done fu
 // before. If it is challenged it is sent again with the answer to that: once, and once
 // more if the server says that only its nonce had become stale.
 func (l *line) converse(ctx context.Context, op string, client *sipgo.Client, req *sip.Request) (*sip.Response, error) {
-	first := l.latchkey.get()
+	first := l.kept.get()
 	if first != nil {
 		if err := first.answer(req, l.config); err != nil {
 			return nil, unanswerable(op, err)
@@ -143,10 +143,10 @@ func (l *line) converse(ctx context.Context, op string, client *sipgo.Client, re
 		case err != nil:
 			return nil, err
 		case !challenges(res):
-			l.latchkey.fits(first, last)
+			l.kept.fits(first, last)
 			return res, nil
 		case answered > 1, answered > 0 && !stale(res):
-			l.latchkey.drop(first)
+			l.kept.drop(first)
 			return res, nil
 		case l.config.Username == "":
 			return nil, fault.New(fault.Denied, op, errNoAccount)
