@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"offhook.dev/libs/pbx/internal/reading/readingtest"
 )
 
 func TestMessages(t *testing.T) {
@@ -170,26 +172,8 @@ func FuzzAMIFrame(f *testing.F) {
 	})
 }
 
-// hesitant is a stream in which a deadline passes before each byte.
-type hesitant struct {
-	text   string
-	passed bool
-}
-
-func (h *hesitant) Read(p []byte) (int, error) {
-	if h.passed = !h.passed; h.passed {
-		return 0, os.ErrDeadlineExceeded
-	}
-	if h.text == "" {
-		return 0, io.EOF
-	}
-	n := copy(p[:1], h.text)
-	h.text = h.text[n:]
-	return n, nil
-}
-
 func TestAMessageIsWholeAfterDeadlinesWithinIt(t *testing.T) {
-	r := newReader(&hesitant{text: "\r\nEvent: A\r\nText: one\r\n\r\nResponse: Success\nActionID: 7\n\nEvent: B\r\n\r\n"})
+	r := newReader(&readingtest.Hesitant{Text: "\r\nEvent: A\r\nText: one\r\n\r\nResponse: Success\nActionID: 7\n\nEvent: B\r\n\r\n", Piece: 1})
 	var all []Message
 	var err error
 	for {

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"offhook.dev/libs/pbx/internal/reading/readingtest"
 )
 
 func frames(text string) (all []frame, err error) {
@@ -68,31 +70,12 @@ func TestFrames(t *testing.T) {
 	}
 }
 
-// hesitant is a stream in which a deadline passes before each piece.
-type hesitant struct {
-	text   string
-	piece  int
-	passed bool
-}
-
-func (h *hesitant) Read(p []byte) (int, error) {
-	if h.passed = !h.passed; h.passed {
-		return 0, os.ErrDeadlineExceeded
-	}
-	if h.text == "" {
-		return 0, io.EOF
-	}
-	n := copy(p, h.text[:min(h.piece, len(h.text))])
-	h.text = h.text[n:]
-	return n, nil
-}
-
 func TestAFrameIsWholeAfterDeadlinesWithinIt(t *testing.T) {
 	long := strings.Repeat("0123456789", bodyStep/5)
 	text := "\nContent-Type: command/reply\r\nReply-Text: +OK\r\n\r\nContent-Length: 4\nContent-Type: api/response\n\n+OK\n" +
 		"Content-Type: api/response\nContent-Length: " + strconv.Itoa(len(long)) + "\n\n" + long + "Content-Type: text/disconnect-notice\n\n"
 	for _, piece := range []int{1, 7, 5000} {
-		r := newReader(&hesitant{text: text, piece: piece})
+		r := newReader(&readingtest.Hesitant{Text: text, Piece: piece})
 		var all []string
 		var err error
 		for {
