@@ -176,12 +176,13 @@ func (s *System) Calls() Calls {
 	return c
 }
 
-// Live says whether Calls is live, and when the phone system last confirmed all of
-// it.
+// Live says whether Calls is live and who watches was told so, and when the phone system
+// last confirmed all of it. Between the loss of a connection and the Synced of the next
+// one that is told, what the watcher has made of it is of the lost one.
 func (s *System) Live() (confirmed time.Time, live bool) {
 	s.watching.mu.Lock()
 	defer s.watching.mu.Unlock()
-	return s.watching.confirmed, s.watching.live()
+	return s.watching.confirmed, s.watching.live() && !s.watching.isDown
 }
 
 // inCalls is how many extensions are in calls, 0 while nobody knows.

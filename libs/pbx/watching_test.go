@@ -245,6 +245,36 @@ func TestASlowReaderIsNotToldThatALostConnectionIsInSync(t *testing.T) {
 	})
 }
 
+// It would take for confirmed by the new connection what it knows of the lost one.
+func TestAWatchIsNotLiveBeforeASlowReaderKnows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, d := script(t, pbx.Options{}, func(ctx context.Context, n int, sink pbx.Sink) error {
+			if n == 1 {
+				tell(sink, calls("200", 1), pbx.Synced{})
+				time.Sleep(time.Second)
+				return errGone
+			}
+			sink(pbx.Synced{}) // the call is over
+			return on(ctx, sink)
+		})
+		j := newJournal()
+		stop := watch(t, s, func(e pbx.WatchEvent) {
+			if _, lost := e.(pbx.Down); lost {
+				time.Sleep(5 * time.Second) // the next connection is there before this is heard
+				if _, live := s.Live(); live || len(d.attempts()) != 2 {
+					t.Errorf("%d connections, live %v", len(d.attempts()), live)
+				}
+			}
+			j.hear(e)
+		})
+		time.Sleep(10 * time.Second)
+		if _, live := s.Live(); !live || len(j.calls) != 0 {
+			t.Errorf("live %v, told was %q", live, j.text())
+		}
+		_ = stop()
+	})
+}
+
 func TestOneWatchAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := script(t, pbx.Options{}, func(ctx context.Context, _ int, sink pbx.Sink) error {
