@@ -43,6 +43,13 @@ func TestNothingOfAMeetingIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Shows(world.Extension(0), presence.Available, 30*time.Second)
+	// What is in Redis ends by itself, so that it is looked at while they run: there is something.
+	w.Eventually(30*time.Second, func() string {
+		if n, searched := places.search("offhook:budget:")["redis"]; searched && n == 0 {
+			return "control: there is no budget in Redis"
+		}
+		return ""
+	})
 	for _, part := range world.Parts() {
 		w.Stop(string(part.Name)) // what they still have to tell is told now
 	}
@@ -52,7 +59,7 @@ func TestNothingOfAMeetingIsKept(t *testing.T) {
 		}
 	}
 	// What is searched is not empty: each place names what it should.
-	for place, text := range map[string]string{"streams": "m365.fact.calendar.", "log": "graph-poller", "spans": "offhook-graph-poller", "disk": "graph-poller", "redis": "offhook:budget:"} {
+	for place, text := range map[string]string{"streams": "m365.fact.calendar.", "log": "graph-poller", "spans": "offhook-graph-poller", "disk": "graph-poller"} {
 		if n, searched := places.search(text)[place]; searched && n == 0 {
 			t.Errorf("control: nothing of %q in %s", text, place)
 		}
