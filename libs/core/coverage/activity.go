@@ -31,9 +31,9 @@ func NewActivity(day time.Duration) Activity {
 	return Activity{day: day, users: map[identity.User]*changes{}}
 }
 
-// Saw notes what was seen of a user. The same value again is no change: a sweep and a
-// notification tell of the same.
-func (a *Activity) Saw(user identity.User, value string, at time.Time) {
+// Saw notes what was seen of a user, and says whether it is a change. The same value
+// again is none: a sweep and a notification tell of the same. Nor is the first value.
+func (a *Activity) Saw(user identity.User, value string, at time.Time) (changed bool) {
 	a.turn(at)
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(value)) // documented never to fail
@@ -42,10 +42,11 @@ func (a *Activity) Saw(user identity.User, value string, at time.Time) {
 		c = &changes{}
 		a.users[user] = c
 	}
-	if c.known && c.value != h.Sum64() {
+	if changed = c.known && c.value != h.Sum64(); changed {
 		c.today++
 	}
 	c.value, c.known = h.Sum64(), true
+	return changed
 }
 
 // turn begins a new day when it is time.

@@ -21,7 +21,9 @@ func TestActivityIsThatOfTheLastWholeDayInPowersOfTwo(t *testing.T) {
 	flip("ann", 50, start)
 	flip("bob", 1, start)
 	for range 100 {
-		a.Saw("cid", "Busy/InACall", start) // the sweep and the notification tell of the same
+		if a.Saw("cid", "Busy/InACall", start) { // the sweep and the notification tell of the same
+			t.Fatal("the same value is a change")
+		}
 	}
 	if a.Of("ann") != 0 {
 		t.Error("something is said before the first day is over")
@@ -37,7 +39,9 @@ func TestActivityIsThatOfTheLastWholeDayInPowersOfTwo(t *testing.T) {
 	if a.Of("bob") != 1 || a.Of("ann") != 32 {
 		t.Error("it changes within a day")
 	}
-	a.Saw("cid", "Away/Away", next.Add(25*time.Hour))
+	if !a.Saw("cid", "Away/Away", next.Add(25*time.Hour)) {
+		t.Error("another value is no change")
+	}
 	if a.Of("bob") != 64 || a.Of("ann") != 0 {
 		t.Errorf("the next day: bob %d, ann %d", a.Of("bob"), a.Of("ann"))
 	}

@@ -66,7 +66,7 @@ func (l *loop) look() {
 	if shows := l.shows(); shows != l.shown {
 		l.shown = shows
 		availability, activity, _ := strings.Cut(shows, "/")
-		l.arrive(presence.TeamsReading{Availability: availability, Activity: activity, SeenAt: l.now, Source: presence.Notification})
+		l.arrive(presence.TeamsReading{Availability: availability, Activity: activity, SeenAt: l.now, Source: presence.Poll})
 	}
 }
 

@@ -23,6 +23,7 @@ func TestAPreferredPresenceIsNotReplacedBeforeItWasSet(t *testing.T) {
 		t.Fatalf("dnd is preferred as %+v", v.Teams)
 	}
 	set := presence.TeamsWritten{Preferred: dnd, At: chosen.Add(time.Second)}
+	notified := presence.TeamsReading{Availability: "Available", SeenAt: chosen.Add(2 * time.Second), Source: presence.Notification}
 	for name, test := range map[string]struct {
 		word  []presence.Fact // of Teams' writer, before the reading
 		began time.Duration   // the reading, after the choice
@@ -32,6 +33,7 @@ func TestAPreferredPresenceIsNotReplacedBeforeItWasSet(t *testing.T) {
 		"the reading began before it was set":         {[]presence.Fact{set}, 500 * time.Millisecond, false},
 		"the word is that nothing is preferred":       {[]presence.Fact{presence.TeamsWritten{At: set.At}}, 2 * time.Second, false},
 		"the reading began after it was set":          {[]presence.Fact{set}, 2 * time.Second, true},
+		"a notification told it before":               {[]presence.Fact{set, notified}, 2500 * time.Millisecond, true},
 		"the word comes twice, and late the 2nd time": {[]presence.Fact{set, presence.TeamsWritten{Preferred: dnd, At: chosen.Add(time.Minute)}}, 2 * time.Second, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -44,6 +46,37 @@ func TestAPreferredPresenceIsNotReplacedBeforeItWasSet(t *testing.T) {
 				t.Errorf("taken for replaced is %t, not %t", v.Teams.Disowned, test.lost)
 			}
 		})
+	}
+}
+
+// A notification says what shows at a moment that nobody knows: one that comes after
+// what was preferred had been seen may still tell what showed before it. Only the poll
+// that confirms it says that the person has replaced it.
+func TestALateNotificationDoesNotReplaceAPreferredPresence(t *testing.T) {
+	o := presence.DefaultOptions()
+	o.Mode = presence.Both
+	v := after(o, at(1), teams("Available", at(1)))
+	v = presence.Decide(v.Memory, phoneShows(presence.Away, presence.Person, 2, at(2)), o, at(2))
+	v = presence.Decide(v.Memory, presence.TeamsWritten{Preferred: v.Teams.Preferred, At: at(2).Add(time.Second)}, o, at(2).Add(time.Second))
+	read := func(availability string, source presence.Source, after time.Duration) {
+		t.Helper()
+		seen := at(2).Add(after)
+		v = presence.Decide(v.Memory, presence.TeamsReading{Availability: availability, SeenAt: seen, Source: source}, o, seen)
+	}
+	read("Away", presence.Poll, 2*time.Second)
+	read("Available", presence.Notification, 3*time.Second)
+	if v.Teams.Disowned || v.Teams.Preferred != "Away/Away" {
+		t.Fatalf("a late notification ends what is preferred: %+v", v.Teams)
+	}
+	late := v
+	read("Away", presence.Poll, 13*time.Second)
+	if v.Teams.Disowned || v.Teams.Preferred != "Away/Away" {
+		t.Errorf("the sweep sees what is preferred, which is taken for replaced: %+v", v.Teams)
+	}
+	v = late
+	read("Available", presence.Poll, 13*time.Second)
+	if !v.Teams.Disowned {
+		t.Errorf("control: the sweep confirms the notification, and what is preferred is not taken for replaced: %+v", v.Teams)
 	}
 }
 

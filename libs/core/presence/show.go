@@ -42,8 +42,10 @@ func (r *replay) pinAt(t time.Time) *OwnTeams {
 }
 
 // readPin lets a new reading of Teams tell of the preferred presence: that it shows,
-// or, if it was begun after that was set, that the person has replaced it. In the mode both the latter is a new choice,
-// and ends the one on the phone that caused it.
+// or, if it is a poll that was begun after that was set, that the person has replaced it.
+// A notification proves nothing: it may be late, and tell what showed before; the next
+// sweep confirms it. In the mode both what replaces it is a new choice, and ends the one
+// on the phone that caused it.
 func (r *replay) readPin(e event) {
 	w := r.pinAt(e.At)
 	if w == nil {
@@ -57,8 +59,8 @@ func (r *replay) readPin(e event) {
 	case shown:
 		r.Pin.Seen = e.At
 	}
-	set := !w.Set.IsZero() && e.At.After(w.Set) // else it shows what was there before
-	if shown || !set || r.Pin.Seen.IsZero() || isSignedOut(e.Availability, e.Activity) || r.explains(w, e) {
+	proves := e.Source != Notification && !w.Set.IsZero() && e.At.After(w.Set) // else it shows what was there before
+	if shown || !proves || r.Pin.Seen.IsZero() || isSignedOut(e.Availability, e.Activity) || r.explains(w, e) {
 		return
 	}
 	r.Pin.Lost = true

@@ -7,6 +7,7 @@ type History struct {
 	Blind     []bool     // per tick: Teams could not be read
 	Denied    []bool     // per tick: nor was it allowed; nil: it always was
 	Refused   []bool     // per tick: nothing could be written in Teams; nil: it always could
+	Told      []bool     // per tick: what Teams showed was told by notifications, and not read; nil: never
 	Calendars []Calendar // what the calendar held, from each At on; at most one per tick, in order
 	Calls     []Call     // the words of a watch; at most one per line and tick, in order
 	Choices   []Choice   // in order; at most one per tick

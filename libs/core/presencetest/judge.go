@@ -144,6 +144,9 @@ func (l Life) others(from []int, at int, seen Seen) (all [][]int) {
 		}
 		for lateness := 0; lateness <= late && l.crowded(i) && (e.Kind == Shows || e.Kind == Prefers); lateness++ {
 			with(first + lateness)
+			for unread := 1; unread <= late; unread++ {
+				with(told + 10*lateness + unread)
+			}
 		}
 		for lateness := 1; lateness <= Bound; lateness++ {
 			// A tick later what was wanted in between is shown, and another one it is seen.
@@ -206,7 +209,7 @@ func (w *world) explains(seen Seen) (at int, why string) {
 		if w.late[i] != never {
 			times = append(times, when(e.At, w.late[i]))
 		}
-		early[e.At-1] = early[e.At-1] || w.late[i] >= swift
+		early[e.At-1] = early[e.At-1] || isEarly(w.late[i])
 	}
 	slices.Sort(times)
 	repeats := slices.ContainsFunc(w.late, func(lateness int) bool { return lateness >= again && lateness < first })

@@ -229,7 +229,8 @@ func NewSeen(l Life) Seen {
 // it comes before a mask that ends in the same tick, and what it leads to in Teams is
 // written and read as late as else. That Graph writes again can be swift or ahead, too: then
 // what was wanted all the while is written before whatever else happens in that tick, and read
-// before it or after it.
+// before it or after it. Or told: a notification told of it, and it was read some ticks later,
+// if it still showed then.
 type world struct {
 	l     Life
 	late  []int
@@ -245,11 +246,18 @@ const (
 	first = 30
 	swift = 40
 	ahead = 41
+	told  = 50 // and 10 for each tick that the notification was late
 )
+
+// isEarly says whether an event is seen as if that had been a tick before.
+func isEarly(lateness int) bool { return lateness == swift || lateness == ahead }
 
 // when returns when an event is seen that happened at a tick and is as late as that.
 func when(tick, lateness int) int {
-	if lateness >= swift {
+	switch {
+	case lateness >= told:
+		return tick + (lateness-told)/10
+	case isEarly(lateness):
 		return max(tick-1, 0)
 	}
 	for _, kind := range []int{first, again, blind} {
@@ -271,7 +279,7 @@ func (l Life) play(lateness []int) world {
 	sees := 0 // the tick from which on Teams is seen again
 	blinded := slices.Clone(l.Hidden)
 	repeated := map[int]int{} // the tick whose reading is believed again, by when
-	h := History{Ticks: l.Ticks, Blind: make([]bool, l.Ticks), Lines: l.Lines, Rules: l.Rules, Calendars: []Calendar{{At: 0, Spans: l.Meetings}}}
+	h := History{Ticks: l.Ticks, Blind: make([]bool, l.Ticks), Told: make([]bool, l.Ticks), Lines: l.Lines, Rules: l.Rules, Calendars: []Calendar{{At: 0, Spans: l.Meetings}}}
 	newest := map[Event]int{} // when the newest event of a source is seen
 	for i, e := range l.Events {
 		switch how := lateness[i]; {
@@ -279,6 +287,11 @@ func (l Life) play(lateness []int) world {
 			continue
 		case how == ahead && e.writesAgain():
 			blinded = append(blinded, Span{From: e.At, To: e.At + 1})
+		case how >= told:
+			e.At = when(e.At, how)
+			for tick := e.At; tick < min(e.At+(how-told)%10, l.Ticks); tick++ {
+				h.Told[tick] = true
+			}
 		case how >= first, how < blind:
 			e.At = when(e.At, how)
 		case how >= again:
@@ -362,7 +375,7 @@ func (l Life) refused(lateness []int) []bool {
 	}
 	for i, e := range l.Events {
 		switch {
-		case lateness[i] >= swift && e.writesAgain():
+		case isEarly(lateness[i]) && e.writesAgain():
 			refused[when(e.At, swift)] = false
 		case lateness[i] == ahead:
 			refused[when(e.At, ahead)] = true

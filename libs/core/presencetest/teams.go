@@ -35,12 +35,24 @@ func (t *table) pinned(now int) {
 		p.seen = now
 	}
 	signedOut := strings.EqualFold(last.Availability, "Offline") && !strings.EqualFold(last.Activity, "OffWork")
-	if set := p.set >= 0 && p.set < now; !fresh || !set || shown(last) || p.seen < 0 || signedOut || t.meaning(last) == "keep" || t.echoes(last, now, p) {
+	if set := p.set >= 0 && p.set < now; !t.proved(last.At, now) || !set || shown(last) || p.seen < 0 || signedOut || t.meaning(last) == "keep" || t.echoes(last, now, p) {
 		return
 	}
 	if p.lost = true; t.mode() == "both" {
 		t.lost[p.choice] = now
 	}
+}
+
+// proved says whether what Teams shows since a tick was read for the first time now: what
+// a notification tells may be over, and replaces nothing.
+func (t *table) proved(since, now int) bool {
+	told := func(tick int) bool { return t.Told != nil && t.Told[tick] }
+	for tick := since; tick < now; tick++ {
+		if !told(tick) {
+			return false // it was read then
+		}
+	}
+	return !told(now)
 }
 
 // show decides what Teams should show.

@@ -184,7 +184,7 @@ func (c *calendars) settle(ctx context.Context, answer graph.CalendarAnswer, fac
 		fact.Intervals = c.reduce(ctx, answer)
 	}
 	fact.Person = identity.Person{Tenant: c.t.conf.ID, User: answer.User}
-	published, err := publishNews(ctx, c.t.p, calendarFacts(), fact.Person, fact, c.known)
+	_, published, err := publishNews(ctx, c.t.p, calendarFacts(), fact.Person, fact, c.known)
 	if err != nil {
 		c.t.p.metrics.calendarRead(ctx, c.t.conf.ID, "not-stored")
 		return err

@@ -61,15 +61,19 @@ func (e *ears) run(ctx context.Context) error {
 
 // presence takes in a presence as it was stored.
 func (e *ears) presence(fact wire.Presence, sequence uint64) {
+	changed := false
 	e.mu.Lock()
 	if sequence > e.last { // those of before are told again after the connection was lost
 		e.last = sequence
-		e.often.Saw(fact.Person.User, fact.Reading.Availability+"/"+fact.Reading.Activity, fact.Reading.SeenAt)
+		changed = e.often.Saw(fact.Person.User, fact.Reading.Availability+"/"+fact.Reading.Activity, fact.Reading.SeenAt)
 	}
 	e.mu.Unlock()
 	if fact.Reading.Source == presence.Notification {
 		e.heard(fact.Person.User, fact.Reading.SeenAt)
 		return
+	}
+	if !changed {
+		return // the sweep has seen what the lane had told
 	}
 	e.with(e.laneOf(fact.Person.User), func(s *coverage.Silence) { s.Finds(fact.Reading.SeenAt, e.t.conf.Keep.Hearing) })
 }

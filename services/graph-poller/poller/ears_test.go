@@ -119,6 +119,40 @@ func TestALaneThatIsLateIsNotTakenForSilent(t *testing.T) {
 	}
 }
 
+// A sweep that has seen what a lane had told proves no silence, however often. One that
+// finds something else does.
+func TestASweepThatConfirmsALaneDoesNotMakeItSilent(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 4, nil)
+	s.keep(3, func(c *TenantConfig) { c.Keep.Hearing = quickEars })
+	s.does("anna", wire.LaneListening)
+	first, _ := s.only("")
+	store := func(user int, value string, source presence.Source) (at time.Time) {
+		at = s.bus.Now()
+		s.publish(s.users()[user], presence.TeamsReading{Availability: value, Activity: value, SeenAt: at, Source: source})
+		return at
+	}
+	<-time.After(2 * quickEars.Settle)
+	for user := range quickEars.Few {
+		at := store(user, "Busy", presence.Notification)
+		s.eventually("nothing was heard", func() bool { return s.lane("anna").HeardAt.Equal(at) })
+	}
+	for user := range quickEars.Few {
+		store(user, "Busy", presence.Poll)
+	}
+	<-time.After(4 * quickEars.Late)
+	if now, _ := s.only(""); now.ID != first.ID || s.lane("anna").Silences != 0 {
+		t.Errorf("taken for silent: %+v", s.lane("anna"))
+	}
+	n := 0
+	s.eventually("control: the silence is not noticed", func() bool {
+		n++
+		store(n%quickEars.Few, fmt.Sprint("a", n), presence.Poll)
+		<-time.After(20 * time.Millisecond)
+		return s.lane("anna").Silences > 0
+	})
+}
+
 // A lane that stays silent is made anew less and less often, not in a loop.
 func TestALaneThatStaysSilentIsMadeAnewWithPauses(t *testing.T) {
 	t.Parallel()

@@ -96,30 +96,30 @@ func (m *mirror[T]) of(user identity.User) stored[T] {
 }
 
 // publishNews publishes a fact if it is news over the stored one, which is the
-// stream's where the mirror is behind. It says whether it did.
-func publishNews[T any](ctx context.Context, p *Poller, k kind[T], person identity.Person, fact T, known *mirror[T]) (bool, error) {
+// stream's where the mirror is behind. It returns over which, and whether it did.
+func publishNews[T any](ctx context.Context, p *Poller, k kind[T], person identity.Person, fact T, known *mirror[T]) (over T, published bool, err error) {
 	old := known.of(person.User)
 	for {
 		if old.sequence > 0 && !k.news(old.fact, fact) {
-			return false, nil
+			return old.fact, false, nil
 		}
 		message := k.encode(person, fact)
 		sequence, err := p.publishOver(ctx, message, old.sequence)
 		if err == nil {
 			known.set(person.User, fact, sequence)
-			return true, nil
+			return old.fact, true, nil
 		}
 		if fault.KindOf(err) != fault.Conflict {
-			return false, err
+			return old.fact, false, err
 		}
 		subject, _ := message.Encode()
 		last, err := p.bus.Last(ctx, topology.Facts, subject)
 		if err != nil {
-			return false, err
+			return old.fact, false, err
 		}
 		old.sequence = last.Sequence
 		if _, old.fact, err = k.decode(last.Data); err != nil {
-			return false, err
+			return old.fact, false, err
 		}
 	}
 }

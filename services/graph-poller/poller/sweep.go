@@ -180,15 +180,17 @@ func (t *tenant) halves(ctx context.Context, users []identity.User, known *prese
 // publishPresence publishes a reading if it says something else than the stored
 // fact and is newer.
 func (t *tenant) publishPresence(ctx context.Context, user identity.User, reading presence.TeamsReading, known *presences) error {
-	published, err := publishNews(ctx, t.p, presenceFacts(), identity.Person{Tenant: t.conf.ID, User: user}, reading, known)
-	if published {
+	over, published, err := publishNews(ctx, t.p, presenceFacts(), identity.Person{Tenant: t.conf.ID, User: user}, reading, known)
+	if published && !sameValue(over, reading) {
 		t.p.metrics.changed(ctx, t.conf.ID)
 	}
 	return err
 }
 
 // news says whether a poll's reading is to be published over the stored one: it
-// differs, it is newer, and, of two polls, has the higher sequence number.
+// differs, it is newer, and, of two polls, has the higher sequence number. It is news
+// too that a poll has seen what a notification told, once: a notification may be late
+// and tell what is over, so that some decisions wait for the poll.
 func news(stored storedPresence, reading presence.TeamsReading) bool {
 	if stored.sequence == 0 {
 		return true
@@ -200,5 +202,10 @@ func news(stored storedPresence, reading presence.TeamsReading) bool {
 	if old.Source == presence.Poll && old.Sequence != "" && reading.Sequence != "" && reading.Sequence <= old.Sequence {
 		return false
 	}
-	return !strings.EqualFold(old.Availability, reading.Availability) || !strings.EqualFold(old.Activity, reading.Activity)
+	return old.Source == presence.Notification || !sameValue(old, reading)
+}
+
+// sameValue says whether two readings tell the same of Teams.
+func sameValue(a, b presence.TeamsReading) bool {
+	return strings.EqualFold(a.Availability, b.Availability) && strings.EqualFold(a.Activity, b.Activity)
 }

@@ -190,6 +190,8 @@ func TestWhatIsNewsOverTheStoredFact(t *testing.T) {
 		{"a poll with a lower sequence number", poll("Busy", "2", 0), poll("Away", "1", time.Second), false},
 		{"a poll with the same sequence number", poll("Busy", "2", 0), poll("Away", "2", time.Second), false},
 		{"polls of a cloud without sequence numbers", poll("Busy", "", 0), poll("Away", "", time.Second), true},
+		{"a poll that confirms a notification", notified("Busy", 0), poll("Busy", "1", time.Second), true},
+		{"a poll of the same value that began before a notification came", notified("Busy", 0), poll("Busy", "1", -time.Second), false},
 		{"a poll over an older notification", notified("Busy", 0), poll("Away", "1", time.Second), true},
 		{"a poll that began before a notification came", notified("Busy", 0), poll("Away", "9", -time.Second), false},
 		{"a poll that began with a notification", notified("Busy", 0), poll("Away", "9", 0), false},

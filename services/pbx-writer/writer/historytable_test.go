@@ -144,7 +144,8 @@ func TestRandomHistoriesOfBothSidesAreRightAtEveryQuietMoment(t *testing.T) {
 	}
 }
 
-// Histories that the judge once found wrong, because it did not know that this may happen.
+// Histories that were once wrong, or that the judge once found wrong, because it did not
+// know that this may happen.
 func TestHistoriesInWhichMuchHappensWithinATickAreRight(t *testing.T) {
 	for claim, seed := range map[string]uint64{
 		"a choice clears what was preferred, and Teams is read before the tick is over":  13040356835007205282,
@@ -156,6 +157,11 @@ func TestHistoriesInWhichMuchHappensWithinATickAreRight(t *testing.T) {
 		"and the choice replaces it, before it is read":                                  17444755943076546926,
 		"and before it is replaced somebody believes what was before":                    6684355608759742478,
 		"somebody presents during a call, which Teams shows as busy":                     6284544514296877013,
+		"a notification of before comes after what was preferred has been read":          14567375544855267860,
+		"and another one": 11028560254467095821,
+		"a notification tells of what is replaced before it is read": 12647261869884356613,
+		"and another": 5415097569650769515,
+		"what was preferred is cleared before a notification is read": 4258051750550373426,
 	} {
 		t.Run(claim, func(t *testing.T) {
 			c := live([]uint64{seed}, 200, guards{}, false, nil)

@@ -33,9 +33,9 @@ func (h *history) notify(shows string) {
 	}
 }
 
-// sweepSoon lets the next sweep find what differs.
+// sweepSoon lets the next sweep find what differs, and confirm what was told.
 func (h *history) sweepSoon() {
-	if h.sweeping || h.without.sweep || h.shown == h.stored.Availability+"/"+h.stored.Activity {
+	if h.sweeping || h.without.sweep || h.stored.Source == presence.Poll && h.shown == h.stored.Availability+"/"+h.stored.Activity {
 		return
 	}
 	h.sweeping = true
@@ -58,11 +58,12 @@ func (h *history) lastSweep() time.Time {
 	return first.Add(h.now.Sub(first).Truncate(sweepEvery))
 }
 
-// publishReading publishes what Teams shows over an older fact that says something else.
+// publishReading publishes what Teams shows over an older fact that says something else,
+// or that a poll has not confirmed yet.
 func (h *history) publishReading(shows string, source presence.Source, seen time.Time) {
 	fact := presence.TeamsReading{Source: source, SeenAt: seen}
 	fact.Availability, fact.Activity, _ = strings.Cut(shows, "/")
-	if !fact.SeenAt.After(h.stored.SeenAt) || source == presence.Poll && fact.Availability == h.stored.Availability && fact.Activity == h.stored.Activity {
+	if !fact.SeenAt.After(h.stored.SeenAt) || source == presence.Poll && h.stored.Source == source && fact.Availability == h.stored.Availability && fact.Activity == h.stored.Activity {
 		return
 	}
 	if shows != h.teams.Shows() {
