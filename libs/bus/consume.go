@@ -114,7 +114,7 @@ type workers struct {
 	handle Handler
 	ctx    context.Context // ends with Consume; handlers get it with a deadline
 	seed   maphash.Seed
-	lanes  []*waiting
+	lanes  []waiting
 	turn   int // next lane, where order does not matter
 	done   sync.WaitGroup
 	newest newest
@@ -182,16 +182,8 @@ func (n *newest) overtaken(subject string, sequence uint64) bool {
 }
 
 func newWorkers(ctx context.Context, b *Bus, c Consumer, handle Handler) *workers {
-	w := &workers{bus: b, c: c, handle: handle, ctx: ctx, seed: maphash.MakeSeed(), lanes: make([]*waiting, c.Workers), newest: newest{seen: map[string]uint64{}}, inHand: inHand{all: map[jetstream.Msg]bool{}}, stopped: make(chan struct{})}
-	for i := range w.lanes {
-		lane := newWaiting()
-		w.lanes[i] = lane
-		w.done.Go(func() {
-			for msg := lane.next(); msg != nil; msg = lane.next() {
-				w.one(msg)
-			}
-		})
-	}
+	w := &workers{bus: b, c: c, handle: handle, ctx: ctx, seed: maphash.MakeSeed(), lanes: make([]waiting, c.Workers),
+		newest: newest{seen: map[string]uint64{}}, inHand: inHand{all: map[jetstream.Msg]bool{}}, stopped: make(chan struct{})}
 	w.telling.Go(w.tell)
 	return w
 }
@@ -223,13 +215,20 @@ func (w *workers) dispatch(msg jetstream.Msg) {
 	} else {
 		lane = int(maphash.String(w.seed, msg.Subject()) % uint64(len(w.lanes)))
 	}
-	w.lanes[lane].add(msg)
+	if w.lanes[lane].add(msg) {
+		w.done.Go(func() { w.work(&w.lanes[lane]) })
+	}
 }
 
-func (w *workers) wait() {
-	for _, lane := range w.lanes {
-		lane.end()
+// work handles what waits for one worker until nothing does.
+func (w *workers) work(lane *waiting) {
+	for msg := lane.next(); msg != nil; msg = lane.next() {
+		w.one(msg)
 	}
+}
+
+// wait waits for the workers. Nothing is dispatched any more.
+func (w *workers) wait() {
 	w.done.Wait()
 	close(w.stopped)
 	w.telling.Wait()

@@ -6,46 +6,31 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// waiting are the messages that wait for one worker. There are at most MaxAckPending of
-// them, and mostly none, so nothing is set aside for them: a channel for each of hundreds of
-// workers that never blocks takes megabytes.
+// waiting are the messages that wait for one worker, which is there only while there are
+// any. There are at most MaxAckPending of them, and mostly none: a goroutine and a channel
+// for each of hundreds of workers with nothing to do take tens of megabytes.
 type waiting struct {
-	mu    sync.Mutex // guards what follows
-	news  sync.Cond
-	all   []jetstream.Msg
-	ended bool
+	mu      sync.Mutex // guards what follows
+	all     []jetstream.Msg
+	working bool
 }
 
-func newWaiting() *waiting {
-	w := &waiting{}
-	w.news.L = &w.mu
-	return w
-}
-
-func (w *waiting) add(msg jetstream.Msg) {
+// add says whether a worker has to begin.
+func (w *waiting) add(msg jetstream.Msg) (begin bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.all = append(w.all, msg)
-	w.news.Signal()
+	begin, w.working = !w.working, true
+	return begin
 }
 
-// end lets next return nil once nothing waits any more.
-func (w *waiting) end() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.ended = true
-	w.news.Signal()
-}
-
-// next waits for a message and takes it.
+// next takes a message; nil: there is none, and the worker ends.
 func (w *waiting) next() jetstream.Msg {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for len(w.all) == 0 {
-		if w.ended {
-			return nil
-		}
-		w.news.Wait()
+	if len(w.all) == 0 {
+		w.working = false
+		return nil
 	}
 	msg := w.all[0]
 	w.all[0] = nil

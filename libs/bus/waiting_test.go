@@ -13,38 +13,30 @@ type numbered struct {
 	n int
 }
 
-func TestAWorkerTakesMessagesInOrderToTheLast(t *testing.T) {
-	w := newWaiting()
-	got := make(chan string)
-	go func() {
-		defer close(got)
-		for msg := w.next(); msg != nil; msg = w.next() {
-			got <- fmt.Sprint(msg.(numbered).n)
+func TestAWorkerTakesMessagesInOrderAndIsThereWhileThereAreAny(t *testing.T) {
+	var w waiting
+	for round := range 3 {
+		for n := range 5 {
+			if begins := w.add(numbered{n: n}); begins != (n == 0) {
+				t.Fatalf("round %d: with message %d a worker begins is %t", round, n, begins)
+			}
 		}
-	}()
-	w.add(numbered{n: 1})
-	if first := <-got; first != "1" {
-		t.Fatalf("%s came first", first)
-	}
-	for n := 2; n <= 5; n++ {
-		w.add(numbered{n: n})
-	}
-	w.end()
-	all := ""
-	for n := range got {
-		all += n
-	}
-	if all != "2345" {
-		t.Errorf("then came %q", all)
+		all := ""
+		for msg := w.next(); msg != nil; msg = w.next() {
+			all += fmt.Sprint(msg.(numbered).n)
+			if all == "01" && w.add(numbered{n: 5}) {
+				t.Error("a second worker begins")
+			}
+		}
+		if all != "012345" {
+			t.Errorf("round %d: they came as %q", round, all)
+		}
 	}
 }
 
 // A channel for each of 500 workers that takes 500 messages without blocking is 4 MB.
 func TestAWorkerWithNothingToDoHoldsNoRoom(t *testing.T) {
-	w := newWaiting()
-	if room := cap(w.all); room != 0 {
-		t.Errorf("room for %d messages before the first", room)
-	}
+	var w waiting
 	for n := range 500 {
 		w.add(numbered{n: n})
 	}

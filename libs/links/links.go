@@ -10,10 +10,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unique"
 
 	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
@@ -55,16 +56,33 @@ type Line struct {
 	Since    time.Time       `json:"since"`
 }
 
-// Mirror is the bucket in memory.
+// Mirror is the bucket in memory. It is the most that a service keeps of each person:
+// names that many share are kept once, and a person once.
 type Mirror struct {
 	mu      sync.RWMutex // guards what follows
-	people  map[identity.Person][]Line
-	listed  map[identity.Person]uint64 // revision of each person's record, also of a deleted one
-	lines   map[identity.Line]Owner
+	people  map[identity.Tenant]map[identity.User]*member
+	lines   map[identity.System]map[identity.Extension]*member
 	left    map[identity.Person][]directory.Record // what is kept for those who left
 	due     map[identity.Person]bool               // whose photo has to be read once more
 	current chan struct{}
 	once    sync.Once
+}
+
+// member is a person who has lines, or had some.
+type member struct {
+	person   identity.Person
+	revision uint64 // of the person's record, also of a deleted one
+	lines    []Line
+}
+
+// revisionOf returns the revision of the pairing with a line of the member's, or 0.
+func (p *member) revisionOf(line identity.Line) uint64 {
+	for i := range p.lines {
+		if p.lines[i].Line == line {
+			return p.lines[i].Revision
+		}
+	}
+	return 0
 }
 
 // Owner is the person that a line belongs to.
@@ -75,7 +93,7 @@ type Owner struct {
 
 // NewMirror returns an empty mirror; Run fills it.
 func NewMirror() *Mirror {
-	return &Mirror{people: map[identity.Person][]Line{}, listed: map[identity.Person]uint64{}, lines: map[identity.Line]Owner{},
+	return &Mirror{people: map[identity.Tenant]map[identity.User]*member{}, lines: map[identity.System]map[identity.Extension]*member{},
 		left: map[identity.Person][]directory.Record{}, due: map[identity.Person]bool{}, current: make(chan struct{})}
 }
 
@@ -113,7 +131,6 @@ func (m *Mirror) Current(ctx context.Context) error {
 }
 
 func (m *Mirror) set(person identity.Person, record Record, revision uint64) (touched []identity.Line) {
-	lines := record.Lines
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.left, person)
@@ -124,28 +141,55 @@ func (m *Mirror) set(person identity.Person, record Record, revision uint64) (to
 	if gone := slices.DeleteFunc(record.Owned, func(r directory.Record) bool { return r.Left.IsZero() }); len(gone) > 0 {
 		m.left[person] = gone
 	}
-	for _, old := range m.people[person] {
+	p := m.member(person)
+	for _, old := range p.lines {
 		touched = append(touched, old.Line)
-		if m.lines[old.Line].Person == person {
-			delete(m.lines, old.Line)
+		if m.lines[old.System][old.Extension] == p {
+			delete(m.lines[old.System], old.Extension)
 		}
 	}
-	m.listed[person] = revision
-	delete(m.people, person)
-	if len(lines) > 0 {
-		m.people[person] = lines
+	p.revision, p.lines = revision, nil
+	if len(record.Lines) > 0 {
+		p.lines = slices.Clone(record.Lines) // as long as it needs to be
 	}
-	for _, line := range lines {
+	for i := range p.lines {
+		line := &p.lines[i]
+		line.System, line.How = shared(line.System), shared(line.How)
 		if !slices.Contains(touched, line.Line) {
 			touched = append(touched, line.Line)
 		}
 		// Two people's records can overlap for the moment of a hand-over: the newer pairing wins.
-		if m.lines[line.Line].Revision <= line.Revision {
-			m.lines[line.Line] = Owner{person, line.Revision}
+		if owner := m.lines[line.System][line.Extension]; owner == nil || owner.revisionOf(line.Line) <= line.Revision {
+			m.own(line.Line, p)
 		}
 	}
 	return touched
 }
+
+// member returns what is kept of a person, which is begun if there is nothing.
+func (m *Mirror) member(person identity.Person) *member {
+	p := m.people[person.Tenant][person.User]
+	if p == nil {
+		// The names are parts of a longer key, which would be kept as well.
+		p = &member{person: identity.Person{Tenant: shared(person.Tenant), User: identity.User(strings.Clone(string(person.User)))}}
+		if m.people[p.person.Tenant] == nil {
+			m.people[p.person.Tenant] = map[identity.User]*member{}
+		}
+		m.people[p.person.Tenant][p.person.User] = p
+	}
+	return p
+}
+
+// own makes a line the member's.
+func (m *Mirror) own(line identity.Line, p *member) {
+	if m.lines[line.System] == nil {
+		m.lines[line.System] = map[identity.Extension]*member{}
+	}
+	m.lines[line.System][line.Extension] = p
+}
+
+// shared returns a name that many share as the one that they share.
+func shared[S ~string](name S) S { return S(unique.Make(string(name)).Value()) }
 
 // Of returns a person's lines. The slice is not to be changed.
 func (m *Mirror) Of(person identity.Person) []Line {
@@ -173,15 +217,22 @@ func (m *Mirror) PhotoDue(person identity.Person) bool {
 func (m *Mirror) List(person identity.Person) ([]Line, uint64) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return m.people[person], m.listed[person]
+	p := m.people[person.Tenant][person.User]
+	if p == nil {
+		return nil, 0
+	}
+	return p.lines, p.revision
 }
 
 // Who returns whose line this is.
 func (m *Mirror) Who(line identity.Line) (Owner, bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	owner, ok := m.lines[line]
-	return owner, ok
+	p := m.lines[line.System][line.Extension]
+	if p == nil {
+		return Owner{}, false
+	}
+	return Owner{p.person, p.revisionOf(line)}, true
 }
 
 // People lists everyone with a line, of one tenant or of all ("").
@@ -195,9 +246,14 @@ func (m *Mirror) Those(tenant identity.Tenant, is func(identity.Person) bool) []
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	var people []identity.Person
-	for person := range m.people {
-		if (tenant == "" || person.Tenant == tenant) && is(person) {
-			people = append(people, person)
+	for id, users := range m.people {
+		if tenant != "" && id != tenant {
+			continue
+		}
+		for _, p := range users {
+			if len(p.lines) > 0 && is(p.person) {
+				people = append(people, p.person)
+			}
 		}
 	}
 	return people
@@ -207,11 +263,9 @@ func (m *Mirror) Those(tenant identity.Tenant, is func(identity.Person) bool) []
 func (m *Mirror) LinesOf(system identity.System) []identity.Line {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	var lines []identity.Line
-	for line := range maps.Keys(m.lines) {
-		if line.System == system {
-			lines = append(lines, line)
-		}
+	lines := make([]identity.Line, 0, len(m.lines[system]))
+	for extension := range m.lines[system] {
+		lines = append(lines, identity.Line{System: system, Extension: extension})
 	}
 	return lines
 }

@@ -14,14 +14,7 @@ func Token(id string) string {
 	if id == "" {
 		return "_"
 	}
-	plain := true
-	for i := range len(id) {
-		if !isPlain(id[i]) {
-			plain = false
-			break
-		}
-	}
-	if plain {
+	if isAllPlain(id) {
 		return id
 	}
 	var b strings.Builder
@@ -46,6 +39,9 @@ func Untoken(token string) (string, error) {
 	if token == "" {
 		return "", ErrToken
 	}
+	if isAllPlain(token) {
+		return token, nil
+	}
 	var b strings.Builder
 	for i := 0; i < len(token); i++ {
 		switch c := token[i]; {
@@ -63,6 +59,15 @@ func Untoken(token string) (string, error) {
 		}
 	}
 	return b.String(), nil
+}
+
+func isAllPlain(id string) bool {
+	for i := range len(id) {
+		if !isPlain(id[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 func isPlain(c byte) bool {
