@@ -60,12 +60,26 @@ type Line struct {
 // names that many share are kept once, and a person once.
 type Mirror struct {
 	mu      sync.RWMutex // guards what follows
-	people  map[identity.Tenant]map[identity.User]*member
+	people  map[block]map[identity.User]*member
 	lines   map[identity.System]map[identity.Extension]*member
 	left    map[identity.Person][]directory.Record // what is kept for those who left
 	due     map[identity.Person]bool               // whose photo has to be read once more
 	current chan struct{}
 	once    sync.Once
+}
+
+// block is the people of a tenant whose ids begin with the same byte: who looks for a part
+// of a large tenant need not go over all of it.
+type block struct {
+	tenant identity.Tenant
+	first  byte // 0: the id is empty
+}
+
+func blockOf(person identity.Person) block {
+	if person.User == "" {
+		return block{tenant: person.Tenant}
+	}
+	return block{person.Tenant, person.User[0]}
 }
 
 // member is a person who has lines, or had some.
@@ -93,13 +107,14 @@ type Owner struct {
 
 // NewMirror returns an empty mirror; Run fills it.
 func NewMirror() *Mirror {
-	return &Mirror{people: map[identity.Tenant]map[identity.User]*member{}, lines: map[identity.System]map[identity.Extension]*member{},
+	return &Mirror{people: map[block]map[identity.User]*member{}, lines: map[identity.System]map[identity.Extension]*member{},
 		left: map[identity.Person][]directory.Record{}, due: map[identity.Person]bool{}, current: make(chan struct{})}
 }
 
 // Run keeps the mirror current until ctx ends. changed, unless nil, is called after
-// each change with the person and the lines that they have or had; during the
-// first fill as well.
+// each change of what the mirror tells with the person and the lines that they have or
+// had; during the first fill as well. That user-sync stored something else about them is
+// no change.
 func (m *Mirror) Run(ctx context.Context, b *store.Bucket, changed func(identity.Person, []identity.Line)) error {
 	return b.Watch(ctx, ">", func(e store.Entry) error {
 		person, err := wire.ParsePersonKey(e.Key)
@@ -112,8 +127,7 @@ func (m *Mirror) Run(ctx context.Context, b *store.Bucket, changed func(identity
 				return nil // what was known of this person stays; the others go on
 			}
 		}
-		touched := m.set(person, record, e.Revision)
-		if changed != nil {
+		if touched, news := m.set(person, record, e.Revision); news && changed != nil {
 			changed(person, touched)
 		}
 		return nil
@@ -130,19 +144,15 @@ func (m *Mirror) Current(ctx context.Context) error {
 	}
 }
 
-func (m *Mirror) set(person identity.Person, record Record, revision uint64) (touched []identity.Line) {
+// set takes in a record. It returns the lines that the person has or had, and whether
+// anything is different now.
+func (m *Mirror) set(person identity.Person, record Record, revision uint64) (touched []identity.Line, news bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.left, person)
-	delete(m.due, person)
-	if slices.ContainsFunc(record.Owned, func(r directory.Record) bool { return r.Active() && r.PhotoDue }) {
-		m.due[person] = true
-	}
-	if gone := slices.DeleteFunc(record.Owned, func(r directory.Record) bool { return r.Left.IsZero() }); len(gone) > 0 {
-		m.left[person] = gone
-	}
 	p := m.member(person)
-	for _, old := range p.lines {
+	news = m.setOwned(p.person, record.Owned)
+	before := p.lines
+	for _, old := range before {
 		touched = append(touched, old.Line)
 		if m.lines[old.System][old.Extension] == p {
 			delete(m.lines[old.System], old.Extension)
@@ -163,19 +173,38 @@ func (m *Mirror) set(person identity.Person, record Record, revision uint64) (to
 			m.own(line.Line, p)
 		}
 	}
-	return touched
+	return touched, news || !slices.Equal(before, p.lines)
+}
+
+// setOwned takes in what is kept of a person beside pairings, and says whether that may be
+// different now.
+func (m *Mirror) setOwned(person identity.Person, owned []directory.Record) (news bool) {
+	due := slices.ContainsFunc(owned, func(r directory.Record) bool { return r.Active() && r.PhotoDue })
+	news = due != m.due[person] || len(m.left[person]) > 0
+	delete(m.left, person)
+	delete(m.due, person)
+	if due {
+		m.due[person] = true
+	}
+	if gone := slices.DeleteFunc(owned, func(r directory.Record) bool { return r.Left.IsZero() }); len(gone) > 0 {
+		m.left[person] = gone
+		news = true
+	}
+	return news
 }
 
 // member returns what is kept of a person, which is begun if there is nothing.
 func (m *Mirror) member(person identity.Person) *member {
-	p := m.people[person.Tenant][person.User]
+	in := blockOf(person)
+	p := m.people[in][person.User]
 	if p == nil {
 		// The names are parts of a longer key, which would be kept as well.
-		p = &member{person: identity.Person{Tenant: shared(person.Tenant), User: identity.User(strings.Clone(string(person.User)))}}
-		if m.people[p.person.Tenant] == nil {
-			m.people[p.person.Tenant] = map[identity.User]*member{}
+		in.tenant = shared(person.Tenant)
+		p = &member{person: identity.Person{Tenant: in.tenant, User: identity.User(strings.Clone(string(person.User)))}}
+		if m.people[in] == nil {
+			m.people[in] = map[identity.User]*member{}
 		}
-		m.people[p.person.Tenant][p.person.User] = p
+		m.people[in][p.person.User] = p
 	}
 	return p
 }
@@ -217,7 +246,7 @@ func (m *Mirror) PhotoDue(person identity.Person) bool {
 func (m *Mirror) List(person identity.Person) ([]Line, uint64) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	p := m.people[person.Tenant][person.User]
+	p := m.people[blockOf(person)][person.User]
 	if p == nil {
 		return nil, 0
 	}
@@ -237,26 +266,38 @@ func (m *Mirror) Who(line identity.Line) (Owner, bool) {
 
 // People lists everyone with a line, of one tenant or of all ("").
 func (m *Mirror) People(tenant identity.Tenant) []identity.Person {
-	return m.Those(tenant, func(identity.Person) bool { return true })
+	return m.Those(tenant, "", func(identity.Person) bool { return true })
 }
 
-// Those is People, but only those for whom is says true: who wants few of many takes memory
-// for those alone. is must not ask the mirror.
-func (m *Mirror) Those(tenant identity.Tenant, is func(identity.Person) bool) []identity.Person {
+// Those is People, but only those whose id begins with prefix and for whom is says true:
+// who wants few of many takes memory for those alone. is must not ask the mirror.
+func (m *Mirror) Those(tenant identity.Tenant, prefix string, is func(identity.Person) bool) []identity.Person {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	var people []identity.Person
-	for id, users := range m.people {
-		if tenant != "" && id != tenant {
+	for in, users := range m.people {
+		if tenant != "" && in.tenant != tenant || prefix != "" && in.first != prefix[0] {
 			continue
 		}
 		for _, p := range users {
-			if len(p.lines) > 0 && is(p.person) {
+			if len(p.lines) > 0 && strings.HasPrefix(string(p.person.User), prefix) && is(p.person) {
 				people = append(people, p.person)
 			}
 		}
 	}
 	return people
+}
+
+// Size is about how many people of a tenant have a line: who had one may count as well.
+func (m *Mirror) Size(tenant identity.Tenant) (n int) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for in, users := range m.people {
+		if in.tenant == tenant {
+			n += len(users)
+		}
+	}
+	return n
 }
 
 // LinesOf lists the linked lines of a system.

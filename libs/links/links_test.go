@@ -102,7 +102,7 @@ func TestAMirrorHasWhatWasThereAndWhatChanges(t *testing.T) {
 	if _, ok := s.mirror.Who(lineOf("999")); ok || s.mirror.Of(person(9)) != nil {
 		t.Error("what nobody linked is linked")
 	}
-	if got := s.mirror.People("contoso"); len(got) != 1 || len(s.mirror.People("fabrikam")) != 0 || len(s.mirror.LinesOf("hq")) != 2 || len(s.mirror.Those("contoso", func(identity.Person) bool { return false })) != 0 || len(s.mirror.LinesOf("branch")) != 0 {
+	if got := s.mirror.People("contoso"); len(got) != 1 || len(s.mirror.People("fabrikam")) != 0 || len(s.mirror.LinesOf("hq")) != 2 || len(s.mirror.Those("contoso", "", func(identity.Person) bool { return false })) != 0 || len(s.mirror.LinesOf("branch")) != 0 {
 		t.Errorf("people %v", got)
 	}
 
@@ -128,6 +128,57 @@ func TestAMirrorHasWhatWasThereAndWhatChanges(t *testing.T) {
 	}
 	if lines, now := s.mirror.List(person(1)); lines != nil || now <= entry.Revision {
 		t.Errorf("after the deletion %v at %d", lines, now)
+	}
+}
+
+// user-sync stores with the pairings what it made and wrote: 1,000 renamed are nothing to
+// those who read everybody's presence.
+func TestARecordThatSaysTheSameOfLinesIsNoChange(t *testing.T) {
+	s := newStage(t)
+	put := func(record links.Record) {
+		data, err := json.Marshal(record)
+		if err == nil {
+			_, err = s.bucket.Put(t.Context(), wire.PersonKey(person(1)), data)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	since := time.Date(2026, 6, 2, 9, 30, 0, 0, time.UTC)
+	line := links.Line{Line: lineOf("101"), Revision: 5, How: "mail", Since: since}
+	record := func(name string, due bool, lines ...links.Line) links.Record {
+		return links.Record{Lines: lines, Owned: []directory.Record{{Line: lineOf("101"), How: directory.Created, Photo: name, PhotoDue: due}}}
+	}
+	changes := make(chan []identity.Line, 10)
+	put(record("one", false, line))
+	s.run(func(_ identity.Person, lines []identity.Line) { changes <- slices.Clone(lines) })
+	<-changes
+	put(record("two", false, line)) // no change
+	put(record("two", true, line))
+	if <-changes; !s.mirror.PhotoDue(person(1)) {
+		t.Error("the second change told of is not that the photo is due")
+	}
+	line.Revision = 6
+	put(record("two", true, line))
+	if <-changes; s.mirror.Of(person(1))[0].Revision != 6 {
+		t.Error("the third change told of is not the new pairing")
+	}
+	if len(changes) != 0 {
+		t.Errorf("%d changes more", len(changes))
+	}
+}
+
+func TestPartsOfATenantAreToldByTheBeginningOfIDs(t *testing.T) {
+	s := newStage(t)
+	s.put(1, link("101", 5))
+	s.run(nil)
+	if s.mirror.Size("contoso") != 1 || s.mirror.Size("fabrikam") != 0 {
+		t.Errorf("%d and %d people", s.mirror.Size("contoso"), s.mirror.Size("fabrikam"))
+	}
+	for prefix, want := range map[string]int{"": 1, "0": 1, "00000000-0": 1, "1": 0, "01": 0} {
+		if got := s.mirror.Those("contoso", prefix, func(identity.Person) bool { return true }); len(got) != want {
+			t.Errorf("%d begin with %q, not %d", len(got), prefix, want)
+		}
 	}
 }
 

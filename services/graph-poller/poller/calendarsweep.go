@@ -73,7 +73,7 @@ func (c *calendars) newcomers(ctx context.Context) {
 			select { // links come in numbers
 			case <-ctx.Done():
 				return
-			case <-time.After(gatherLinks):
+			case <-time.After(c.t.gather()):
 			}
 		}
 	}

@@ -164,7 +164,7 @@ func (r *contactReader) newcomers(ctx context.Context) {
 		select { // links come in numbers
 		case <-ctx.Done():
 			return
-		case <-time.After(gatherLinks):
+		case <-time.After(r.t.gather()):
 		}
 	}
 }

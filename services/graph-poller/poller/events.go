@@ -257,7 +257,7 @@ func (k *eventKeeper) loop(ctx context.Context, current <-chan struct{}) {
 		select { // links, facts and hints come in numbers
 		case <-ctx.Done():
 			return
-		case <-time.After(gatherLinks):
+		case <-time.After(k.t.gather()):
 		}
 	}
 }

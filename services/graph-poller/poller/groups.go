@@ -70,7 +70,7 @@ func (t *tenant) groupsLoop(ctx context.Context) error {
 			select { // links come in numbers
 			case <-ctx.Done():
 				return nil
-			case <-time.After(gatherLinks):
+			case <-time.After(t.gather()):
 			}
 		}
 	}

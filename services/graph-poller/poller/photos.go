@@ -84,7 +84,7 @@ func (r *photoReader) run(ctx context.Context) error {
 			select { // links come in numbers
 			case <-ctx.Done():
 				return nil
-			case <-time.After(gatherLinks):
+			case <-time.After(r.t.gather()):
 			}
 		}
 	}

@@ -64,7 +64,7 @@ func (t *tenant) sweepLoop(ctx context.Context, shard string, known *presences) 
 			select { // links come in numbers
 			case <-ctx.Done():
 				return nil
-			case <-time.After(gatherLinks):
+			case <-time.After(t.gather()):
 			}
 			relinked = t.p.relinked.next()
 			report(t.readNew(ctx, shard, known))
@@ -72,8 +72,15 @@ func (t *tenant) sweepLoop(ctx context.Context, shard string, known *presences) 
 	}
 }
 
-// gatherLinks is how long new links are collected before they are read.
+// gatherLinks is how long new links are collected before they are read, in a tenant of
+// one shard.
 const gatherLinks = 100 * time.Millisecond
+
+// gather is how long new links are collected before they are read: the longer the more
+// are linked, because everybody is gone through for them.
+func (t *tenant) gather() time.Duration {
+	return gatherLinks * time.Duration(1+t.p.links.Size(t.conf.ID)/shardSize)
+}
 
 // readNew reads those linked in the shard of whom nothing is stored yet.
 func (t *tenant) readNew(ctx context.Context, shard string, known *presences) error {

@@ -19,9 +19,11 @@ func readsCalendars(m presence.Mode) bool { return m.Writes() }
 // whose lists the linked users of a shard in whose mode something is read, in a
 // fixed order, so that batches stay the same from sweep to sweep.
 func (t *tenant) whose(shard string, reads func(presence.Mode) bool) []identity.User {
-	people := t.p.links.Those(t.conf.ID, func(person identity.Person) bool {
-		return wire.InShard(person.User, shard) && reads(t.p.modeOf(person))
-	})
+	prefix := shard
+	if shard == wire.ShardAll {
+		prefix = ""
+	}
+	people := t.p.links.Those(t.conf.ID, prefix, func(person identity.Person) bool { return reads(t.p.modeOf(person)) })
 	users := make([]identity.User, len(people))
 	for i, person := range people {
 		users[i] = person.User
