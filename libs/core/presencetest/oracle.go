@@ -369,18 +369,18 @@ type choice struct {
 func (h *table) lastChoice(index, t int) (last choice, found bool) {
 	line := h.Lines[index]
 	ignored := h.Rules.Policy == "ignore"
-	if t >= line.First && line.FirstStatus != "available" && !ignored {
-		last, found = choice{Choice{At: line.First, Line: index, Status: line.FirstStatus}, true, true}, true
-	}
-	for _, c := range h.Choices {
+	for i := len(h.Choices) - 1; i >= 0; i-- { // the newest first
+		c := &h.Choices[i]
 		own := c.Line == index
 		counts := own || c.Line == -1 || h.Rules.WholeUser
 		if c.At > t || !counts || ignored && !c.Offhook || !c.Offhook && c.At < h.Lines[c.Line].First {
 			continue
 		}
-		if !found || c.At >= last.At {
-			last, found = choice{c, false, own && !c.Offhook}, true
-		}
+		last, found = choice{*c, false, own && !c.Offhook}, true
+		break
+	}
+	if (!found || last.At < line.First) && t >= line.First && line.FirstStatus != "available" && !ignored {
+		return choice{Choice{At: line.First, Line: index, Status: line.FirstStatus}, true, true}, true
 	}
 	return last, found
 }
