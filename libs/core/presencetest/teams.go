@@ -34,8 +34,10 @@ func (t *table) pinned(now int) {
 	if p.seen < 0 && (shown(last) || stood) {
 		p.seen = now
 	}
+	read := last // that proves it, if any does
+	read.At = now
 	signedOut := strings.EqualFold(last.Availability, "Offline") && !strings.EqualFold(last.Activity, "OffWork")
-	if set := p.set >= 0 && p.set < now; !t.proved(last.At, now) || !set || shown(last) || p.seen < 0 || signedOut || t.meaning(last) == "keep" || t.echoes(last, now, p) {
+	if set := p.set >= 0 && p.set < now; !t.proved(last.At, now) || !set || shown(last) || p.seen < 0 || signedOut || t.meaning(last) == "keep" || t.echoes(read, now, p) {
 		return
 	}
 	if p.lost = true; t.mode() == "both" {
