@@ -80,6 +80,73 @@ func TestALateNotificationDoesNotReplaceAPreferredPresence(t *testing.T) {
 	}
 }
 
+// Above all sessions Teams shows what is preferred: who is seen in a call by it, or free,
+// has nothing preferred any more.
+func TestASessionThatShowsSaysThatWhatWasPreferredIsReplaced(t *testing.T) {
+	o := presence.DefaultOptions()
+	o.Mode = presence.Both
+	v := after(o, at(1), teams("Available", at(1)))
+	v = presence.Decide(v.Memory, phoneShows(presence.DND, presence.Person, 2, at(2)), o, at(2))
+	preferred := v.Teams.Preferred
+	v = presence.Decide(v.Memory, presence.TeamsWritten{Preferred: preferred, At: at(2).Add(time.Second)}, o, at(2).Add(time.Second))
+	v = presence.Decide(v.Memory, teams("DoNotDisturb", at(3)), o, at(3))
+	v = presence.Decide(v.Memory, presence.CallReading{Line: lineOf(0), Calls: 1, SeenAt: at(4)}, o, at(4))
+	v = presence.Decide(v.Memory, presence.TeamsWritten{Session: v.Teams.Session, Preferred: preferred, At: at(4)}, o, at(4))
+	if v.Teams.Disowned || v.Teams.Preferred != preferred {
+		t.Fatalf("%+v", v.Teams)
+	}
+	v = presence.Decide(v.Memory, teams("Busy", at(5)), o, at(5))
+	if !v.Teams.Disowned {
+		t.Errorf("what is preferred is not taken for replaced: %+v", v.Teams)
+	}
+}
+
+// A poll that is under way while Offhook clears what it preferred may be answered after
+// that: nobody has replaced it.
+func TestAPollThatMayBeAnsweredAfterTheClearingProvesNothing(t *testing.T) {
+	o := presence.DefaultOptions()
+	o.Mode = presence.Both
+	for name, test := range map[string]struct {
+		began time.Duration // of the poll, after the clearing, and 0.1 s more after the choice that led to it
+		lost  bool
+	}{
+		"it began before":        {-50 * time.Millisecond, false},
+		"it was answered before": {-time.Minute, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := linked(o)
+			links := presence.LinksChanged{Revision: 2}
+			for n := range 2 {
+				links.Links = append(links.Links, presence.Link{Line: lineOf(n), Revision: 7, Powers: systems[0]})
+			}
+			v = presence.Decide(v.Memory, links, o, at(0))
+			other := func(status presence.Status, observation int64, seen, now time.Time) {
+				v = presence.Decide(v.Memory, presence.StatusReading{Line: lineOf(1), Status: status, Origin: presence.Person, SeenAt: seen, Observation: observation}, o, now)
+			}
+			other(presence.Lunch, 1, at(0), at(0))
+			v = presence.Decide(v.Memory, teams("Available", at(1)), o, at(1))
+			v = presence.Decide(v.Memory, phoneShows(presence.Away, presence.Person, 2, at(2)), o, at(2))
+			v = presence.Decide(v.Memory, presence.TeamsWritten{Preferred: v.Teams.Preferred, At: at(2)}, o, at(2))
+			v = presence.Decide(v.Memory, teams("Away", at(3)), o, at(3))
+			cleared := at(10)
+			other(presence.Available, 2, cleared.Add(-100*time.Millisecond), cleared)
+			if v.Teams.Preferred != "" {
+				t.Fatalf("a choice of available does not clear what is preferred: %+v", v.Teams)
+			}
+			v = presence.Decide(v.Memory, teams("Busy", cleared.Add(test.began)), o, cleared.Add(time.Second))
+			ended := true
+			for _, w := range v.Memory.Wants() {
+				if w.Line == lineOf(0) && w.Status == presence.Away {
+					ended = false
+				}
+			}
+			if ended != test.lost {
+				t.Errorf("the choice of away has ended is %t, not %t: %+v", ended, test.lost, v.Memory.Wants())
+			}
+		})
+	}
+}
+
 // Whoever keeps a memory asks again for the word of Teams' writer as long as it is
 // missing.
 func TestAMemoryIsUnsureUntilTheWordOfTeamsWriter(t *testing.T) {

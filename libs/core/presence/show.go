@@ -59,7 +59,8 @@ func (r *replay) readPin(e event) {
 	case shown:
 		r.Pin.Seen = e.At
 	}
-	proves := e.Source != Notification && !w.Set.IsZero() && e.At.After(w.Set) // else it shows what was there before
+	// Else it shows what was there before, or what is there since Offhook cleared it.
+	proves := e.Source != Notification && !w.Set.IsZero() && e.At.After(w.Set) && !e.latest().After(w.Until)
 	if shown || !proves || r.Pin.Seen.IsZero() || isSignedOut(e.Availability, e.Activity) || r.explains(w, e) {
 		return
 	}
@@ -90,8 +91,9 @@ func (r *replay) seePin() {
 }
 
 // explains says whether a reading tells nothing about the preferred presence w:
-// because its value is not known, or because it is something else that Offhook made
-// Teams show.
+// because its value is not known, or because it is another that Offhook preferred. A
+// session does not show as long as something is preferred
+// (https://learn.microsoft.com/graph/cloud-communications-manage-presence-state).
 func (r *replay) explains(w *OwnTeams, e event) bool {
 	means := r.o.Teams.of(e.Availability, e.Activity)
 	if means.Keep {
@@ -99,7 +101,7 @@ func (r *replay) explains(w *OwnTeams, e event) bool {
 	}
 	for i := range r.memory.OwnTeams {
 		other := &r.memory.OwnTeams[i]
-		if other != w && other.From.Before(e.latest()) && e.At.Before(other.maskedUntil()) && r.mayBe(other, e.Availability, e.Activity, means) {
+		if other != w && other.Preferred && other.From.Before(e.latest()) && e.At.Before(other.maskedUntil()) && r.mayBe(other, e.Availability, e.Activity, means) {
 			return true
 		}
 	}

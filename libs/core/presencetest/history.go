@@ -43,7 +43,8 @@ type Choice struct {
 	Line    int // -1: all lines (in Offhook only)
 	Status  string
 	Offhook bool
-	Until   int // 0: no time given
+	Until   int  // 0: no time given
+	Before  bool // what was wanted under it was decided a tick before
 }
 
 // Line is an extension of the person.

@@ -129,6 +129,9 @@ func (l Life) others(from []int, at int, seen Seen) (all [][]int) {
 		if (e.Kind == Talks || e.Kind == Chooses) && (l.crowded(i) || l.unmasks(i)) {
 			with(swift)
 		}
+		if e.Kind == Chooses && l.crowded(i) {
+			with(earlier)
+		}
 		if e.writesAgain() && l.crowded(i) {
 			with(swift)
 			with(ahead)

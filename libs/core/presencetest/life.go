@@ -230,7 +230,8 @@ func NewSeen(l Life) Seen {
 // written and read as late as else. That Graph writes again can be swift or ahead, too: then
 // what was wanted all the while is written before whatever else happens in that tick, and read
 // before it or after it. Or told: a notification told of it, and it was read some ticks later,
-// if it still showed then.
+// if it still showed then. Or earlier: somebody chose before what was read in the same tick,
+// and what that leads to in Teams is written after it.
 type world struct {
 	l     Life
 	late  []int
@@ -240,13 +241,14 @@ type world struct {
 }
 
 const (
-	never = -1
-	blind = 10
-	again = 20
-	first = 30
-	swift = 40
-	ahead = 41
-	told  = 50 // and 10 for each tick that the notification was late
+	never   = -1
+	blind   = 10
+	again   = 20
+	first   = 30
+	swift   = 40
+	ahead   = 41
+	earlier = 42
+	told    = 50 // and 10 for each tick that the notification was late
 )
 
 // isEarly says whether an event is seen as if that had been a tick before.
@@ -259,6 +261,8 @@ func when(tick, lateness int) int {
 		return tick + (lateness-told)/10
 	case isEarly(lateness):
 		return max(tick-1, 0)
+	case lateness == earlier:
+		return tick
 	}
 	for _, kind := range []int{first, again, blind} {
 		if lateness >= kind {
@@ -273,7 +277,8 @@ func (l Life) play(lateness []int) world {
 	w := world{l: l, late: lateness}
 	type seen struct {
 		Event
-		first bool // it is read before what is wanted is written
+		first   bool // it is read before what is wanted is written
+		earlier bool
 	}
 	var events []seen
 	sees := 0 // the tick from which on Teams is seen again
@@ -302,7 +307,7 @@ func (l Life) play(lateness []int) world {
 		if e.Kind != Boundary {
 			e.At = max(e.At, newest[e.source()])
 			newest[e.source()] = e.At
-			events = append(events, seen{e, lateness[i] >= first && lateness[i] < swift})
+			events = append(events, seen{e, lateness[i] >= first && lateness[i] < swift, lateness[i] == earlier})
 		}
 	}
 	slices.SortStableFunc(events, func(a, b seen) int { return a.At - b.At })
@@ -321,7 +326,7 @@ func (l Life) play(lateness []int) world {
 	for _, e := range events {
 		switch e.Kind {
 		case Chooses:
-			h.Choices = append(h.Choices, Choice{At: e.At, Line: e.Line, Status: e.Says})
+			h.Choices = append(h.Choices, Choice{At: e.At, Line: e.Line, Status: e.Says, Before: e.earlier})
 		case Talks:
 			confirm(e.Line, e.At)
 			talking[e.Line] = len(h.Calls)

@@ -391,11 +391,15 @@ func (t *table) holds(line Line, p choice, now int, u []string) (status string, 
 	if status = p.Status; !p.own { // what the phone itself shows is a person's and not touched
 		status = line.possible(status)
 	}
-	under := u[p.At]
+	chosen := p.At
+	if p.Before {
+		chosen--
+	}
+	under := u[chosen]
 	if under == "" {
 		under = line.possible(t.Rules.Base)
 	}
-	if p.Status == "" || status == under && p.Until == 0 && !p.first && !t.heldBack(line, p.At, under) {
+	if p.Status == "" || status == under && p.Until == 0 && !p.first && !t.heldBack(line, chosen, under) {
 		return "", false, false // chose what shows anyway, or cleared it
 	}
 	if p.Until > 0 && now >= p.Until {

@@ -161,8 +161,11 @@ func TestHistoriesInWhichMuchHappensWithinATickAreRight(t *testing.T) {
 		"and another one": 11028560254467095821,
 		"a notification tells of what is replaced before it is read": 12647261869884356613,
 		"and another": 5415097569650769515,
-		"a call begins before it is read, which may look the same":    14103901629317566410,
-		"what was preferred is cleared before a notification is read": 4258051750550373426,
+		"a call begins before it is read, which may look the same":                      14103901629317566410,
+		"what was preferred is cleared while Teams is read":                             17725673113664088636,
+		"before a notification is read a call shows that nothing is preferred any more": 15918669586654054693,
+		"a call shows what somebody preferred, who chooses the same at that moment":     1226880712653326149,
+		"what was preferred is cleared before a notification is read":                   4258051750550373426,
 	} {
 		t.Run(claim, func(t *testing.T) {
 			c := live([]uint64{seed}, 200, guards{}, false, nil)
