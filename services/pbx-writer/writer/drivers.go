@@ -51,9 +51,13 @@ var drivers = map[string]driver{
 // Part is this service as a part of a process.
 func Part() run.Part {
 	part := run.NewPart(topology.PBXWriter, FromConfig, Run)
-	part.Check = Check
+	part.Check, part.Garbage = Check, garbage
 	return part
 }
+
+// garbage is half of what Go has: most of what is kept of a large phone system stays, and a
+// listing of it is mostly what nobody needs any more.
+const garbage = 50
 
 // Check finds systems that their driver could not be opened for. That there is the driver
 // has been checked with the rest of the configuration.
