@@ -7,9 +7,9 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -134,44 +134,60 @@ func (f *bare) skip(b *testing.B, n int) {
 	}
 }
 
-// write makes n writes, so many at a time. One by one the first frame has its answer
-// before the others leave, as the driver does it; many at a time there is always another
-// write to go on with.
+// write makes n writes, so many at a time.
 func (f *bare) write(b *testing.B, n, inFlight int) {
-	send := func(frame []byte) {
-		if _, err := f.conn.Write(frame); err != nil {
-			b.Error(err)
-		}
-	}
 	if inFlight == 1 {
-		for i := range n {
-			frames := f.frames[i%len(f.frames)]
-			send(frames[0])
-			f.skip(b, 1)
-			for _, frame := range frames[1:] {
-				send(frame)
-			}
-			f.skip(b, len(frames)-1)
-		}
+		f.oneByOne(b, n)
 		return
 	}
-	room := make(chan struct{}, inFlight)
-	var reading sync.WaitGroup
-	reading.Go(func() {
-		for i := range n {
-			for range f.frames[i%len(f.frames)] {
-				f.skip(b, 1)
-				<-room
-			}
-		}
-	})
+	f.together(b, n, inFlight)
+}
+
+// oneByOne has the answer to the first frame of a write before the others leave, together,
+// as the driver does it.
+func (f *bare) oneByOne(b *testing.B, n int) {
 	for i := range n {
-		for _, frame := range f.frames[i%len(f.frames)] {
-			room <- struct{}{}
-			send(frame)
+		frames := f.frames[i%len(f.frames)]
+		f.send(b, frames[0])
+		f.skip(b, 1)
+		if rest := frames[1:]; len(rest) > 0 {
+			f.send(b, slices.Concat(rest...))
+			f.skip(b, len(rest))
 		}
 	}
-	reading.Wait()
+}
+
+// together always has another write to go on with: whatever may leave leaves in one go,
+// and whatever has come is read before.
+func (f *bare) together(b *testing.B, n, inFlight int) {
+	var frames [][]byte
+	for i := range n {
+		frames = append(frames, f.frames[i%len(f.frames)]...)
+	}
+	var out []byte
+	for underWay := 0; underWay > 0 || len(frames) > 0; {
+		more := min(inFlight-underWay, len(frames))
+		if out = out[:0]; more > 0 {
+			for _, frame := range frames[:more] {
+				out = append(out, frame...)
+			}
+			f.send(b, out)
+		}
+		frames, underWay = frames[more:], underWay+more
+		f.skip(b, 1)
+		for underWay--; underWay > 0 && f.in.Buffered() > 0; underWay-- {
+			f.skip(b, 1)
+		}
+		if b.Failed() {
+			return
+		}
+	}
+}
+
+func (f *bare) send(b *testing.B, frames []byte) {
+	if _, err := f.conn.Write(frames); err != nil {
+		b.Error(err)
+	}
 }
 
 // BenchmarkMemory is of ten Asterisks of 2,000 extensions.
