@@ -223,8 +223,7 @@ func (d *Driver) SetStatus(ctx context.Context, ext identity.Extension, status p
 	if err := s.write(ctx, op, writes[0]); err != nil || len(writes) == 1 {
 		return err
 	}
-	rest := writes[1:]
-	err = each(len(rest), func(i int) error { return s.write(ctx, op, rest[i]) })
+	err = s.write(ctx, op, writes[1:]...)
 	if err != nil && fault.KindOf(err) == fault.Unavailable {
 		return fault.New(fault.Timeout, op, err) // part of it has happened
 	}

@@ -102,15 +102,17 @@ func (s *session) list(ctx context.Context, op string, a ami.Action) ([]ami.Mess
 	return all, s.judge(op, false, err)
 }
 
-// write is an action that changes something. Deleting what is not there is done.
-func (s *session) write(ctx context.Context, op string, a ami.Action) error {
+// write is some actions that change something, sent together. An error is that of the
+// first that failed. Deleting what is not there is done.
+func (s *session) write(ctx context.Context, op string, actions ...ami.Action) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	_, err := s.Do(ctx, a)
-	if a.Name == "DBDel" && says(err, saysNoEntry) {
-		return nil
+	for i, err := range s.DoAll(ctx, actions) {
+		if err != nil && !(actions[i].Name == "DBDel" && says(err, saysNoEntry)) {
+			return s.judge(op, true, err)
+		}
 	}
-	return s.judge(op, true, err)
+	return nil
 }
 
 // judge classifies, and notes whether the loss of the connection is told by this.

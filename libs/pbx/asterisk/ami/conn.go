@@ -81,7 +81,8 @@ type call struct {
 	response Message
 	items    []Message
 	err      error
-	done     chan struct{} // closed when there is an answer, or never will be
+	left     *int          // how many that share done have no answer; nil: it shares it with none
+	done     chan struct{} // closed when all have one, or never will
 }
 
 // Dial connects and signs in.
@@ -162,51 +163,72 @@ func (c *Conn) List(ctx context.Context, a Action) ([]Message, error) {
 
 // ask sends an action and waits for all of its answer.
 func (c *Conn) ask(ctx context.Context, a Action, list bool) (*call, error) {
-	if err := late(ctx, time.Now()); err != nil {
+	if err := c.enter(ctx); err != nil {
 		return nil, err
+	}
+	waiting := &call{ctx: ctx, action: a, list: list, done: make(chan struct{})}
+	if err := c.exchange(ctx, waiting.done, waiting); err != nil {
+		return nil, err
+	}
+	return waiting, c.outcome(ctx, waiting)
+}
+
+// enter takes a place among those in flight.
+func (c *Conn) enter(ctx context.Context) error {
+	if err := late(ctx, time.Now()); err != nil {
+		return err
 	}
 	select {
 	case c.slots <- struct{}{}:
+		return nil
 	default:
-		heard, began := c.messages(), time.Now()
-		select {
-		case c.slots <- struct{}{}:
-		case <-ctx.Done():
-			return nil, c.giveUp(ctx, heard, began)
-		case <-c.done:
-			return nil, &LostError{Err: c.Err()}
-		}
 	}
-	waiting := &call{ctx: ctx, action: a, list: list, done: make(chan struct{})}
-	write, err := c.register(waiting)
+	heard, began := c.messages(), time.Now()
+	select {
+	case c.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return c.giveUp(ctx, heard, began)
+	case <-c.done:
+		return &LostError{Err: c.Err()}
+	}
+}
+
+// exchange sends some that have their places, and waits until done is closed or ctx has
+// ended. An error says that none of them was sent.
+func (c *Conn) exchange(ctx context.Context, done <-chan struct{}, some ...*call) error {
+	write, err := c.register(some)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if write {
 		c.write()
 	}
-	if err := c.duty.Lead(ctx, waiting.done); err != nil {
+	if err := c.duty.Lead(ctx, done); err != nil {
 		c.fail(err)
 	}
 	select {
-	case <-waiting.done:
+	case <-done:
 	case <-ctx.Done():
-		select {
-		case <-waiting.done: // at the same time
-		default:
-			c.mu.Lock()
-			heard, sent := waiting.heard, waiting.sent
-			c.mu.Unlock()
-			return nil, c.giveUp(ctx, heard, sent)
-		}
 	}
-	if waiting.err != nil {
-		return nil, waiting.err
+	return nil
+}
+
+// outcome is what became of one after an exchange: if it has no answer, ctx has ended.
+func (c *Conn) outcome(ctx context.Context, waiting *call) error {
+	c.mu.Lock()
+	unanswered := c.calls[waiting.id] == waiting
+	heard, sent := waiting.heard, waiting.sent
+	c.mu.Unlock()
+	switch {
+	case unanswered:
+		return c.giveUp(ctx, heard, sent)
+	case waiting.err != nil:
+		return waiting.err
+	case !strings.EqualFold(waiting.response.Response(), "Success"):
+		return &Refusal{Action: waiting.action.Name, Message: waiting.response.Get("Message")}
 	}
-	if !strings.EqualFold(waiting.response.Response(), "Success") {
-		return nil, &Refusal{Action: a.Name, Message: waiting.response.Get("Message")}
-	}
-	return waiting, nil
+	return nil
 }
 
 // giveUp gives up an action. Its place among those in flight stays taken until the answer
@@ -224,19 +246,23 @@ func (c *Conn) messages() uint64 {
 	return c.heard
 }
 
-// register gives an action its id and its place in the queue. write says that whoever
+// register gives actions their ids and their places in the queue. write says that whoever
 // asked has to write the queue, because nobody does.
-func (c *Conn) register(waiting *call) (write bool, err error) {
+func (c *Conn) register(some []*call) (write bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
-		<-c.slots
+		for range some {
+			<-c.slots
+		}
 		return false, &LostError{Err: c.err}
 	}
-	c.nextID++
-	waiting.id = c.prefix + strconv.FormatUint(c.nextID, 36)
-	c.calls[waiting.id] = waiting
-	c.queue = append(c.queue, waiting)
+	for _, waiting := range some {
+		c.nextID++
+		waiting.id = c.prefix + strconv.FormatUint(c.nextID, 36)
+		c.calls[waiting.id] = waiting
+	}
+	c.queue = append(c.queue, some...)
 	write, c.writing = !c.writing, true
 	return write, nil
 }
@@ -324,6 +350,11 @@ func (c *Conn) settle(waiting *call, err error) {
 func (c *Conn) answered(waiting *call) {
 	delete(c.calls, waiting.id)
 	<-c.slots
+	if waiting.left != nil {
+		if *waiting.left--; *waiting.left > 0 {
+			return
+		}
+	}
 	close(waiting.done)
 }
 
