@@ -27,6 +27,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	sim := start(t, freeswitchsim.Config{})
 	proxied, strict := start(t, freeswitchsim.Config{Authority: authority}), start(t, freeswitchsim.Config{Forbidden: true})
 	poor := start(t, freeswitchsim.Config{NoHash: true})
+	renamed := start(t, freeswitchsim.Config{Authority: authority, Hosts: []string{"pbx.example.com"}})
 	for name, c := range map[string]struct {
 		sim    *freeswitchsim.Sim
 		change func(*Config)
@@ -56,6 +57,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		"another password":               {sim, func(c *Config) { c.Password = secret.NewValue("hunter2") }, fault.Denied, "password is not accepted"},
 		"an address that is not listed":  {strict, func(*Config) {}, fault.Denied, "access list"},
 		"a certificate of strangers":     {proxied, func(c *Config) { c.Authorities = nil }, fault.Denied, "certificate is not trusted"},
+		"a certificate of others":        {renamed, func(*Config) {}, fault.Denied, "certificate is not trusted"},
 		"nobody who speaks TLS":          {sim, func(c *Config) { c.URL = strings.Replace(c.URL, "tcp", "tls", 1) }, fault.Denied, "nobody speaks TLS there"},
 		"nobody listens":                 {sim, func(c *Config) { c.URL = "tcp://127.0.0.1:1" }, fault.Unavailable, "refuses connections"},
 		"mod_hash is not loaded":         {poor, func(*Config) {}, fault.Denied, "hash Command not found! (is the module loaded?)"},

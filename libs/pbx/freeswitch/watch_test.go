@@ -21,12 +21,13 @@ type watched struct {
 
 	mu       sync.Mutex
 	syncs    int
+	down     int
 	calls    map[identity.Extension]int
 	statuses map[identity.Extension]presence.Status
 	told     []pbx.WatchEvent
 }
 
-func follow(t *testing.T, d *Driver) *watched {
+func follow(t *testing.T, d pbx.Watcher) *watched {
 	t.Helper()
 	w := &watched{ended: make(chan error, 1), calls: map[identity.Extension]int{}, statuses: map[identity.Extension]presence.Status{}}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -50,6 +51,8 @@ func (w *watched) hear(e pbx.WatchEvent) {
 	case pbx.Synced:
 		w.syncs++
 		return
+	case pbx.Down:
+		w.down++
 	}
 	w.told = append(w.told, e)
 }
@@ -293,6 +296,31 @@ func TestAWatchBeginsAgainAfterARestart(t *testing.T) {
 	if again.calls["1000"] != 0 || again.statuses["1000"] != presence.Unset {
 		t.Errorf("%v %v", again.calls, again.statuses)
 	}
+}
+
+// Behind a System a watch comes back by itself: it says that it was lost, and then tells
+// what the restart has undone, the end of a call among it.
+func TestAWatchBehindASystemComesBackAfterARestart(t *testing.T) {
+	sim := start(t, freeswitchsim.Config{})
+	system, err := pbx.NewSystem("hq", open(t, sim, quick), pbx.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { system.Close() }) // after the watch
+	w := follow(t, system)
+	if err := system.SetStatus(t.Context(), "1000", presence.DND); err != nil {
+		t.Fatal(err)
+	}
+	sim.StartCall("1001")
+	w.until(t, "of a status and a call", func() bool { return w.statuses["1000"] == presence.DND && w.calls["1001"] == 1 })
+	if err := sim.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	w.until(t, "that it was lost, and what was undone", func() bool {
+		return w.down > 0 && w.statuses["1000"] == presence.Unset && w.calls["1001"] == 0
+	})
+	sim.StartCall("1002")
+	w.until(t, "of a call afterwards", func() bool { return w.calls["1002"] == 1 })
 }
 
 func TestNewUsersAreToldWithTheInventory(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 type Config struct {
 	Listen      string            // host:port; "" any port of 127.0.0.1
 	Authority   *secret.Authority // whose certificate the TLS proxy in front has; nil: there is none
+	Hosts       []string          // names in that certificate instead of the loopback ones
 	Password    secret.Value      // of the event socket; zero: "Simulated1"
 	User        string            // of the directory, who signs in with the same password; "": nobody does
 	Domain      string            // "" is pbx.example.com
@@ -62,8 +63,12 @@ func Start(config Config) (*Sim, error) {
 	}
 	s := &Sim{config: config, address: config.Listen, faults: newFaults(), peers: make(map[*peer]bool), world: newWorld(config)}
 	if config.Authority != nil {
+		hosts := config.Hosts
+		if hosts == nil {
+			hosts = []string{"127.0.0.1", "::1", "localhost"}
+		}
 		var err error
-		if s.certificate, err = config.Authority.Issue("127.0.0.1", "::1", "localhost"); err != nil {
+		if s.certificate, err = config.Authority.Issue(hosts...); err != nil {
 			return nil, fmt.Errorf("FreeSWITCH simulator: %w", err)
 		}
 	}
