@@ -1,7 +1,10 @@
 package sippresence
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync/atomic"
 
@@ -27,21 +30,51 @@ func challenges(res *sip.Response) bool {
 	return res.StatusCode == sip.StatusUnauthorized || res.StatusCode == sip.StatusProxyAuthRequired
 }
 
-// challengeIn reads the challenge of a 401 or 407.
+// challengeIn reads the challenge of a 401 or 407. Of several (RFC 8760) it is the one with
+// the strongest algorithm of those that can be answered, wherever it stands: section 2.4
+// has the first one taken unless a policy says otherwise, and this is ours. Nobody who adds
+// a weaker one gets a weaker answer.
 func challengeIn(res *sip.Response) (*challenge, error) {
 	asked, c := "WWW-Authenticate", &challenge{header: "Authorization"}
 	if res.StatusCode == sip.StatusProxyAuthRequired {
 		asked, c.header = "Proxy-Authenticate", "Proxy-Authorization"
 	}
-	header := res.GetHeader(asked)
-	if header == nil {
-		return nil, fmt.Errorf("there is no %s", asked)
+	problem := fmt.Errorf("there is no %s", asked)
+	for i, header := range res.GetHeaders(asked) {
+		one, err := parseChallenge(header.Value())
+		switch {
+		case err != nil && i == 0:
+			problem = fmt.Errorf("%q: %s", printable(header.Value()), printable(err.Error())) // which quotes a byte of it as it is
+		case err == nil && (c.Challenge == nil || strength[one.Algorithm] > strength[c.Algorithm]):
+			c.Challenge = one
+		}
 	}
-	var err error
-	if c.Challenge, err = digest.ParseChallenge(header.Value()); err != nil {
-		return nil, fmt.Errorf("%q: %w", printable(header.Value()), err)
+	if c.Challenge == nil {
+		return nil, problem
+	}
+	return c, nil
+}
+
+// strength is the order of the algorithms that can be answered (RFC 7616 section 3.3). None
+// is MD5.
+var strength = map[string]int{"": 1, "MD5": 1, "SHA-256": 2, "SHA-512": 3, "SHA-512-256": 3}
+
+// parseChallenge reads one challenge, which can be answered.
+func parseChallenge(text string) (*digest.Challenge, error) {
+	c, err := digest.ParseChallenge(text)
+	if err != nil {
+		return nil, err
 	}
 	c.Algorithm = strings.ToUpper(c.Algorithm) // some write md5
+	if strength[c.Algorithm] == 0 {
+		return nil, fmt.Errorf("the algorithm %s is not known", printable(c.Algorithm))
+	}
+	for i := range c.QOP { // some write "auth, auth-int"
+		c.QOP[i] = strings.ToLower(strings.TrimSpace(c.QOP[i]))
+	}
+	if !digest.CanDigest(c) {
+		return nil, errors.New("no quality of protection is known")
+	}
 	return c, nil
 }
 
@@ -50,7 +83,8 @@ func (c *challenge) answer(req *sip.Request, config Config) error {
 	credentials, err := digest.Digest(c.Challenge, digest.Options{
 		Method: string(req.Method), URI: req.Recipient.Addr(),
 		Username: config.Username, Password: config.Password.Reveal(),
-		Count: int(c.count.Add(1)),
+		Count:   int(c.count.Add(1)),
+		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(req.Body())), nil }, // for auth-int
 	})
 	if err != nil {
 		return err
@@ -65,7 +99,7 @@ func (c *challenge) answer(req *sip.Request, config Config) error {
 // section 3.3).
 func stale(res *sip.Response) bool {
 	for _, name := range []string{"WWW-Authenticate", "Proxy-Authenticate"} {
-		if header := res.GetHeader(name); header != nil {
+		for _, header := range res.GetHeaders(name) {
 			value := strings.ReplaceAll(strings.ToLower(header.Value()), `"`, "")
 			if strings.Contains(strings.ReplaceAll(value, " ", ""), "stale=true") {
 				return true

@@ -2,6 +2,8 @@ package sippresence
 
 import (
 	"crypto/md5"
+	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/hex"
 	"fmt"
 	"regexp"
@@ -54,7 +56,11 @@ func (s *server) challenge(req *sip.Request) *sip.Response {
 	s.nonce++
 	s.refused++
 	s.nonces[fmt.Sprintf("n%d", s.nonce)] = nil
-	return code(status, challenge, fmt.Sprintf(`Digest realm="%s", nonce="n%d", algorithm=MD5, qop="auth"%s`, s.realm, s.nonce, suffix))(req)
+	var headers []string
+	for _, algorithm := range s.algorithms {
+		headers = append(headers, challenge, fmt.Sprintf(`Digest realm="%s", nonce="n%d", algorithm=%s, qop="%s"%s`, s.realm, s.nonce, algorithm, s.protection, suffix))
+	}
+	return code(status, headers...)(req)
 }
 
 // judge says whether an answer is that of somebody who knows the password, and whether its
@@ -64,10 +70,19 @@ func (s *server) judge(req *sip.Request, answer string) (good, spent bool) {
 	for _, m := range parameter.FindAllStringSubmatch(answer, -1) {
 		p[m[1]] = m[2]
 	}
+	sum := sums[p["algorithm"]]
+	if !slices.Contains(s.algorithms, p["algorithm"]) || sum == nil {
+		return false, false
+	}
 	ha1 := sum(username + ":" + s.realm + ":" + s.password)
-	ha2 := sum(string(req.Method) + ":" + p["uri"])
+	protected := string(req.Method) + ":" + p["uri"]
+	if p["qop"] == "auth-int" {
+		protected += ":" + sum(string(req.Body()))
+	}
+	ha2 := sum(protected)
 	want := sum(strings.Join([]string{ha1, p["nonce"], p["nc"], p["cnonce"], p["qop"], ha2}, ":"))
 	counts, known := s.nonces[p["nonce"]]
+	s.answered = p["algorithm"]
 	if p["username"] != username || p["response"] != want || p["uri"] != req.Recipient.Addr() || !known || slices.Contains(counts, p["nc"]) {
 		return false, false
 	}
@@ -82,7 +97,9 @@ func (s *server) judge(req *sip.Request, answer string) (good, spent bool) {
 	return true, false
 }
 
-func sum(text string) string {
-	hash := md5.Sum([]byte(text))
-	return hex.EncodeToString(hash[:])
+// sums are the algorithms of RFC 7616 and 8760 that the server knows.
+var sums = map[string]func(string) string{
+	"MD5":         func(text string) string { hash := md5.Sum([]byte(text)); return hex.EncodeToString(hash[:]) },
+	"SHA-256":     func(text string) string { hash := sha256.Sum256([]byte(text)); return hex.EncodeToString(hash[:]) },
+	"SHA-512-256": func(text string) string { hash := sha512.Sum512_256([]byte(text)); return hex.EncodeToString(hash[:]) },
 }

@@ -199,6 +199,47 @@ func TestDigest(t *testing.T) {
 	})
 }
 
+// Of the challenges that a server offers (RFC 8760) the strongest is answered, wherever it
+// stands, and with the whole request where that is to be protected.
+func TestTheStrongestChallengeIsAnswered(t *testing.T) {
+	for name, c := range map[string]struct {
+		offers     []string
+		protection string
+		want       string // the algorithm of the answer; "": there is none
+	}{
+		"MD5 alone":                            {[]string{"MD5"}, "auth", "MD5"},
+		"SHA-256 alone":                        {[]string{"SHA-256"}, "auth", "SHA-256"},
+		"the stronger one first":               {[]string{"SHA-256", "MD5"}, "auth", "SHA-256"},
+		"the stronger one last":                {[]string{"MD5", "SHA-256"}, "auth", "SHA-256"},
+		"three":                                {[]string{"MD5", "SHA-512-256", "SHA-256"}, "auth", "SHA-512-256"},
+		"one that nobody knows and another":    {[]string{"SHA3-512", "SHA-256"}, "auth", "SHA-256"},
+		"one of a session, which is not known": {[]string{"MD5-sess", "MD5"}, "auth", "MD5"},
+		"only those that nobody knows":         {[]string{"SHA3-512", "MD5-sess"}, "auth", ""},
+		"the body is to be protected":          {[]string{"SHA-256"}, "auth-int", "SHA-256"},
+		"it may be":                            {[]string{"SHA-256"}, "auth-int, auth", "SHA-256"},
+		"one that is known behind a space":     {[]string{"SHA-256"}, "auth-conf, auth", "SHA-256"},
+		"a protection that nobody knows":       {[]string{"SHA-256"}, "auth-conf", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, proxy := range []bool{false, true} {
+				s, d := pair(t, func(b *behaviour, _ *Config) { b.algorithms, b.protection, b.proxy = c.offers, c.protection, proxy })
+				err := d.SetStatus(t.Context(), "201", presence.DND)
+				s.mu.Lock()
+				answered := s.answered
+				s.mu.Unlock()
+				if answered != c.want || (err == nil) != (c.want != "") || err != nil && fault.KindOf(err) != fault.Denied {
+					t.Errorf("answered with %q: %v", answered, err)
+				}
+				if c.want == "" {
+					continue
+				}
+				s.behave(func(b *behaviour) { b.staleNonces = 1 })
+				set(t, d, "201", presence.Away)
+			}
+		})
+	}
+}
+
 func TestOnePublishAtATimePerExtension(t *testing.T) {
 	s, d := pair(t, nil)
 	s.inject(pbxtest.Hang)

@@ -48,6 +48,7 @@ type server struct {
 	nonce    int
 	nonces   map[string][]string                // the counts of the good answers, by nonce
 	refused  int                                // challenges given
+	answered string                             // the algorithm of the last answer
 	rejected int                                // answers to challenges that were not taken
 	script   []func(*sip.Request) *sip.Response // answers for the next requests, before anything is done
 	lamps    []func(*sip.Request) *sip.Response // answers for the next requests for Event: dialog
@@ -61,6 +62,8 @@ type behaviour struct {
 	proxy        bool          // 407 instead of 401
 	realm        string        // of its challenges
 	password     string        // of the account
+	algorithms   []string      // of its challenges, one each
+	protection   string        // the qop of these
 	staleNonces  int           // that many answers are told that their nonce is stale
 	nonceUses    int           // a nonce is good for so many answers; 0: for ever
 	silent       bool          // does not say that a nonce is stale
@@ -106,7 +109,7 @@ func newServer(t testing.TB, extensions ...identity.Extension) *server {
 		t.Fatal(err)
 	}
 	s := &server{address: make(map[Transport]string), users: make(map[string]*user), calls: make(map[string]*user), changed: make(chan struct{}), roots: authority,
-		nonces: make(map[string][]string), behaviour: behaviour{realm: domain, password: password}}
+		nonces: make(map[string][]string), behaviour: behaviour{realm: domain, password: password, algorithms: []string{"MD5"}, protection: "auth"}}
 	for _, ext := range extensions {
 		s.users[string(ext)], s.calls[string(ext)] = &user{}, &user{}
 	}
