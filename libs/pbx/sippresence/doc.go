@@ -27,9 +27,10 @@
 // Between the calls a keeper refreshes what was published, four publications at a
 // time and at most fifty a second, at 50 to 80 % of the lifetime that the server
 // granted; if the server has forgotten a publication (a restart), it is published anew
-// then, unless all that is known of it was kept by an earlier process.
-// A server that names a time (Retry-After) is left alone until then. Who reads Unset before need not wait for that: writing
-// again is the same as writing. After a write whose effect is unknown nothing of that
+// then, unless all that is known of it was kept by an earlier process. What was kept is
+// prolonged only if the server shows that status still. A server that names a time
+// (Retry-After) is left alone until then. Who reads Unset before need not wait for that:
+// writing again is the same as writing. After a write whose effect is unknown nothing of that
 // extension is published anew until it is written again.
 //
 // All documents of an extension carry the same tuple and person id, so that a

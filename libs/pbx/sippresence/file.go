@@ -60,6 +60,18 @@ func (f *File) All(context.Context) ([]Publication, error) {
 	return all, nil
 }
 
+// Usable says why All would be Denied, nil if it would not.
+func (f *File) Usable() error {
+	if _, err := os.ReadFile(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	temp, err := os.CreateTemp(filepath.Dir(f.path), "."+filepath.Base(f.path)+".*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(temp.Close(), os.Remove(temp.Name()))
+}
+
 // sensible returns what of a file can be used now.
 func sensible(data []byte, now time.Time) []Publication {
 	var read, all []Publication

@@ -182,7 +182,9 @@ func (k *keeper) look(ctx context.Context, r *row) {
 	}
 }
 
-// renew sends what is to be sent for a row.
+// renew sends what is to be sent for a row. What an earlier process kept is prolonged only
+// while the server shows it: after it another one, which keeps tags elsewhere, may have
+// published beside it, and would be outlived by what is older.
 func (k *keeper) renew(ctx context.Context, r *row) (Publication, error) {
 	held := k.table.held(r)
 	if k.event == Dialog {
@@ -191,6 +193,14 @@ func (k *keeper) renew(ctx context.Context, r *row) (Publication, error) {
 		}
 		if !k.table.lamps.Has(held.Status) {
 			return held, nil
+		}
+	}
+	if held.hearsay && k.event == Presence {
+		switch shown, err := k.line.shown(ctx, "sippresence: refresh", held.Extension); {
+		case err != nil:
+			return held, err
+		case shown != held.Status:
+			return unpublished(held.Extension, held.Event), nil
 		}
 	}
 	return k.refresh(ctx, "sippresence: refresh", held)

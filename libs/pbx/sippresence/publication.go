@@ -30,8 +30,9 @@ func unpublished(ext identity.Extension, event Event) Publication {
 func (p Publication) living(now time.Time) bool { return p.ETag != "" && p.Expires.After(now) }
 
 // Publications keeps publications over restarts of Offhook. It is an optimisation:
-// what it loses, or is late to keep, costs one 412 or a second publication that dies by
-// itself.
+// what it loses, or is late to keep, costs one question, one 412 or a second publication
+// that dies by itself. It need not know of what others have published since: what it holds
+// is prolonged only if the server shows it.
 type Publications interface {
 	// All returns what was kept, called once by Open.
 	All(ctx context.Context) ([]Publication, error)

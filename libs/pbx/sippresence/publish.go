@@ -92,7 +92,7 @@ func (d *driver) refresh(ctx context.Context, op string, held Publication) (Publ
 		case err != nil:
 			return held, err
 		case res.IsSuccess():
-			next.hearsay = false // the tag was the newest, so what was kept with it was, too
+			next.hearsay = false // the tag was the newest, and the keeper has seen that the server shows what was kept with it
 			return next, nil
 		case res.StatusCode != conditionFailed:
 			return held, refused(op, held.Event, res)

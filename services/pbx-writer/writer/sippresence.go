@@ -20,8 +20,9 @@ func openSIPPresence(ctx context.Context, s config.System) (pbx.Driver, error) {
 	return resumeSIPPresence(ctx, s, "")
 }
 
-// resumeSIPPresence is openSIPPresence for the process that publishes. Where that is
-// configured, what is published is kept in a file of the folder, which must exist.
+// resumeSIPPresence is openSIPPresence for the process that publishes. Unless the
+// configuration says otherwise, what is published is kept in a file of the folder; where
+// that cannot be, it is an error only if the configuration wants it.
 func resumeSIPPresence(ctx context.Context, s config.System, folder string) (pbx.Driver, error) {
 	c, o := sipPresenceConfig(s)
 	if err := o.err("sip-presence"); err != nil {
@@ -36,8 +37,11 @@ func resumeSIPPresence(ctx context.Context, s config.System, folder string) (pbx
 	if c.Roots, err = s.Roots(); err != nil {
 		return nil, fault.New(fault.Denied, "sip-presence", err)
 	}
-	if keep, _ := s.Options["keep_etags"].(bool); keep && folder != "" {
-		c.Publications = sippresence.NewFile(filepath.Join(folder, "sip-presence-"+s.ID+".json"))
+	if keep, said := s.Options["keep_etags"].(bool); folder != "" && (keep || !said) {
+		file := sippresence.NewFile(filepath.Join(folder, "sip-presence-"+s.ID+".json"))
+		if said || file.Usable() == nil {
+			c.Publications = file
+		}
 	}
 	return sippresence.Open(ctx, c)
 }

@@ -67,8 +67,8 @@ func resumed(t *testing.T, dir string, s config.System) (pbx.Driver, error) {
 	return driver, err
 }
 
-func TestSIPPresenceKeepsItsTagsWhereThatIsConfigured(t *testing.T) {
-	for name, keep := range map[string]any{"by default nothing is kept": nil, "false is none": false, "true is a file": true} {
+func TestSIPPresenceKeepsItsTagsUnlessThatIsNotWanted(t *testing.T) {
+	for name, keep := range map[string]any{"by default it is a file": nil, "false is none": false, "true is a file": true} {
 		t.Run(name, func(t *testing.T) {
 			dir, s := t.TempDir(), front()
 			if keep != nil {
@@ -78,7 +78,7 @@ func TestSIPPresenceKeepsItsTagsWhereThatIsConfigured(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := os.Stat(filepath.Join(dir, "sip-presence-front.json"))
-			if kept := err == nil; kept != (keep == true) {
+			if kept := err == nil; kept != (keep != false) {
 				t.Errorf("kept: %v", kept)
 			}
 		})
@@ -92,7 +92,21 @@ func TestSIPPresenceKeepsItsTagsWhereThatIsConfigured(t *testing.T) {
 			t.Errorf("left %v", left)
 		}
 	})
-	t.Run("a folder that does not exist is told", func(t *testing.T) {
+	t.Run("by default not where there is no folder", func(t *testing.T) {
+		if _, err := resumed(t, filepath.Join(t.TempDir(), "none"), front()); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("by default not where there is something else by that name", func(t *testing.T) {
+		dir := t.TempDir()
+		if err := os.Mkdir(filepath.Join(dir, "sip-presence-front.json"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := resumed(t, dir, front()); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("a folder that does not exist is told where a file is wanted", func(t *testing.T) {
 		s := front()
 		s.Options["keep_etags"] = true
 		if _, err := resumed(t, filepath.Join(t.TempDir(), "none"), s); fault.KindOf(err) != fault.Denied {
