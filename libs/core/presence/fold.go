@@ -336,6 +336,9 @@ func (m *Memory) shorten(o *Options, now time.Time) {
 	for len(m.Calendars) > 1 && !m.Calendars[1].SeenAt.After(begin) {
 		m.Calendars = slices.Delete(m.Calendars, 0, 1)
 	}
+	if t := m.Past.Teams; t.Waiting == masked { // what follows on what the reading may be an echo of may be as well
+		begin = notAfter(begin, t.SeenAt)
+	}
 	m.OwnTeams = slices.DeleteFunc(m.OwnTeams, func(w OwnTeams) bool { return !w.maskedUntil().After(begin) })
 }
 

@@ -147,6 +147,48 @@ func TestAPollThatMayBeAnsweredAfterTheClearingProvesNothing(t *testing.T) {
 	}
 }
 
+// Where the same is preferred again before Teams was seen to show anything else, no reading
+// tells of it: sweeps find no difference. It is ours all the same.
+func TestWhatIsPreferredAgainIsOursThoughNothingNewWasRead(t *testing.T) {
+	o := presence.DefaultOptions()
+	o.Mode = presence.Both
+	for _, again := range []bool{true, false} {
+		v := linked(o)
+		links := presence.LinksChanged{Revision: 2}
+		for n := range 2 {
+			links.Links = append(links.Links, presence.Link{Line: lineOf(n), Revision: 7, Powers: systems[0]})
+		}
+		v = presence.Decide(v.Memory, links, o, at(0))
+		v = presence.Decide(v.Memory, presence.StatusReading{Line: lineOf(1), Status: presence.Available, Origin: presence.Ours, SeenAt: at(0), Observation: 1}, o, at(0))
+		v = presence.Decide(v.Memory, teams("Available", at(1)), o, at(1))
+		choose := func(status presence.Status, observation int64, when time.Time) {
+			v = presence.Decide(v.Memory, phoneShows(status, presence.Person, observation, when), o, when)
+			v = presence.Decide(v.Memory, presence.TeamsWritten{Preferred: v.Teams.Preferred, At: when.Add(time.Second)}, o, when.Add(time.Second))
+		}
+		choose(presence.DND, 2, at(2))
+		v = presence.Decide(v.Memory, teams("DoNotDisturb", at(3)), o, at(3))
+		choose(presence.Available, 3, at(10))
+		if again {
+			choose(presence.DND, 4, at(11))
+		}
+		for n := range 60 { // longer than the first one's mask, and than the log
+			now := at(12).Add(time.Duration(n) * 10 * time.Second)
+			v = presence.Decide(v.Memory, presence.Sweep{Began: now, Ended: now, OK: true}, o, now)
+			v = presence.Decide(v.Memory, presence.CalendarReading{SeenAt: now, Problem: true}, o, now) // what is older is forgotten
+			v = presence.Decide(v.Memory, presence.StatusReading{Line: lineOf(1), Status: presence.Available, Origin: presence.Ours, SeenAt: now, Observation: int64(n + 2)}, o, now)
+		}
+		want := presence.DND // control: Teams goes on to show it long after it was cleared
+		if again {
+			want = presence.Available
+		}
+		for _, w := range v.Memory.Wants() {
+			if w.Line == lineOf(1) && w.Status != want {
+				t.Errorf("preferred again %t: the other extension is to show %v, not %v (%s)", again, w.Status, want, w.Reason)
+			}
+		}
+	}
+}
+
 // Whoever keeps a memory asks again for the word of Teams' writer as long as it is
 // missing.
 func TestAMemoryIsUnsureUntilTheWordOfTeamsWriter(t *testing.T) {

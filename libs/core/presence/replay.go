@@ -259,22 +259,24 @@ func (r *replay) settle() {
 }
 
 // echo says whether the newest reading may be what Offhook wrote: something own that
-// may have shown in the 90 s before the reading as well as before now. A poll counts as made
-// when it was answered: it may have been under way while we wrote. until is when that
-// ends unless the own is refreshed.
+// may have shown in the 90 s before the reading as well as before now, or that followed on
+// such a one before that could echo no more: nothing new need be read where Teams goes on to
+// show the same. A poll counts as made when it was answered: it may have been under way
+// while we wrote. until is when that ends unless the own is refreshed.
 func (r *replay) echo(means meaning) (until time.Time, own bool) {
 	t := &r.Teams
 	latest := t.Latest
 	if latest.IsZero() { // remembered by an earlier version
 		latest = t.SeenAt
 	}
-	for i := range r.memory.OwnTeams {
+	for i := range r.memory.OwnTeams { // in the order of From
 		w := &r.memory.OwnTeams[i]
-		if end := w.maskedUntil(); w.From.Before(latest) && r.At.Before(end) && end.After(until) && r.mayBe(w, t.Availability, t.Activity, means) {
-			until, own = end, true
+		began := w.From.Before(latest) && t.SeenAt.Before(w.maskedUntil()) || w.From.Before(until)
+		if end := w.maskedUntil(); began && end.After(until) && r.mayBe(w, t.Availability, t.Activity, means) {
+			until = end
 		}
 	}
-	return until, own
+	return until, r.At.Before(until)
 }
 
 // mayBe says whether a reading may be the own w: it means the same, and is of the same

@@ -45,15 +45,17 @@ func (o *own) end(now int) {
 // echoesUntil returns the tick from which on it echoes no more.
 func (t *table) echoesUntil(o own) int { return max(o.until, o.lasts) + t.Rules.Mask }
 
-// echoes says whether a reading may at a tick be something own; for a preferred presence,
-// whether it may be another one: above all sessions shows what is preferred.
+// echoes says whether a reading may at a tick be something own, or one that followed on that
+// before it echoed no more; for a preferred presence, whether it may be another one: above
+// all sessions shows what is preferred.
 func (t *table) echoes(r Reading, now int, but *own) bool {
+	until := 0
 	for i := range t.owns {
 		o := &t.owns[i]
 		same := t.meaning(pair(o.pair)) == t.meaning(r) && strings.EqualFold(pair(o.pair).Availability, r.Availability)
-		if o != but && (but == nil || o.preferred) && o.from < r.At && now < t.echoesUntil(*o) && same {
-			return true
+		if o != but && (but == nil || o.preferred) && (o.from < r.At && r.At < t.echoesUntil(*o) || o.from < until) && same {
+			until = max(until, t.echoesUntil(*o))
 		}
 	}
-	return false
+	return now < until
 }

@@ -165,6 +165,7 @@ func TestHistoriesInWhichMuchHappensWithinATickAreRight(t *testing.T) {
 		"what was preferred is cleared while Teams is read":                             17725673113664088636,
 		"before a notification is read a call shows that nothing is preferred any more": 15918669586654054693,
 		"a call shows what somebody preferred, who chooses the same at that moment":     1226880712653326149,
+		"the same is preferred again before Teams is seen to show anything else":        16507362734710271454,
 		"what was preferred is cleared before a notification is read":                   4258051750550373426,
 	} {
 		t.Run(claim, func(t *testing.T) {
