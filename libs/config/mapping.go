@@ -81,14 +81,29 @@ func (d *decoder) teamsEntry(path, from, to string) {
 		d.report(path, what, "write it as in Away: release, Available/OutOfOffice: away, or Away: away after 10m")
 		return
 	}
-	for name := range strings.SplitSeq(from, "/") {
+	for _, s := range TeamsSlips(from) {
+		d.report(path, show(s.Name)+" names nothing", "did you mean "+s.Meant+"?")
+	}
+}
+
+// Slip is a name that looks like a slip of the pen, and what was probably meant.
+type Slip struct{ Name, Meant string }
+
+// TeamsSlips returns the names in a key of the Teams table, such as "Away" or
+// "*/Presenting", that are nearly one that is known. The core takes every name,
+// because the set is open; whoever saves a table asks this as well, for an entry
+// that names nothing is never seen to do nothing.
+func TeamsSlips(key string) []Slip {
+	var slips []Slip
+	for name := range strings.SplitSeq(key, "/") {
 		if name == "*" || name == "?" || contains(teamsNames, name) {
 			continue
 		}
 		if meant := nearest(name, teamsNames); meant != "" {
-			d.report(path, show(name)+" names nothing", "did you mean "+meant+"?")
+			slips = append(slips, Slip{name, meant})
 		}
 	}
+	return slips
 }
 
 func contains(names []string, name string) bool {

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
+	"offhook.dev/libs/config"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
@@ -127,6 +130,11 @@ func (r Record) Check(layer Layer) error {
 		all = append(all, p)
 	}
 	say := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
+	for _, key := range slices.Sorted(maps.Keys(r.Teams)) {
+		for _, s := range config.TeamsSlips(key) {
+			say("teams: mapping %q: %q names nothing; did you mean %s?", key, s.Name, s.Meant)
+		}
+	}
 	if r.Damping != nil && time.Duration(*r.Damping) > dampingMost {
 		say("damping: %s is longer than %s", *r.Damping, Duration(dampingMost))
 	}

@@ -68,6 +68,7 @@ func TestEveryProblemOfARecordIsSaidAtOnce(t *testing.T) {
 
 func TestWhatARecordMayHoldDependsOnItsLayer(t *testing.T) {
 	chosen := func(c options.Chosen) options.Record { return options.Record{Chosen: &c} }
+	teams := func(key, value string) options.Record { return options.Record{Teams: map[string]string{key: value}} }
 	cases := []struct {
 		name   string
 		record options.Record
@@ -89,6 +90,11 @@ func TestWhatARecordMayHoldDependsOnItsLayer(t *testing.T) {
 		{"the longest staleness", options.Record{StaleAfter: duration(24 * time.Hour)}, options.Tenant, ""},
 		{"a longer one", options.Record{StaleAfter: duration(25 * time.Hour)}, options.Tenant, "stale_after"},
 		{"no damping", options.Record{Damping: duration(0)}, options.Tenant, ""},
+		{"a slip in what Teams calls it", teams("Awai", "release"), options.Tenant, `"Awai" names nothing; did you mean Away?`},
+		{"a slip in an activity", teams("*/Presentng", "dnd"), options.User, `"Presentng" names nothing; did you mean Presenting?`},
+		{"a slip before an activity", teams("Availabel/OutOfOffice", "away"), options.Group, "did you mean Available?"},
+		{"what Teams may call it one day", teams("Daydreaming", "away"), options.Tenant, ""},
+		{"a name in other capitals", teams("?/inACALL", "dnd"), options.Tenant, ""},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -266,6 +266,8 @@ func TestWhatCannotBeSetIsRefusedAndNothingIsChanged(t *testing.T) {
 	}{
 		{"everything wrong at once", "contoso", `{"mode":"sideways","base":"asleep","stale_after":"10s","rank":1,"teams":{"a b":"dnd"},"pbx":{"dnd":"Presenting"},"calendar":{"lunch":"dnd"}}`, 400, api.CodeOptions,
 			[]string{"mode: ", "base: ", "stale_after: every reading", "rank: ", `"a b"`, "presenting", "lunch"}},
+		{"entries that name nothing", "contoso", `{"teams":{"Awai":"release","*/Presentng":"dnd"}}`, 400, api.CodeOptions,
+			[]string{`"Awai" names nothing`, "did you mean Away?", `"Presentng" names nothing`, "did you mean Presenting?"}},
 		{"an unknown member", "contoso", `{"colour":"red"}`, 400, api.CodeBody, []string{"colour"}},
 		{"an unknown member within", "contoso", `{"manual":{"min":"1"}}`, 400, api.CodeBody, []string{"min"}},
 		{"no JSON", "contoso", `mode=both`, 400, api.CodeBody, nil},
