@@ -56,6 +56,7 @@ var pains = []pain{
 	{17, "in a call for ever after a crash", "libs/core/presence", "TestScenes/a call whose watch is lost is taken for ended ten minutes after the last word"},
 	{17, "after a restart the calls are told as they are", "services/pbx-writer/writer", "TestAStartedWriterTellsWhatIsSo"},
 	{18, "minutes late at the edges of meetings", "services/e2e", "TestAMeetingReachesThePhoneByNotificationAndEndsThere"},
+	{18, "and not to the second", "services/e2e/virtual", "TestWhatIsWantedChangesWithinASecondOfEachEdgeOfAMeeting"},
 	{18, "back-to-back meetings are one stretch of time", "libs/core/calendar", "TestMeetingsThatMeetEndWithTheLast/back to back"},
 	{19, "a status that nobody can explain", "services/control-api/api", "TestExplainTellsTheChainFromTheNotificationToThePhoneSystemsAnswer"},
 	{20, "the status of before does not come back", "libs/core/presence", "TestScenes/lunch, and a meeting comes and goes: dnd over it, lunch returns"},
