@@ -28,6 +28,8 @@ var pains = []pain{
 	{1, "more than 650 users cannot be watched", "libs/core/coverage", "TestALaneHas650UsersAtMost"},
 	{1, "coverage is shared out between accounts", "services/graph-poller/poller", "TestAnAccountThatIsGivenUpLeavesItsUsersToTheOthers"},
 	{2, "nobody knows who is left out", "services/control-api/api", "TestLanesAreListedWithWhatIsWrong"},
+	{2, "whoever is left out is named", "services/offhook/cli", "TestStatusNamesWhoIsLeftOut/who is on no lane"},
+	{2, "and so is whose value is old", "services/offhook/cli", "TestStatusNamesWhoIsLeftOut/who is older than three sweeps"},
 	{3, "one account, and if its sign-in breaks all stops", "services/graph-poller/poller", "TestALaneWhoseTokenIsRevokedIsShownAndRecoversAfterASignIn"},
 	{3, "accounts with a second factor sign in", "services/graph-poller/poller", "TestAPersonSignsAnAccountInAndItHearsOfPresences"},
 	{4, "a subscription that is alive and silent", "services/graph-poller/poller", "TestASilentSubscriptionIsFoundAndMadeAnew"},
