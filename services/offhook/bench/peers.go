@@ -93,6 +93,7 @@ func calendarSweep(ctx context.Context, r *Report, users int, latency time.Durat
 		theirs, read = "25.3 s", "0"
 	}
 	r.row(users, latency, took, floor, first.Load(), later.Load(), never.Load(), theirs, read)
+	r.check(later.Load() == 1, "a 429 for one mailbox put off the reading of %d", later.Load())
 	r.check(never.Load() == 0 && int(first.Load()+later.Load()) == users, "%d of %d calendars were not read", never.Load(), users)
 	return nil
 }
