@@ -3,6 +3,7 @@ package poller
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ func TestEventsThatCannotBeCostThemselvesAlone(t *testing.T) {
 	ills := []struct{ name, spoil, cause string }{
 		{"without an end", `{"end":null}`, unknown},
 		{"ending at no time", `{"end":{"dateTime":"tomorrow","timeZone":"UTC"}}`, timeless},
+		{"ending at an overlong text", `{"end":{"dateTime":"` + strings.Repeat("2026-11-23T08:00:00", 4000) + `","timeZone":"UTC"}}`, timeless},
 		{"ending before it begins", `{"end":{"dateTime":"2020-01-01T00:00:00","timeZone":"UTC"}}`, "an event ends before it begins"},
 		{"without a zone", `{"start":{"dateTime":"2026-11-23T08:00:00"}}`, zoneless},
 		{"in a zone that there is not", `{"end":{"dateTime":"2026-11-23T08:00:00","timeZone":"Mars Standard Time"}}`, unknown},
