@@ -117,6 +117,7 @@ var variants = map[string]variant{
 	"22.6, presences":                        {sim: portsipsim.Config{Minor: 6, Linked: true, NoAck: true}, driver: Config{Statuses: ByPresence}},
 	"22.2, the users themselves":             {driver: Config{Statuses: ByOwn, Note: "In a Teams call"}, own: true},
 	"22.3, the users themselves, one thing":  {sim: portsipsim.Config{Minor: 3, Linked: true, RefreshOnce: true}, driver: Config{Statuses: ByOwn}, own: true},
+	"22.6, the users themselves":             {sim: portsipsim.Config{Minor: 6, NoAck: true}, driver: Config{Statuses: ByOwn}, own: true},
 	"a switch that is no event":              {sim: portsipsim.Config{FilterDND: true, Quiet: true}, driver: Config{Beat: 50 * time.Millisecond}},
 	"skip counts from one, refused with 403": {sim: portsipsim.Config{FilterDND: true, FromOne: true, Refusal: 403}, books: true},
 	"webhook":                                {sim: portsipsim.Config{FilterDND: true}, hook: &byToken},

@@ -29,7 +29,9 @@ const (
 
 // PerSecond is how many requests a second a System around a Driver should send at the most
 // unless somebody says otherwise. PortSIP takes 10,000 a minute from everybody together
-// since 22.1; this is 6,000, so that the portal, the apps and a watch have the rest.
+// since 22.1; this is 6,000, so that the portal, the apps and a watch have the rest. 22.0
+// takes 5,000 and does not say that it is 22.0: there somebody has to say otherwise
+// (docs/drivers/portsip.md).
 const PerSecond = 100
 
 // Config of a Driver.
@@ -135,6 +137,7 @@ type Driver struct {
 	admin     *session
 	sessions  map[identity.Extension]*session // of users
 	technique technique
+	available spelling
 
 	mu  sync.Mutex
 	ids map[identity.Extension]string // of users, learned from every answer

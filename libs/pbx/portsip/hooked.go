@@ -221,6 +221,7 @@ func (h *hooked) see(ctx context.Context, ext identity.Extension) (*seen, error)
 	case err == nil && s.Presence == nil && s.DND == nil && s.Line == "":
 		return nil, fault.Errorf(fault.Unavailable, opWatch, "%w: it is about no status", errSenseless)
 	}
+	h.available.read(s.Presence)
 	return s, err
 }
 

@@ -90,7 +90,7 @@ var hidden = []string{"OFFLINE", "ON_CALL", "ON_ACLL", "OTHER_CALL", "RINGING", 
 // presences are the names of statuses. Up to 22.2 available is AVAILABLE, since 22.3
 // ONLINE.
 var presences = map[string]presence.Status{
-	"AVAILABLE": presence.Available, "ONLINE": presence.Available, "AWAY": presence.Away, "DO_NOT_DISTURB": presence.DND,
+	availableOld: presence.Available, availableNew: presence.Available, "AWAY": presence.Away, "DO_NOT_DISTURB": presence.DND,
 	"LUNCH": presence.Lunch, "BUSINESS_TRIP": presence.BusinessTrip,
 }
 
@@ -135,6 +135,7 @@ func (d *Driver) statusOf(ctx context.Context, op, id string) (presence.Status, 
 	if s.Presence == nil && s.DND == nil {
 		return presence.Unset, fault.Errorf(fault.Unavailable, op, "%w: it is about no status", errSenseless)
 	}
+	d.available.read(s.Presence)
 	return s.status(d.config.Statuses), nil
 }
 
@@ -185,22 +186,25 @@ func (d *Driver) SetStatus(ctx context.Context, ext identity.Extension, s presen
 	})
 }
 
-// setPresence chooses a presence as the user would.
+// setPresence chooses a presence as the user would: with one request, but for available in a
+// spelling that is not taken.
 func (d *Driver) setPresence(ctx context.Context, op string, ext identity.Extension, s presence.Status) error {
 	as, err := d.as(ctx, op, ext)
 	if err != nil {
 		return err
 	}
-	order := map[string]string{"presence": "AVAILABLE", "presence_note": ""}
-	if s != presence.Available {
-		for name, status := range presences {
-			if status == s {
-				order["presence"] = name
-			}
-		}
-		order["presence_note"] = d.config.Note
+	choose := func(name, note string) error {
+		return d.wire.post(ctx, op, as, "/user/presence", map[string]string{"presence": name, "presence_note": note}, nil)
 	}
-	return d.wire.post(ctx, op, as, "/user/presence", order, nil)
+	if s == presence.Available {
+		return d.available.write(func(name string) error { return choose(name, "") })
+	}
+	for name, status := range presences {
+		if status == s {
+			return choose(name, d.config.Note)
+		}
+	}
+	return fault.Errorf(fault.Unsupported, op, "there is no presence for %q", s)
 }
 
 // as is the session of a user. NotFound: there is no such user; Denied: nobody gave us

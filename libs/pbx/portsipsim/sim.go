@@ -22,7 +22,8 @@ type Config struct {
 	Authority *secret.Authority // issues the server's certificate
 	Hosts     []string          // further names in the certificate; it always has the loopback ones
 
-	// Minor is the version: 22.Minor. With 3 AVAILABLE became ONLINE, users told their
+	// Minor is the version: 22.Minor. With 3 AVAILABLE became ONLINE, also where a user
+	// chooses it (the other spelling is refused, unless Taken says so), users told their
 	// passwords where Retrieval says so, and had more members; with 6 display names got
 	// shorter.
 	Minor     int
@@ -45,20 +46,21 @@ type Config struct {
 
 	// What is not confirmed for the real one.
 
-	Replace    bool // a change of a user sets back what it does not name
-	Linked     bool // enable_dnd and the presence DO_NOT_DISTURB are one thing
-	Quiet      bool // a change of enable_dnd alone is no event
-	ListsDND   bool // lists of users tell enable_dnd
-	FilterDND  bool // lists of users can be filtered by enable_dnd; else such a filter does nothing
-	Strict     bool // a filter by what is not told is refused
-	Nulls      bool // members without a value are told as null
-	FromOne    bool // skip counts from one
-	Absent     int  // the status for what is not there: 404
-	Refusal    int  // the status for what is understood and not allowed: 400
-	EchoBodies bool // refusals quote what was sent
-	NoAck      bool // a subscription is answered by the events alone
-	Newest     bool // users and entries are listed newest first
-	NoMS365    bool // the tenant has no Microsoft 365 integration, and no answer about it
+	Taken      string // how available is spelled in a choice: "" as it is told; AVAILABLE, ONLINE, or "either"
+	Replace    bool   // a change of a user sets back what it does not name
+	Linked     bool   // enable_dnd and the presence DO_NOT_DISTURB are one thing
+	Quiet      bool   // a change of enable_dnd alone is no event
+	ListsDND   bool   // lists of users tell enable_dnd
+	FilterDND  bool   // lists of users can be filtered by enable_dnd; else such a filter does nothing
+	Strict     bool   // a filter by what is not told is refused
+	Nulls      bool   // members without a value are told as null
+	FromOne    bool   // skip counts from one
+	Absent     int    // the status for what is not there: 404
+	Refusal    int    // the status for what is understood and not allowed: 400
+	EchoBodies bool   // refusals quote what was sent
+	NoAck      bool   // a subscription is answered by the events alone
+	Newest     bool   // users and entries are listed newest first
+	NoMS365    bool   // the tenant has no Microsoft 365 integration, and no answer about it
 
 	// Retries are the waits before an event is sent again to a Webhook: five, of 15 s to 15
 	// min, as in the vendor's documents.

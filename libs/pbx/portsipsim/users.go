@@ -144,7 +144,8 @@ func (s *Sim) status(u *user) map[string]any {
 }
 
 func setPresence(s *Sim, r request, self *user, _ []string) (int, any, error) {
-	order, err := shape{"presence": {kind: 't', one: []string{available, away, doNotDisturb, lunch, businessTrip}}, "presence_note": text(128)}.parse(r.body)
+	spellings := s.world.choosable()
+	order, err := shape{"presence": {kind: 't', one: append(spellings, away, doNotDisturb, lunch, businessTrip)}, "presence_note": text(128)}.parse(r.body)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -152,6 +153,9 @@ func setPresence(s *Sim, r request, self *user, _ []string) (int, any, error) {
 		self.note = note
 	}
 	if presence, ok := order["presence"].(string); ok {
+		if slices.Contains(spellings, presence) {
+			presence = available
+		}
 		s.world.setPresence(self, presence)
 	}
 	s.tellPresence(self)

@@ -156,6 +156,7 @@ func first[T any](all []*T, fits func(*T) bool) *T {
 // The presences of users, as they are kept; how they are told depends on the version.
 const (
 	available    = "AVAILABLE"
+	online       = "ONLINE" // available, as it is told since 22.3
 	away         = "AWAY"
 	doNotDisturb = "DO_NOT_DISTURB"
 	lunch        = "LUNCH"
@@ -165,9 +166,20 @@ const (
 // spelled is a presence as this version tells it.
 func (w *world) spelled(presence string) string {
 	if presence == available && w.config.Minor >= 3 {
-		return "ONLINE"
+		return online
 	}
 	return presence
+}
+
+// choosable are the spellings of available in which users can choose it.
+func (w *world) choosable() []string {
+	switch w.config.Taken {
+	case "":
+		return []string{w.spelled(available)}
+	case "either":
+		return []string{available, online}
+	}
+	return []string{w.config.Taken}
 }
 
 // setDND is a change of enable_dnd by whatever way. It says whether there is an event.
