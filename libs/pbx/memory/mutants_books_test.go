@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"strings"
 
 	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
@@ -120,7 +121,12 @@ func bookMutants() map[string]func(Full) mutant {
 		},
 		"books do not mix": func(d Full) mutant {
 			return mutant{Full: d, books: books{list: func(ctx context.Context, owner identity.Extension, yield func(directory.Contact) error) error {
-				if err := d.Contacts(ctx, owner, yield); err != nil || owner == "" {
+				ours := false
+				err := d.Contacts(ctx, owner, func(c directory.Contact) error {
+					ours = ours || strings.HasPrefix(c.LastName, "Of ")
+					return yield(c)
+				})
+				if err != nil || owner == "" || !ours {
 					return err
 				}
 				return d.Contacts(ctx, "", func(c directory.Contact) error {

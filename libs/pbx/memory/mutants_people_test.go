@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"unicode/utf8"
@@ -9,6 +10,7 @@ import (
 	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/pbx"
 )
 
 // people are the replaced methods of pbx.ExtensionWriter, nil where they are not.
@@ -228,7 +230,11 @@ func peopleMutants() map[string]func(Full) mutant {
 		},
 		"a full licence is a clear stop": func(d Full) mutant {
 			return creating(d, func(ctx context.Context, e directory.Extension) error {
-				return except(d.CreateExtension(ctx, e), fault.Denied, as(fault.Invalid))
+				err := d.CreateExtension(ctx, e)
+				if errors.Is(err, pbx.ErrLicenceFull) {
+					return fault.New(fault.Invalid, "mutant", err)
+				}
+				return err
 			})
 		},
 		"an extension whose making was turned away is not there": func(d Full) mutant {

@@ -20,6 +20,7 @@ import (
 // mutant is a driver in which single methods are replaced.
 type mutant struct {
 	Full
+	instead      pbx.Driver // nil, or what is opened in its place: one that lacks methods
 	capabilities func(pbx.Capabilities) pbx.Capabilities
 	status       func(context.Context, identity.Extension) (presence.Status, error)
 	statuses     func(context.Context, func(identity.Extension, presence.Status) error) error
@@ -128,9 +129,13 @@ func mutants(leak <-chan struct{}) map[string]func(Full) mutant {
 	all := peopleMutants()
 	maps.Copy(all, bookMutants())
 	maps.Copy(all, dialMutants())
+	maps.Copy(all, errandMutants())
 	maps.Copy(all, map[string]func(Full) mutant{
-		"declared powers are those implemented": func(d Full) mutant {
+		"every power that is implemented is declared": func(d Full) mutant {
 			return mutant{Full: d, capabilities: func(c pbx.Capabilities) pbx.Capabilities { c.NativeSync = false; return c }}
+		},
+		"every power that is declared is implemented, and can be checked": func(d Full) mutant {
+			return mutant{Full: d, instead: silenced(d)}
 		},
 		"every declared status is shown once set": func(d Full) mutant {
 			return mutant{Full: d, set: func(ctx context.Context, ext identity.Extension, s presence.Status) error {
@@ -280,7 +285,7 @@ func mutants(leak <-chan struct{}) map[string]func(Full) mutant {
 			return rewriteWrite(d, fault.Timeout, as(fault.Unavailable))
 		},
 		"a senseless answer is classified": func(d Full) mutant {
-			return rewriteRead(d, fault.Unavailable, func(error) error { return errors.New("invalid character '<'") })
+			return rewriteRead(d, fault.Unavailable, nonsense)
 		},
 		"a cancelled call returns promptly": func(d Full) mutant {
 			return mutant{Full: d, set: func(ctx context.Context, ext identity.Extension, s presence.Status) error {
@@ -397,7 +402,10 @@ func TestMutants(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			failed := pbxtest.Check(t.Context(), func() pbxtest.Harness {
 				h := newHarness(Powers)
-				h.driver = all[name](h.driver.(Full))
+				m := all[name](h.driver.(Full))
+				if h.driver = m; m.instead != nil {
+					h.driver = m.instead
+				}
 				return h
 			})
 			if failed[name] == "" {

@@ -24,7 +24,7 @@ type shelf struct {
 }
 
 // shelved returns the driver under test as one that writes phonebooks, or false where
-// it declares that it does not: declaredPowers sees to it.
+// it declares that it does not: implementedIsDeclared sees to it.
 func shelved(h Harness) (shelf, bool) {
 	phonebook, writes := h.Driver().(pbx.Phonebook)
 	books, shows := h.(Books)

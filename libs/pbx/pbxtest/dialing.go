@@ -16,7 +16,7 @@ type dialler struct {
 }
 
 // dials returns the driver under test as one that dials, or false where it declares that
-// it does not: declaredPowers sees to it.
+// it does not: implementedIsDeclared sees to it.
 func dials(h Harness) (dialler, bool) {
 	driver, dials := h.Driver().(pbx.Dialer)
 	phones, shows := h.(Dialling)

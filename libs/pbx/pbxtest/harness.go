@@ -96,6 +96,32 @@ type Pictures interface {
 	Photo(identity.Extension) []byte
 }
 
+// Costs is what a Harness says besides for a driver some of whose calls about extensions,
+// entries or photos are more than one request: because it has to read what it changes, or
+// because what is one thing to us is several there. What it does not name is one. The calls
+// are bare: an extension without department and marker, one field of one, one deletion.
+type Costs interface {
+	Costs() map[Call]int
+}
+
+// Call is one kind of call.
+type Call string
+
+// The calls.
+const (
+	ReadExtension   Call = "read an extension"
+	MakeExtension   Call = "make an extension"
+	ChangeExtension Call = "change an extension"
+	DeleteExtension Call = "delete an extension"
+	ListEntries     Call = "list a book"
+	MakeEntry       Call = "make an entry"
+	ChangeEntry     Call = "change an entry"
+	DeleteEntry     Call = "delete an entry"
+	SetPhoto        Call = "set a photo"
+
+	listExtensions Call = "list the extensions" // as many as there are pages: not counted
+)
+
 // Dialling is what a Harness does besides for a driver that dials.
 type Dialling interface {
 	// Dialled are the numbers that the phone system was made to call for an extension, in

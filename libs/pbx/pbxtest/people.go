@@ -10,34 +10,6 @@ import (
 	"offhook.dev/libs/pbx"
 )
 
-// declaredDirectory holds what a driver declares of extensions and phonebooks to what
-// it implements.
-func declaredDirectory(t T, h Harness) {
-	c := powers(h)
-	_, writer := h.Driver().(pbx.ExtensionWriter)
-	_, phonebook := h.Driver().(pbx.Phonebook)
-	_, photos := h.Driver().(pbx.Photos)
-	for what, both := range map[string][2]bool{
-		"ExtensionWriter": {c.Writer.Any(), writer}, "Phonebook": {c.Phonebook.Any(), phonebook}, "Photos": {c.Photo.Any(), photos},
-	} {
-		if both[0] != both[1] {
-			t.Errorf("%s: declared %v, implemented %v", what, both[0], both[1])
-		}
-	}
-	_, people := h.(People)
-	_, books := h.(Books)
-	_, pictures := h.(Pictures)
-	if c.Writer.Any() && !people || c.Phonebook.Any() && !books || c.Photo.Any() && !pictures {
-		t.Errorf("the driver writes what its harness does not show")
-	}
-	if c.Writer.Any() && (!c.Extensions || c.Writer.Batch < 2) {
-		t.Errorf("extensions are written, and cannot be listed or deleted together: %+v", c.Writer)
-	}
-	if c.Phonebook.Any() && (len(c.Phonebook.Numbers) == 0 || c.Phonebook.Batch < 2) {
-		t.Errorf("phonebooks without numbers, or without deleting together: %+v", c.Phonebook)
-	}
-}
-
 // staff is a driver that writes extensions, with what a case needs besides.
 type staff struct {
 	People
@@ -46,7 +18,7 @@ type staff struct {
 }
 
 // hired returns the driver under test as one that writes extensions, or false where it
-// declares that it does not: declaredPowers sees to it.
+// declares that it does not: implementedIsDeclared sees to it.
 func hired(h Harness) (staff, bool) {
 	writer, writes := h.Driver().(pbx.ExtensionWriter)
 	people, shows := h.(People)

@@ -18,7 +18,7 @@ type gallery struct {
 }
 
 // hung returns the driver under test as one that sets photos, or false where it
-// declares that it does not: declaredPowers sees to it.
+// declares that it does not: implementedIsDeclared sees to it.
 func hung(h Harness) (gallery, bool) {
 	photos, sets := h.Driver().(pbx.Photos)
 	pictures, shows := h.(Pictures)

@@ -12,44 +12,6 @@ import (
 	"offhook.dev/libs/pbx"
 )
 
-func declaredPowers(t T, h Harness) {
-	c := powers(h)
-	if _, ok := h.Driver().(pbx.Extensions); ok != c.Extensions {
-		t.Errorf("Extensions: declared %v, implemented %v", c.Extensions, ok)
-	}
-	if _, ok := h.Driver().(pbx.NativeSync); ok != c.NativeSync {
-		t.Errorf("NativeSync: declared %v, implemented %v", c.NativeSync, ok)
-	}
-	if _, ok := h.Driver().(pbx.Watcher); ok != c.Watch.Any() {
-		t.Errorf("Watcher: declared %+v, implemented %v", c.Watch, ok)
-	}
-	if _, ok := h.Driver().(pbx.Dialer); ok != c.Dial {
-		t.Errorf("Dialer: declared %v, implemented %v", c.Dial, ok)
-	}
-	if _, ok := h.Driver().(pbx.Several); ok != (c.Several > 0) {
-		t.Errorf("Several: declared %d, implemented %v", c.Several, ok)
-	}
-	if _, ok := h.(Dialling); c.Dial && !ok {
-		t.Errorf("the driver dials, and its harness cannot show what")
-	}
-	if c.Watch.Any() && c.NoWatch != "" {
-		t.Errorf("it watches %+v, and says why not: %s", c.Watch, c.NoWatch)
-	}
-	if _, ok := h.(Watchable); c.Watch.Any() && !ok {
-		t.Errorf("the driver watches, and its harness cannot show it anything")
-	}
-	declaredDirectory(t, h)
-	if c.Powers.Write == 0 {
-		t.Errorf("no status can be written")
-	}
-	if hidden := c.Powers.Write &^ c.Powers.Read; hidden != 0 {
-		t.Errorf("%v can be written but not read, so no write could ever be checked", hidden.Slice())
-	}
-	if odd := c.Powers.Ring &^ c.Powers.Read; odd != 0 {
-		t.Errorf("%v ring but cannot be read", odd.Slice())
-	}
-}
-
 // pair returns two statuses to switch between: two that can be written, or one
 // twice. The last declared one is left to everyDeclared where there are three.
 func pair(h Harness) (a, b presence.Status) {
@@ -218,7 +180,7 @@ func listingStops(t T, h Harness) {
 func inventory(t T, h Harness) {
 	lister, ok := h.Driver().(pbx.Extensions)
 	if !ok {
-		return // not declared: declaredPowers sees to it
+		return // not declared: implementedIsDeclared sees to it
 	}
 	var numbers []identity.Extension
 	err := lister.Extensions(t.Context(), func(e directory.Extension) error {

@@ -37,7 +37,7 @@ type told struct {
 func watched(t T, h Harness) *watch {
 	watcher, ok := h.Driver().(pbx.Watcher)
 	if !ok || !powers(h).Watch.Any() {
-		return nil // not declared: declaredPowers sees to it
+		return nil // not declared: implementedIsDeclared sees to it
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	w := &watch{cancel: cancel, ended: make(chan error, 1),

@@ -141,7 +141,7 @@ func TestConformance(t *testing.T) {
 func TestAWholeChangeIsTwoRequestsAndConformsOtherwise(t *testing.T) {
 	for name, v := range map[string]variant{
 		"what is not named is lost": {sim: portsipsim.Config{Replace: true, FilterDND: true, Minor: 3, Retrieval: true, Nulls: true}},
-		"what is not named is kept": {sim: portsipsim.Config{FilterDND: true}},
+		"what is not named is kept": {sim: portsipsim.Config{FilterDND: true}, books: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -156,10 +156,11 @@ func TestAWholeChangeIsTwoRequestsAndConformsOtherwise(t *testing.T) {
 
 type harness struct {
 	*portsipsim.Sim
-	driver pbx.Driver
-	way    Statuses
-	hooked bool // events come by webhook
-	given  int  // how many free numbers
+	driver  pbx.Driver
+	way     Statuses
+	hooked  bool // events come by webhook
+	partial bool // a change sends only what is new
+	given   int  // how many free numbers
 }
 
 func newHarness(t *testing.T, v variant) *harness {
@@ -191,12 +192,23 @@ func newHarness(t *testing.T, v variant) *harness {
 		sim.Close()
 		t.Fatal(err)
 	}
-	return &harness{Sim: sim, driver: d, way: cmp.Or(config.Statuses, ByDND), hooked: v.hook != nil}
+	return &harness{Sim: sim, driver: d, way: cmp.Or(config.Statuses, ByDND), hooked: v.hook != nil, partial: config.Partial}
 }
 
 func (h *harness) Driver() pbx.Driver         { return h.driver }
 func (h *harness) Absent() identity.Extension { return "999" }
 func (h *harness) Requests() int              { return h.Stats().Requests }
+
+// Costs: an extension is a user and a place in the group of those who sign in with Microsoft;
+// before a change the user is read, for what it says of groups and marker; a picture is an
+// upload in three parts and a change of the user.
+func (h *harness) Costs() map[pbxtest.Call]int {
+	costs := map[pbxtest.Call]int{pbxtest.ReadExtension: 2, pbxtest.ChangeExtension: 2, pbxtest.SetPhoto: 4}
+	if !h.partial {
+		costs[pbxtest.SetPhoto]++ // the user is read before
+	}
+	return costs
+}
 
 func (h *harness) Extensions() []identity.Extension {
 	var numbers []identity.Extension
