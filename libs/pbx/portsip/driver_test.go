@@ -10,7 +10,6 @@ import (
 	"reflect"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"offhook.dev/libs/core/fault"
@@ -108,35 +107,6 @@ func TestTokensAreRenewedOnceForAll(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-func TestNoTokenAndNoPasswordGoesToAnotherHost(t *testing.T) {
-	var visits atomic.Int32
-	other := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { visits.Add(1) }))
-	defer other.Close()
-	sim := start(t, portsipsim.Config{Extensions: 1})
-	config := configFor(sim)
-	config.Authorities = config.Authorities.Clone()
-	config.Authorities.AddCert(other.Certificate())
-	d := open(t, config)
-	for _, only := range []string{"", "sign-in"} {
-		sim.Inject(portsipsim.Fault{Kind: portsipsim.Elsewhere, To: other.URL, Only: only})
-		_, readErr := d.Status(t.Context(), "200")
-		for what, err := range map[string]error{"a read": readErr, "a write": d.SetStatus(t.Context(), "200", presence.DND),
-			"a watch": d.Watch(t.Context(), func(pbx.WatchEvent) {})} {
-			if err == nil || fault.KindOf(err) != fault.Invalid {
-				t.Errorf("%s: got %v", what, err)
-			}
-		}
-		sim.ClearFaults()
-		sim.ForgetTokens(true)
-		if only == "" {
-			sim.Inject(portsipsim.Fault{Kind: portsipsim.Elsewhere, To: other.URL, Only: "sign-in"})
-		}
-	}
-	if n := visits.Load(); n != 0 {
-		t.Errorf("%d requests went elsewhere", n)
 	}
 }
 

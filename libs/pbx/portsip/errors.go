@@ -129,9 +129,13 @@ func printable(text string, limit int) string {
 	return line
 }
 
-// refused says whether a write was turned down with an answer, rather than having
-// failed on the way.
+// refused says whether a request was turned down by the phone system with an answer, rather
+// than having failed on the way. An answer that leads elsewhere is from something in between,
+// and says nothing of what there is.
 func refused(err error) bool {
+	if answer := new(httpError); errors.As(err, &answer) && answer.status < http.StatusBadRequest {
+		return false
+	}
 	switch fault.KindOf(err) {
 	case fault.Invalid, fault.NotFound, fault.Conflict, fault.Denied, fault.Unsupported, fault.Gone:
 		return true

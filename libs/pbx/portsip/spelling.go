@@ -61,7 +61,7 @@ func otherSpelling(name string) string {
 func (s *spelling) write(send func(available string) error) error {
 	first, second := s.both()
 	err := send(first)
-	if err == nil || fault.KindOf(err) != fault.Invalid {
+	if err == nil || !misspelt(err) {
 		return err
 	}
 	switch again := send(second); {
@@ -70,8 +70,11 @@ func (s *spelling) write(send func(available string) error) error {
 		s.refused = first
 		s.mu.Unlock()
 		return nil
-	case fault.KindOf(again) != fault.Invalid: // that one may have been right
+	case !misspelt(again): // that one may have been right
 		return again
 	}
 	return err
 }
+
+// misspelt says whether a word may be why a write was refused.
+func misspelt(err error) bool { return refused(err) && fault.KindOf(err) == fault.Invalid }

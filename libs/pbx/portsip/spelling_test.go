@@ -100,6 +100,7 @@ func TestOnlyARefusedSpellingIsFollowedByTheOther(t *testing.T) {
 		"refused, the other is taken":  {[]error{refused, nil}, []string{availableOld, availableNew}, fault.Unknown, availableNew},
 		"both are refused":             {[]error{refused, fault.Errorf(fault.Invalid, "op", "the second")}, []string{availableOld, availableNew}, fault.Invalid, availableOld},
 		"refused, then nobody answers": {[]error{refused, fault.New(fault.Timeout, "op", errNoAnswer)}, []string{availableOld, availableNew}, fault.Timeout, availableOld},
+		"led elsewhere":                {[]error{fault.New(fault.Invalid, "op", &httpError{status: http.StatusFound})}, []string{availableOld}, fault.Invalid, availableOld},
 		"denied":                       {[]error{fault.New(fault.Denied, "op", errAccount)}, []string{availableOld}, fault.Denied, availableOld},
 		"nobody answers":               {[]error{fault.New(fault.Timeout, "op", errNoAnswer)}, []string{availableOld}, fault.Timeout, availableOld},
 		"throttled":                    {[]error{fault.New(fault.Throttled, "op", errNoAnswer)}, []string{availableOld}, fault.Throttled, availableOld},

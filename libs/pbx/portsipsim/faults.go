@@ -1,6 +1,7 @@
 package portsipsim
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -21,7 +22,7 @@ const (
 	Hang        FaultKind = "hang"        // no answer, nothing is done, until the client leaves
 	LostAnswer  FaultKind = "lost-answer" // done, then the connection is cut
 	Garbage     FaultKind = "garbage"     // 200 with something else
-	Elsewhere   FaultKind = "elsewhere"   // 307 to another host
+	Elsewhere   FaultKind = "elsewhere"   // Status, to another host
 	Slow        FaultKind = "slow"        // as it should be, Delay later
 	Truncated   FaultKind = "truncated"   // done, and of the answer only a part arrives
 	Huge        FaultKind = "huge"        // done, and the answer does not end
@@ -31,12 +32,13 @@ const (
 
 // Fault is one kind of misbehaviour, for some requests.
 type Fault struct {
-	Kind  FaultKind
-	Delay time.Duration // see the kinds
-	To    string        // where Elsewhere leads
-	After int           // how many requests that it would meet it lets pass first
-	Times int           // how many requests it meets; 0: all, until ClearFaults
-	Only  string        // "read", "write", "sign-in"; "": reads and writes
+	Kind   FaultKind
+	Delay  time.Duration // see the kinds
+	To     string        // where Elsewhere leads
+	Status int           // with which status it does; 0: 307
+	After  int           // how many requests that it would meet it lets pass first
+	Times  int           // how many requests it meets; 0: all, until ClearFaults
+	Only   string        // "read", "write", "sign-in"; "": reads and writes
 }
 
 func (f Fault) meets(r request) bool {
@@ -82,7 +84,7 @@ func (f *faults) apply(w http.ResponseWriter, r request, handle func(http.Respon
 		fmt.Fprint(w, "<html><body>It works!</body></html>")
 	case Elsewhere:
 		w.Header().Set("Location", fault.To+r.URL.RequestURI())
-		w.WriteHeader(http.StatusTemporaryRedirect)
+		w.WriteHeader(cmp.Or(fault.Status, http.StatusTemporaryRedirect))
 	case LostAnswer:
 		simfault.Unanswered(handle)
 		panic(http.ErrAbortHandler)
