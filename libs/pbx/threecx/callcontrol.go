@@ -56,17 +56,30 @@ func (d *Driver) lookForCalls(ctx context.Context) (why string) {
 	return ""
 }
 
+// snapshot is everybody with whatever they are in; nil is none, which is not nobody.
+type snapshot []struct {
+	DN           string
+	Participants []participant
+}
+
 // readCalls lists the connected participants of every extension that may be seen.
 func (d *Driver) readCalls(ctx context.Context) (map[identity.Extension]map[int64]bool, error) {
-	var all []struct {
-		DN           string
-		Participants []participant
-	}
-	if err := d.wire.read(ctx, "threecx: calls", callControl, nil, &all); err != nil {
+	const op = "threecx: calls"
+	var all snapshot
+	if err := d.wire.read(ctx, op, callControl, nil, &all); err != nil {
 		return nil, err
 	}
+	return all.calls(op)
+}
+
+// calls are the connected participants. What is no list would end all calls if it were taken
+// for an empty one.
+func (s snapshot) calls(op string) (map[identity.Extension]map[int64]bool, error) {
+	if s == nil {
+		return nil, fault.Errorf(fault.Unavailable, op, "%w: it holds no list", errSenseless)
+	}
 	calls := make(map[identity.Extension]map[int64]bool)
-	for _, dn := range all {
+	for _, dn := range s {
 		ext, err := identity.ParseExtension(dn.DN)
 		if err != nil {
 			continue // nobody can be linked to it
@@ -94,8 +107,14 @@ func (d *Driver) readParticipant(ctx context.Context, ext identity.Extension, id
 		return false, nil
 	case err != nil:
 		return false, err
-	case p.ID != id || p.DN != string(ext):
-		return false, fault.Errorf(fault.Unavailable, op, "%w: asked for participant %d of %s, it is about %d of %q", errSenseless, id, ext, p.ID, p.DN)
+	}
+	return p.connectedAt(op, ext, id)
+}
+
+// connectedAt is connected, of the participant that was asked for and of no other.
+func (p participant) connectedAt(op string, ext identity.Extension, id int64) (bool, error) {
+	if p.ID != id || p.DN != string(ext) {
+		return false, fault.Errorf(fault.Unavailable, op, "%w: asked for participant %d of %s, it is about %d of %s", errSenseless, id, ext, p.ID, strconv.Quote(printable(p.DN, 64)))
 	}
 	return p.connected(), nil
 }
