@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"testing"
@@ -14,11 +15,14 @@ import (
 // connections is how many the HTTP drivers keep open at the most, and the floor as well.
 const connections = 8
 
-// JSON is a request with a value and a bearer token, as drivers make them.
+// JSON is a request with a value, nil for none, and a bearer token, as drivers make them.
 func JSON(ctx context.Context, method, url, bearer string, value any) (*http.Request, error) {
-	body, err := json.Marshal(value)
-	if err != nil {
-		return nil, err
+	var body []byte
+	if value != nil {
+		var err error
+		if body, err = json.Marshal(value); err != nil {
+			return nil, err
+		}
 	}
 	r, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
@@ -29,9 +33,9 @@ func JSON(ctx context.Context, method, url, bearer string, value any) (*http.Req
 	return r, nil
 }
 
-// Requests is the floor of an HTTP driver: a bare client that sends the request that build
-// makes for write number i and wants the answer success.
-func Requests(b *testing.B, roots *x509.CertPool, inFlight, success int, build func(i int) (*http.Request, error)) func(n int) {
+// Requests is the floor of an HTTP driver: a bare client that sends the requests that builds
+// make for write number i, one after another, and wants the answer success to each.
+func Requests(b *testing.B, roots *x509.CertPool, inFlight, success int, builds ...func(i int) (*http.Request, error)) func(n int) {
 	transport := &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		MaxConnsPerHost: connections, MaxIdleConnsPerHost: connections,
@@ -43,23 +47,30 @@ func Requests(b *testing.B, roots *x509.CertPool, inFlight, success int, build f
 		first := next
 		next += n
 		InTurns(n, inFlight, func(i int) bool {
-			request, err := build(first + i)
-			if err != nil {
-				b.Error(err)
-				return false
-			}
-			response, err := client.Do(request)
-			if err != nil {
-				b.Error(err)
-				return false
-			}
-			_, err = io.Copy(io.Discard, response.Body)
-			response.Body.Close()
-			if err != nil || response.StatusCode != success {
-				b.Errorf("HTTP %d, %v", response.StatusCode, err)
-				return false
+			for _, build := range builds {
+				if err := exchange(client, first+i, success, build); err != nil {
+					b.Error(err)
+					return false
+				}
 			}
 			return true
 		})
 	}
+}
+
+// exchange sends one request and reads the answer.
+func exchange(client *http.Client, i, success int, build func(i int) (*http.Request, error)) error {
+	request, err := build(i)
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if _, err = io.Copy(io.Discard, response.Body); err == nil && response.StatusCode != success {
+		err = fmt.Errorf("HTTP %d", response.StatusCode)
+	}
+	return err
 }
