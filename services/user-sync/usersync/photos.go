@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"offhook.dev/libs/bus"
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/plan"
 	"offhook.dev/libs/links"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
@@ -37,7 +39,7 @@ func (s *Sync) photo(ctx context.Context, photo wire.Photo) error {
 			next = next.Put(owned)
 		}
 		info, known := s.facts.system(owned.Line.System)
-		if !owned.Active() || !known || info.Photo == 0 || owned.Photo == photo.ETag {
+		if !owned.Active() || !known || info.Photo == 0 || owned.Photo == photo.ETag || !s.mayHave(photo.Person.Tenant, owned) {
 			continue
 		}
 		want := wire.PhotoWant{Person: photo.Person, Line: owned.Line, ETag: photo.ETag, MIME: photo.MIME, Image: photo.Image}
@@ -47,6 +49,20 @@ func (s *Sync) photo(ctx context.Context, photo wire.Photo) error {
 		}
 	}
 	return s.records.store(ctx, map[identity.Person]links.Record{photo.Person: next})
+}
+
+// mayHave says whether an extension is given another picture. A picture is a change like
+// any other: what the policy forbids by itself is done only where an order found it due,
+// and what it forbids in every plan never is.
+func (s *Sync) mayHave(tenant identity.Tenant, owned directory.Record) bool {
+	rules, known := s.opts.Rules[tenant]
+	if !known || !rules.Photos {
+		return false
+	}
+	if !rules.on() {
+		return owned.PhotoDue
+	}
+	return plan.Policy(rules.Policy).Allows(plan.Update)
 }
 
 // notePhotos remembers which extensions have got which pictures since the last time.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"offhook.dev/libs/bus/bustest"
+	"offhook.dev/libs/config"
 	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/links"
@@ -107,6 +108,74 @@ func TestAPictureIsRememberedWhereItWasTakenAndDueAgainWhereItWasNot(t *testing.
 	s.pictured(person(1), "", false)
 	if did := p.did(); len(did) != 1 {
 		t.Errorf("%v", did)
+	}
+}
+
+// taken waits until every picture that was read is dealt with, and says whether one is on
+// its way to an extension.
+func (s *stage) taken(number identity.Extension) bool {
+	s.t.Helper()
+	bustest.Eventually(s.t, 20*time.Second, func() string {
+		subjects, err := s.bus.Subjects(s.t.Context(), topology.Pages, topology.Wildcard("m365.fact.photo.<tenant>.<user>"))
+		if err != nil || len(subjects) > 0 {
+			return fmt.Sprintf("waiting: %v, %v", subjects, err)
+		}
+		return ""
+	})
+	_, err := s.bus.Last(s.t.Context(), topology.Changes, "pbx.want.photo."+wire.LineKey(lineOf(number)))
+	return err == nil
+}
+
+// made waits until it is remembered that somebody's extension was made.
+func (s *stage) made(who identity.Person) {
+	s.t.Helper()
+	bustest.Eventually(s.t, 20*time.Second, func() string {
+		var record links.Record
+		e, err := s.bucket.Get(s.t.Context(), wire.PersonKey(who))
+		if err == nil {
+			err = json.Unmarshal(e.Value, &record)
+		}
+		if err != nil || len(record.Owned) != 1 || !record.Owned[0].Active() {
+			return fmt.Sprintf("%+v, %v", record.Owned, err)
+		}
+		return ""
+	})
+}
+
+func TestAPictureIsAChangeLikeAnyOther(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		edit    func(*config.Users)
+		sent    bool // by itself
+		ordered bool // when somebody has had a plan applied
+	}{
+		{"with the policy sync it is sent", func(*config.Users) {}, true, true},
+		{"with upsert-only it is sent", func(u *config.Users) { u.Policy = "upsert-only" }, true, true},
+		{"with create-only, which changes nothing, it is not", func(u *config.Users) { u.Policy = "create-only" }, false, false},
+		{"with the policy off it is sent to whom an order found it missing", func(u *config.Users) { u.Policy = "off" }, false, true},
+		{"where photos are switched off it is not", func(u *config.Users) { u.Photos = false }, false, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStage(t)
+			p := s.phones()
+			p.listed()
+			s.publish(named(1, "Anna"))
+			end := s.live("test", synchronising("sync"))
+			p.eventually("200 Anna")
+			s.made(person(1))
+			end()
+			s.live("test", edited(c.edit))
+			s.nothingToDo()
+			s.photo("other")
+			if got := s.taken("200"); got != c.sent {
+				t.Errorf("it is sent: %v", got)
+			}
+			s.due()
+			s.photo("other") // what is missing is read once more
+			if got := s.taken("200"); got != c.ordered {
+				t.Errorf("after an order it is sent: %v", got)
+			}
+		})
 	}
 }
 
