@@ -33,7 +33,8 @@ type book struct {
 	problemAt time.Time
 	left      time.Time // since when nobody asks for this book; zero: somebody does
 	over      int       // contacts without room, since the last full reading began
-	troubleAt time.Time // when something last went wrong with an entry
+	// troubleAt is when something went wrong first since all that had was tried again.
+	troubleAt time.Time
 	folders   []folder
 	removed   []removal // what was deleted lately, for the brake
 	entries   []entry   // by source
@@ -73,7 +74,7 @@ type entry struct {
 	notes   notes // what is to be told of its values
 }
 
-// trouble is why a change is not tried again for now.
+// trouble is why a change is not tried again for a while.
 type trouble uint8
 
 const (

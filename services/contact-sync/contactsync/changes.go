@@ -8,13 +8,8 @@ import (
 	"offhook.dev/libs/wire"
 )
 
-const (
-	// series is how many changes travel in one want.
-	series = 100
-	// retryTrouble is after how long a deletion that failed is tried again. A creation
-	// or an update is when its contact is read again.
-	retryTrouble = time.Hour
-)
+// series is how many changes travel in one want.
+const series = 100
 
 // rules limit what is done to a book.
 type rules struct {
@@ -158,7 +153,9 @@ func (b *book) land(o wire.ContactsOutcome) {
 }
 
 func (b *book) troubled(e *entry, result wire.ChangeResult, at time.Time) {
-	b.troubleAt = at
+	if b.troubleAt.IsZero() {
+		b.troubleAt = at
+	}
 	switch result {
 	case wire.ChangeRefused:
 		e.trouble = refused
@@ -202,8 +199,8 @@ func (b *book) lost() {
 	b.sort()
 }
 
-// lift lets the deletions be done that the brake holds back now, and tries again what
-// is in trouble and needs no content.
+// lift lets the deletions be done that the brake holds back now, and tries again those
+// that went wrong.
 func (b *book) lift() {
 	for i := range b.entries {
 		if e := &b.entries[i]; e.todo() == plan.Delete {
@@ -212,18 +209,31 @@ func (b *book) lift() {
 	}
 }
 
-// retry tries deletions again that failed a while ago, and says whether there are any.
-func (b *book) retry(now time.Time) bool {
-	if b.troubleAt.IsZero() || now.Sub(b.troubleAt) < retryTrouble {
-		return false
-	}
-	b.troubleAt = time.Time{}
+// forgive has everything tried again that went wrong and that the rules allow, and returns
+// what that is, by source. A deletion is under the brake like any other; a creation or an
+// update needs its contact read again, which lacking asks for.
+func (b *book) forgive(r rules) map[string]trouble {
+	var forgiven map[string]trouble
 	for i := range b.entries {
-		if e := &b.entries[i]; e.todo() == plan.Delete {
-			e.trouble = noTrouble
+		e := &b.entries[i]
+		if e.trouble == noTrouble || !r.allows(e.todo()) {
+			continue
 		}
+		if forgiven == nil {
+			forgiven = map[string]trouble{}
+		}
+		forgiven[e.source], e.trouble = e.trouble, noTrouble
 	}
-	return true
+	if forgiven != nil {
+		b.troubleAt = time.Time{}
+	}
+	return forgiven
+}
+
+// retry is forgive for a book in which something went wrong so long ago, and says whether
+// there is anything to do.
+func (b *book) retry(r rules, now time.Time, after time.Duration) bool {
+	return now.Sub(b.troubleAt) >= after && b.forgive(r) != nil
 }
 
 // leave notes that the book is not to have anything of this mailbox any more: all of it

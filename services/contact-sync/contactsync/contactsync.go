@@ -38,6 +38,9 @@ type Options struct {
 	// Reread is how long something must be missing before a full reading is asked for;
 	// 1 min.
 	Reread time.Duration
+	// Retry is after how long what went wrong is tried again, for which its mailbox is read
+	// whole; 1 h.
+	Retry time.Duration
 	// Linger is how long no page must have come before deletions are sent: what moves from
 	// one folder to another seems to be gone in between; 30 s.
 	Linger time.Duration
@@ -83,6 +86,7 @@ func (o Options) withDefaults() Options {
 	set(&o.Tick, time.Minute)
 	set(&o.Patience, 6*time.Hour)
 	set(&o.Reread, time.Minute)
+	set(&o.Retry, time.Hour)
 	set(&o.Linger, 30*time.Second)
 	set(&o.PlanFor, time.Hour)
 	set(&o.Progress, time.Second)

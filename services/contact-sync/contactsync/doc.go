@@ -53,6 +53,12 @@
 // any more stays until somebody orders it away with force. Books that a phone system's
 // own Microsoft 365 sync keeps are not written at all.
 //
+// # What went wrong
+//
+// A change that the phone system would not take goes wrong by itself: the others go on. It
+// is tried again after Options.Retry, and by each order. A creation or an update needs its
+// contact for that, so the mailbox is read whole. Deletions are under the brake as ever.
+//
 // # What is missing
 //
 // Contents are not kept, so what went by can only be had by reading: when an extension is

@@ -25,7 +25,7 @@ type job struct {
 	Plan  string         `json:"plan"`
 	Total int            `json:"total"` // changes that are to be done
 	Held  int            `json:"held"`  // deletions that are not, because of the brake
-	// Trouble is how many changes were in trouble before.
+	// Trouble is how many changes went wrong before and are not tried again.
 	Trouble int       `json:"trouble"`
 	Began   time.Time `json:"began"`
 
@@ -165,10 +165,10 @@ func (t *tenant) begin(ctx context.Context, o wire.SyncOrder) error {
 	if refusal.State != "" {
 		return t.tell(ctx, refusal, o)
 	}
+	if err := t.prepare(ctx, o.Force); err != nil {
+		return err
+	}
 	if o.Force {
-		if err := t.lift(ctx); err != nil {
-			return err
-		}
 		shown.Total, shown.Brake.Held = shown.Total+shown.Brake.Held, 0
 	}
 	now := t.s.bus.Now()
@@ -304,36 +304,53 @@ func (t *tenant) recount(ctx context.Context) error {
 	})
 }
 
-// lift lets everything be deleted that the brake holds back now, and what stays in books
-// that the configuration does not ask for any more.
-func (t *tenant) lift(ctx context.Context) error {
+// prepare has an order try again what went wrong before. With force, also everything is
+// deleted that the brake holds back now, and what stays in books that the configuration
+// does not ask for any more.
+func (t *tenant) prepare(ctx context.Context, force bool) error {
+	if !force && t.sum().Trouble == 0 {
+		return nil
+	}
 	return t.everyBook(ctx, func(v stored) error {
-		t.mu.Lock()
-		m := t.mailbox(v.who.User)
-		t.mu.Unlock()
-		stands := t.standings(v.who, m)[v.where]
-		s := v.book.brake(t.rulesFor(true), t.s.bus.Now())
-		leaves := !stands.wanted && stands.leave == stay
-		if s.due+s.refused == 0 && !leaves {
-			return nil
-		}
-		return t.liftOne(ctx, v, leaves)
+		stands, r := t.standing(v), t.rulesFor(true)
+		leaves := force && !stands.wanted && stands.leave == stay
+		return t.change(ctx, v, func(b *book) (changed bool) {
+			if leaves && b.flight == "" {
+				b.leave()
+				changed = true
+			}
+			if s := b.brake(r, t.s.bus.Now()); force && s.due+s.refused > 0 {
+				b.lift()
+				changed = true
+			}
+			return stands.served && b.forgive(r) != nil || changed
+		})
 	})
 }
 
-// liftOne changes one value; whoever works on the book meanwhile starts again.
-func (t *tenant) liftOne(ctx context.Context, v stored, leaves bool) error {
-	for {
-		if leaves && v.book.flight == "" {
-			v.book.leave()
-		}
-		v.book.lift()
+// standing is what a book that is at rest is to its mailbox.
+func (t *tenant) standing(v stored) standing {
+	t.mu.Lock()
+	m := t.mailbox(v.who.User)
+	t.mu.Unlock()
+	return t.standings(v.who, m)[v.where]
+}
+
+// change changes one value, where do says that there is something to change; whoever works
+// on the book meanwhile starts again.
+func (t *tenant) change(ctx context.Context, v stored, do func(*book) bool) error {
+	for do(v.book) {
 		err := t.s.around("lift", func() (err error) {
 			v.revision, err = t.s.books.Set(ctx, bookKey(v.who, v.where), v.book.encode(), v.revision)
 			return err
 		})
 		if err == nil {
-			break
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			if m := t.mailboxes[v.who.User]; m != nil {
+				t.put(m, v.where, v.book.brief(v.revision, t.rulesFor(true), t.s.bus.Now()))
+			}
+			return nil
 		}
 		if fault.KindOf(err) != fault.Conflict {
 			return err
@@ -349,11 +366,6 @@ func (t *tenant) liftOne(ctx context.Context, v stored, leaves bool) error {
 			return err
 		}
 		v.revision = e.Revision
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if m := t.mailboxes[v.who.User]; m != nil {
-		t.put(m, v.where, v.book.brief(v.revision, t.rulesFor(true), t.s.bus.Now()))
 	}
 	return nil
 }

@@ -104,10 +104,14 @@ func (t *tenant) plan(ctx context.Context) (plans.Head, error) {
 		failed = t.everyBook(ctx, func(v stored) error {
 			p.Basis["books"] = max(p.Basis["books"], v.revision)
 			more := true
+			tried, at := v.tried(t.standing(v), r)
 			s := v.book.brake(r, now)
 			p.Brake.Linked += s.linked
 			p.Brake.Removed += s.recent + s.due
 			v.book.each(v, r, now, func(c plan.Change) {
+				if why, was := tried[c.Object]; was {
+					c.Tried = &plan.Attempt{At: at, Result: why.String()}
+				}
 				more = more && yield(c)
 				if c.Held {
 					p.Brake.Held++
@@ -128,6 +132,27 @@ func (t *tenant) plan(ctx context.Context) (plans.Head, error) {
 	return p, failed
 }
 
+// tried returns what went wrong before, by the object of its change, and when; and has it
+// be as whoever applies the plan has it, which is to try it again.
+func (v stored) tried(stands standing, r rules) (tried map[string]trouble, at time.Time) {
+	if !stands.served {
+		return nil, at
+	}
+	at = v.book.troubleAt
+	for source, why := range v.book.forgive(r) {
+		if tried == nil {
+			tried = map[string]trouble{}
+		}
+		tried[v.object(source)] = why
+	}
+	return tried, at
+}
+
+// object is what a plan calls a contact.
+func (v stored) object(source string) string {
+	return string(v.who.Tenant) + "/" + string(v.who.User) + "/" + source
+}
+
 // Reasons of changes in plans: a closed list, beside the troubles.
 const (
 	reasonNew     = "new"
@@ -140,7 +165,6 @@ const (
 func (b *book) each(v stored, r rules, now time.Time, do func(plan.Change)) {
 	held := b.brake(r, now).held > 0
 	twins := b.twins()
-	mailbox := string(v.who.Tenant) + "/" + string(v.who.User) + "/"
 	for i := range b.entries {
 		e := &b.entries[i]
 		op, told := e.todo(), e.notes.remarks()
@@ -150,7 +174,7 @@ func (b *book) each(v stored, r rules, now time.Time, do func(plan.Change)) {
 		if op == "" && len(told) == 0 {
 			continue
 		}
-		c := plan.Change{Op: op, Remarks: told, Object: mailbox + e.source, Line: v.where.String(), Reason: map[plan.Op]string{plan.Create: reasonNew, plan.Update: reasonChanged, plan.Delete: reasonGone}[op]}
+		c := plan.Change{Op: op, Remarks: told, Object: v.object(e.source), Line: v.where.String(), Reason: map[plan.Op]string{plan.Create: reasonNew, plan.Update: reasonChanged, plan.Delete: reasonGone}[op]}
 		switch {
 		case op == "":
 			c.Op, c.Reason = plan.Skip, string(directory.Same)

@@ -160,7 +160,7 @@ func (s *stepping) fill(ctx context.Context) error {
 			s.book.unread = now // whatever was changed meanwhile
 		}
 	}
-	if s.book.retry(now) {
+	if s.book.retry(s.rules, now, s.t.s.opts.Retry) {
 		s.dirty = true
 	}
 	for {
@@ -261,6 +261,7 @@ func (s *stepping) rest(ctx context.Context) error {
 	}
 	if s.stands.leave == leaveNow || s.stands.leave == wait && now.Sub(s.book.left) >= s.t.conf.Hold {
 		s.book.leave()
+		s.book.retry(s.rules, now, s.t.s.opts.Retry)
 		s.dirty = true
 	}
 	if changes := s.book.farewell(s.rules); len(changes) > 0 {
