@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"offhook.dev/libs/bus"
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/plan"
 	"offhook.dev/libs/links"
@@ -228,20 +229,24 @@ func (s *service) followSystems(ctx context.Context, current func()) error {
 	}, current)
 }
 
+// abilities are what phonebooks depend on of what a phone system says of itself.
+type abilities struct {
+	company, personal, kept bool
+	numbers                 []directory.NumberKind // in order
+	limits                  map[directory.Field]int
+}
+
+func abilitiesOf(f wire.System) abilities {
+	return abilities{f.CompanyBook, f.PersonalBooks, f.BooksKept, slices.Sorted(slices.Values(f.Numbers)), f.BookLimits}
+}
+
 // learn notes what a phone system can take, and says whether that is news for phonebooks.
 func (s *service) learn(fact wire.System) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	type abilities struct {
-		company, personal, kept bool
-		numbers, limits         any
-	}
-	of := func(f wire.System) abilities {
-		return abilities{f.CompanyBook, f.PersonalBooks, f.BooksKept, slices.Sorted(slices.Values(f.Numbers)), f.BookLimits}
-	}
 	before, known := s.systems[fact.System]
 	s.systems[fact.System] = fact
-	return !known || !reflect.DeepEqual(of(before), of(fact))
+	return !known || !reflect.DeepEqual(abilitiesOf(before), abilitiesOf(fact))
 }
 
 // followOutcomes learns what came of series. An outcome is only a reason to look: what

@@ -1,6 +1,7 @@
 package contactsync
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -206,7 +207,7 @@ func (t *tenant) shown(ctx context.Context, o wire.SyncOrder) (plans.Head, wire.
 	if err != nil {
 		return p, wire.SyncOutcome{}, err
 	}
-	if err := p.Check(t.s.bus.Now(), current.Digest); err != nil {
+	if err := cmp.Or(t.stillOn(p), p.Check(t.s.bus.Now(), current.Digest)); err != nil {
 		return p, wire.SyncOutcome{State: wire.SyncStale, Plan: p.ID, Detail: err.Error()}, nil
 	}
 	return p, wire.SyncOutcome{}, nil

@@ -97,12 +97,12 @@ const mostRemarked = 1_000
 func (t *tenant) plan(ctx context.Context) (plans.Head, error) {
 	now := t.s.bus.Now().UTC()
 	r := t.rulesFor(true)
-	p := plans.Head{Tenant: t.conf.ID, Kind: wire.SyncContacts, Made: now, State: wire.SyncPlanned, Plan: plan.Plan{Basis: map[string]uint64{}}}
+	p := plans.Head{Tenant: t.conf.ID, Kind: wire.SyncContacts, Made: now, State: wire.SyncPlanned, Plan: plan.Plan{Basis: t.basis()}}
 	var failed error
 	remarked := 0
 	p.Digest = plan.Digest(func(yield func(plan.Change) bool) {
 		failed = t.everyBook(ctx, func(v stored) error {
-			p.Basis["books"] = max(p.Basis["books"], v.revision)
+			p.Basis[basisBooks] = max(p.Basis[basisBooks], v.revision)
 			more := true
 			tried, at := v.tried(t.standing(v), r)
 			s := v.book.brake(r, now)
