@@ -153,6 +153,34 @@ func part(changes []plan.Change) (value []byte, n int, err error) {
 	return append(value, ']'), n, nil
 }
 
+// Revise stores the changes of a plan again, as do has them.
+func Revise(ctx context.Context, b *store.Bucket, h Head, do func(*plan.Change) error) error {
+	for i := range h.Parts {
+		key := topology.Join(h.ID, strconv.Itoa(i))
+		e, err := b.Get(ctx, key)
+		if err != nil {
+			return err
+		}
+		var some []plan.Change
+		if err := json.Unmarshal(e.Value, &some); err != nil {
+			return fault.New(fault.Invalid, "plan "+h.ID, err)
+		}
+		for j := range some {
+			if err := do(&some[j]); err != nil {
+				return err
+			}
+		}
+		value, err := json.Marshal(some)
+		if err != nil {
+			return fault.New(fault.Invalid, "plan "+h.ID, err)
+		}
+		if _, err := b.Put(ctx, key, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Note stores how far a plan has got.
 func Note(ctx context.Context, b *store.Bucket, h Head) error {
 	h.Changes = nil

@@ -52,6 +52,9 @@ type Options struct {
 	// Settle is how long a plan waits for pages that are on their way; 2 min.
 	Settle time.Duration
 
+	// listed is how many changes a plan lists, so that it can be made in little memory of a
+	// million contacts; 10,000. It counts them all.
+	listed int
 	// effect is called before and after everything that others can see, by name; an error
 	// stops the service there. Tests die at it.
 	effect func(name string) error
@@ -83,6 +86,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.InFlight == 0 {
 		o.InFlight = 64
+	}
+	if o.listed == 0 {
+		o.listed = 10_000
 	}
 	set(&o.Tick, time.Minute)
 	set(&o.Patience, 6*time.Hour)

@@ -34,7 +34,9 @@ type job struct {
 	counted  bool      // what is left was counted by the rules of an order
 	done     int       // at the last look
 	moved    time.Time // when done last changed
-	told     bool      // its end was told, or is about to be; of tenant.mu
+	// details are what phone systems said to changes that went wrong; of tenant.mu.
+	details map[string]string
+	told    bool // its end was told, or is about to be; of tenant.mu
 }
 
 func (t *tenant) jobKey() string { return topology.Join(string(t.conf.ID), "order") }
@@ -181,6 +183,9 @@ func (t *tenant) begin(ctx context.Context, o wire.SyncOrder) error {
 	if j.revision, err = t.s.plans.Put(ctx, t.jobKey(), value); err != nil {
 		return err
 	}
+	if err := t.s.around("note", func() error { return t.applying(ctx, j) }); err != nil {
+		return err
+	}
 	t.mu.Lock()
 	t.job = j
 	t.mu.Unlock()
@@ -200,6 +205,10 @@ func (t *tenant) shown(ctx context.Context, o wire.SyncOrder) (plans.Head, wire.
 		return p, wire.SyncOutcome{State: wire.SyncRefused, Plan: o.Plan, Detail: "there is no such plan"}, nil
 	case err != nil:
 		return p, wire.SyncOutcome{}, err
+	case p.State == wire.SyncApplying && p.Order == o.ID: // it was cut off when it began
+		return p, wire.SyncOutcome{}, nil
+	case p.State != wire.SyncPlanned:
+		return p, wire.SyncOutcome{State: wire.SyncRefused, Plan: p.ID, Detail: "the plan is applied already"}, nil
 	case !t.s.bus.Now().Before(p.Expires):
 		return p, wire.SyncOutcome{State: wire.SyncExpired, Plan: p.ID, Detail: "the plan expired: make a new one"}, nil
 	}
@@ -264,6 +273,9 @@ func (t *tenant) look(ctx context.Context) error {
 		out.State, out.Detail = wire.SyncBraked, fmt.Sprintf("%d deletions are held back: --force does them", sum.Held)
 	default:
 		out.State = wire.SyncDone
+	}
+	if err := t.s.around("over", func() error { return t.over(ctx, j, out, sum.Held) }); err != nil {
+		return err
 	}
 	t.mu.Lock()
 	j.told = true

@@ -52,6 +52,9 @@ func (p *phones) set(change func(*phones)) {
 	change(p)
 }
 
+// refusal is what phone systems say to what they refuse.
+const refusal = "the phone system does not take the entry"
+
 // work applies wants until ctx ends.
 func (p *phones) work(ctx context.Context) error {
 	return p.s.bus.Consume(ctx, bus.Consumer{
@@ -97,7 +100,7 @@ func (p *phones) change(want wire.ContactsWant, c wire.ContactChange) wire.Conta
 	r := wire.ContactResult{Op: c.Op, Source: c.Contact.Source, ID: c.Contact.ID, Result: wire.ChangeDone}
 	if p.refuse != nil {
 		if result := p.refuse(c); result != "" {
-			r.Result = result
+			r.Result, r.Detail = result, refusal
 			return r
 		}
 	}

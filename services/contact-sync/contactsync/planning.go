@@ -85,11 +85,7 @@ func (t *tenant) unread() int {
 	return n
 }
 
-// mostListed bounds how many changes a plan lists, so that it can be made in little
-// memory of a million contacts. It counts them all.
-const mostListed = 10_000
-
-// mostRemarked bounds how many of them are contacts with nothing to do, of which something
+// mostRemarked bounds how many of the changes that a plan lists are contacts with nothing to do, of which something
 // is to be told.
 const mostRemarked = 1_000
 
@@ -124,7 +120,7 @@ func (t *tenant) plan(ctx context.Context) (plans.Head, error) {
 						return
 					}
 				}
-				p.Add(c, mostListed)
+				p.Add(c, t.s.opts.listed)
 			})
 			return nil
 		})
@@ -160,6 +156,8 @@ const (
 	reasonGone    = "gone"
 )
 
+var reasons = map[plan.Op]string{plan.Create: reasonNew, plan.Update: reasonChanged, plan.Delete: reasonGone}
+
 // each calls do for every change that the book needs. What is not done, because of the
 // policy or because it failed, is a skip; so is what is as it should be and has remarks.
 func (b *book) each(v stored, r rules, now time.Time, do func(plan.Change)) {
@@ -174,7 +172,7 @@ func (b *book) each(v stored, r rules, now time.Time, do func(plan.Change)) {
 		if op == "" && len(told) == 0 {
 			continue
 		}
-		c := plan.Change{Op: op, Remarks: told, Object: v.object(e.source), Line: v.where.String(), Reason: map[plan.Op]string{plan.Create: reasonNew, plan.Update: reasonChanged, plan.Delete: reasonGone}[op]}
+		c := plan.Change{Op: op, Remarks: told, Object: v.object(e.source), Line: v.where.String(), Reason: reasons[op]}
 		switch {
 		case op == "":
 			c.Op, c.Reason = plan.Skip, string(directory.Same)

@@ -353,6 +353,7 @@ func (s *stepping) land(ctx context.Context) (bool, error) {
 	if err != nil || o.ID != s.book.flight {
 		return false, nil
 	}
+	s.t.wrong(stored{who: s.who, where: s.where}, o)
 	s.book.land(o)
 	s.dirty = true
 	s.t.s.metrics.landed(ctx, o)

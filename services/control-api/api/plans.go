@@ -21,8 +21,8 @@ type Plan struct {
 	ID     string `json:"id"`
 	Tenant string `json:"tenant"`
 	Kind   string `json:"kind"` // "users" or "contacts"
-	// State is "planned" or "expired"; of users once it is applied "applying", "done" or
-	// "braked". How far an order about contacts is, the order says alone.
+	// State is "planned" or "expired"; once it is applied "applying", "done", "braked" or
+	// "failed". How far an order about contacts is meanwhile, the order says alone.
 	State   string    `json:"state"`
 	Made    time.Time `json:"made"`
 	Expires time.Time `json:"expires"` // it cannot be applied after this

@@ -20,6 +20,7 @@ const askedAtOnce = 16
 // results completes some changes of a plan for extensions that is applied, or was, with
 // what came of them: the newest outcome of each extension, if it is of this plan. Where
 // that is still to come, or another run has done something there since, there is none.
+// Plans for phonebooks have their results, since contact-sync writes them at the end.
 func (s shelf) results(ctx context.Context, h plans.Head, some []plan.Change) error {
 	switch h.State {
 	case wire.SyncApplying, wire.SyncDone, wire.SyncBraked:

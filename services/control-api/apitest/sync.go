@@ -88,6 +88,20 @@ func (s *Stage) PlannedBooks(t testing.TB, tenant identity.Tenant, id string, ch
 	return p
 }
 
+// Ended notes how the order ended that a plan for phonebooks was applied by, as
+// contact-sync does.
+func (s *Stage) Ended(t testing.TB, id string, state wire.SyncState, total, done, failed int) {
+	t.Helper()
+	s.keep(t, topology.BookPlans, func(b *store.Bucket) error {
+		h, err := plans.Read(t.Context(), b, id)
+		if err != nil {
+			return err
+		}
+		h.State, h.Total, h.Done, h.Failed = state, total, done, failed
+		return plans.Note(t.Context(), b, h)
+	})
+}
+
 // Stand stores how phonebooks stand as contact-sync does.
 func (s *Stage) Stand(t testing.TB, state books.State) {
 	t.Helper()

@@ -99,7 +99,11 @@ type planTable struct {
 
 // applied says whether a plan is being applied, or was.
 func applied(p api.Plan) bool {
-	return p.State == string(wire.SyncApplying) || p.State == string(wire.SyncDone) || p.State == string(wire.SyncBraked)
+	switch wire.SyncState(p.State) {
+	case wire.SyncApplying, wire.SyncDone, wire.SyncBraked, wire.SyncFailed:
+		return true
+	}
+	return false
 }
 
 // add takes one change.

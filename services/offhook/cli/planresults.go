@@ -32,9 +32,18 @@ var attempts = map[string]string{
 	string(wire.ChangeLost):    "lost",
 }
 
-// attempt is what came of a change, for people.
-func attempt(a *plan.Attempt) string {
+// bookAttempts are the same of plans for phonebooks, where they mean something else there.
+var bookAttempts = map[string]string{
+	string(wire.ChangeForeign): "left alone, since the entry is not Offhook's any more",
+	string(wire.ChangeFull):    "turned away, since the phonebook is full",
+}
+
+// attempt is what came of a change of a plan of some kind, for people.
+func attempt(kind string, a *plan.Attempt) string {
 	words, known := attempts[a.Result]
+	if other, is := bookAttempts[a.Result]; is && kind == string(wire.SyncContacts) {
+		words = other
+	}
 	if !known {
 		words = a.Result
 	}
@@ -50,12 +59,13 @@ func (t *planTable) why(c plan.Change) string {
 	if c.Tried == nil {
 		return words
 	}
-	return strings.TrimPrefix(words+"; was tried "+t.clock(c.Tried.At)+" and "+attempt(c.Tried), "; ")
+	return strings.TrimPrefix(words+"; was tried "+t.clock(c.Tried.At)+" and "+attempt(t.plan.Kind, c.Tried), "; ")
 }
 
-// results says whether the plan tells what came of its changes.
+// results says whether the plan tells what came of its changes: of phonebooks it does when
+// it is over.
 func (t *planTable) results() bool {
-	return applied(t.plan) && t.plan.Kind == string(wire.SyncUsers)
+	return applied(t.plan) && (t.plan.Kind == string(wire.SyncUsers) || t.plan.State != string(wire.SyncApplying))
 }
 
 // result is what came of a change.
@@ -69,9 +79,9 @@ func (t *planTable) result(c plan.Change) string {
 		return "-" // another run has done something there since
 	}
 	if !wire.ChangeResult(c.Result.Result).Well() {
-		t.failed.add("it was "+attempt(c.Result), string(c.Op)+" "+t.line(c.Line)+" for "+name(c))
+		t.failed.add("it was "+attempt(t.plan.Kind, c.Result), string(c.Op)+" "+t.line(c.Line)+" for "+name(c))
 	}
-	return attempt(c.Result)
+	return attempt(t.plan.Kind, c.Result)
 }
 
 // remark is whose value a remark is about.

@@ -84,8 +84,32 @@ func TestEveryResultHasWords(t *testing.T) {
 			t.Errorf("no words for %s", r)
 		}
 	}
-	if got := attempt(&plan.Attempt{Result: "of-a-later-version", Detail: "why"}); got != "of-a-later-version: why" {
+	if got := attempt("users", &plan.Attempt{Result: "of-a-later-version", Detail: "why"}); got != "of-a-later-version: why" {
 		t.Error(got)
+	}
+}
+
+func TestAPlanForPhonebooksSaysAtItsEndWhatCameOfIt(t *testing.T) {
+	home(t)
+	const id = "contoso-contacts-1a2b3c4d5e"
+	at := time.Date(2025, 6, 2, 9, 30, 0, 0, time.UTC)
+	stage := apitest.Start(t, func(s *apitest.Stage) {
+		s.PlannedBooks(t, "contoso", id,
+			plan.Change{Op: plan.Create, Object: "contoso/a/1", Line: "hq/204", Reason: "new", Result: &plan.Attempt{At: at, Result: "done"}},
+			plan.Change{Op: plan.Update, Object: "contoso/a/2", Line: "hq/204", Reason: "changed", Result: &plan.Attempt{At: at, Result: "full"}},
+			plan.Change{Op: plan.Delete, Object: "contoso/a/3", Line: "hq/204", Reason: "gone"})
+		s.Ended(t, id, wire.SyncFailed, 3, 2, 1)
+	})
+	stdout, stderr, code := command(t, "offhook plan "+id+" --api "+stage.URL)
+	text := normal(stdout)
+	for _, want := range []string{
+		"\nit is applied: 1 of 3 changes done, 1 failed", "DOES  PHONEBOOK  WHO  WHY  WHAT  RESULT\ncreate  204@hq  contoso/a/1  the phonebook does not have it yet  -  done\n",
+		"  -  turned away, since the phonebook is full\n", "delete  204@hq  contoso/a/3  it is not in the mailbox any more  -  -\n",
+		"\nNot done 1:\n  1 because it was turned away, since the phonebook is full:\n    update 204@hq for contoso/a/2\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("exit %d, %s; no %q in\n%s", code, stderr, want, text)
+		}
 	}
 }
 
