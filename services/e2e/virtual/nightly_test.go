@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -29,15 +31,21 @@ type night struct {
 	t   *testing.T
 	bus *bus.Bus
 
-	mu    sync.Mutex // guards tries
+	mu    sync.Mutex // guards what follows
 	tries []time.Time
+	other []time.Time // of the other tenant's
 }
 
-// refused is the user whom the phone system will not have.
-const refused = "ben@contoso.example"
+// refused is the user whom the phone system will not have, and refusedToo the other tenant's.
+const refused, refusedToo = "ben@contoso.example", "ben@fabrikam.example"
 
 // inTheNight lets user-sync run in virtual time, from 20:00 UTC of a day in winter on.
 func inTheNight(t *testing.T, users config.Users, live func(*night)) {
+	inTheNightOf(t, map[identity.Tenant]usersync.Rules{"contoso": {Users: users}}, live)
+}
+
+// inTheNightOf is the same with a phone system that may serve fabrikam as well.
+func inTheNightOf(t *testing.T, rules map[identity.Tenant]usersync.Rules, live func(*night)) {
 	dir := t.TempDir()
 	runtime.GC() // pools may hold timers of the last bubble
 	runtime.GC()
@@ -54,8 +62,7 @@ func inTheNight(t *testing.T, users config.Users, live func(*night)) {
 		n := &night{t: t, bus: b}
 		ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 		deps := run.Deps{Instance: "test", Bus: b, Meter: meter.Meter{}, Log: log, Health: run.NewHealth()}
-		opts := usersync.Options{Serves: map[identity.System][]identity.Tenant{"hq": {"contoso"}},
-			Rules: map[identity.Tenant]usersync.Rules{"contoso": {Users: users}}}
+		opts := usersync.Options{Serves: map[identity.System][]identity.Tenant{"hq": slices.Sorted(maps.Keys(rules))}, Rules: rules}
 		ended := make(chan error, 2)
 		go func() { ended <- usersync.Run(ctx, deps, opts) }()
 		go func() {
@@ -65,6 +72,9 @@ func inTheNight(t *testing.T, users config.Users, live func(*night)) {
 		n.publish(wire.System{System: "hq", ListedAt: b.Now(), Fields: []directory.Field{directory.FirstName, directory.LastName, directory.Mail, directory.Enabled}})
 		n.named(1, "anna@contoso.example", "Anna")
 		n.named(2, refused, "Ben")
+		if len(rules) > 1 {
+			n.publish(userOf("fabrikam", 3, refusedToo, "Ben"))
+		}
 		time.Sleep(time.Minute)
 		n.tried(1, "at the start")
 		live(n)
@@ -86,12 +96,14 @@ func (n *night) carryOut(_ context.Context, m bus.Message) error {
 		return err
 	}
 	result := wire.ChangeDone
-	if w.Update.To.Mail == refused {
-		result = wire.ChangeRefused
-		n.mu.Lock()
-		n.tries = append(n.tries, time.Now())
-		n.mu.Unlock()
-	} else {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch w.Update.To.Mail {
+	case refused:
+		result, n.tries = wire.ChangeRefused, append(n.tries, time.Now())
+	case refusedToo:
+		result, n.other = wire.ChangeRefused, append(n.other, time.Now())
+	default:
 		e := w.Update.To
 		n.publish(wire.Inventory{Line: w.Line, Fields: e.Fields, Marker: e.Marker, Enabled: e.Enabled, SeenAt: n.bus.Now()})
 	}
@@ -107,8 +119,12 @@ func (n *night) publish(m wire.Message) {
 }
 
 func (n *night) named(i int, mail, first string) {
-	n.publish(wire.User{Person: identity.Person{Tenant: "contoso", User: identity.User(fmt.Sprintf("00000000-0000-0000-0000-%012d", i))},
-		UPN: mail, Mail: mail, GivenName: first, Surname: "Moreau", DisplayName: first, Enabled: true, Type: "Member"})
+	n.publish(userOf("contoso", i, mail, first))
+}
+
+func userOf(tenant identity.Tenant, i int, mail, first string) wire.User {
+	return wire.User{Person: identity.Person{Tenant: tenant, User: identity.User(fmt.Sprintf("00000000-0000-0000-0000-%012d", i))},
+		UPN: mail, Mail: mail, GivenName: first, Surname: "Moreau", DisplayName: first, Enabled: true, Type: "Member"}
 }
 
 // tried says how often the phone system has been asked by now.
@@ -139,6 +155,33 @@ func TestTheNightlyRunIsAtItsTimeInTheZoneOfTheTenant(t *testing.T) {
 		}
 		time.Sleep(2 * time.Hour)
 		n.tried(2, "in the rest of the night")
+	})
+}
+
+// Two tenants on one phone system have clocks of their own, and an order of one does not
+// try again what failed for the other.
+func TestTheNightlyRunOfATenantIsNobodyElses(t *testing.T) {
+	rules := map[identity.Tenant]usersync.Rules{"contoso": {Users: byTheClock("0 22 * * *", "UTC")}, "fabrikam": {Users: byTheClock("0 23 * * *", "UTC")}}
+	inTheNightOf(t, rules, func(n *night) {
+		tried := func(contoso, fabrikam int, when string) {
+			t.Helper()
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			if len(n.tries) != contoso || len(n.other) != fabrikam {
+				t.Errorf("%s it was tried for contoso %v, for fabrikam %v; want %d and %d", when, n.tries, n.other, contoso, fabrikam)
+			}
+		}
+		tried(1, 1, "at the start")
+		ten := time.Now().Truncate(time.Hour).Add(2 * time.Hour)
+		time.Sleep(time.Until(ten.Add(time.Minute)))
+		tried(2, 1, "after contoso's run")
+		time.Sleep(time.Hour)
+		tried(2, 2, "after fabrikam's run")
+		n.publish(wire.SyncOrder{ID: "now", Tenant: "contoso", Kind: wire.SyncUsers, Op: wire.SyncNow})
+		time.Sleep(time.Minute)
+		n.named(1, "anna@contoso.example", "Annabel") // all is planned anew
+		time.Sleep(time.Minute)
+		tried(3, 2, "after an order of contoso's")
 	})
 }
 

@@ -213,7 +213,7 @@ func worse(a, b plan.State) plan.State {
 // being applied when something broke goes on: by then part of it is done.
 func (s *Sync) apply(ctx context.Context, head plans.Head, o wire.SyncOrder, out wire.SyncOutcome) error {
 	out.Plan = head.ID
-	d := demand{tenant: head.Tenant, plan: head.ID, due: true}
+	d := demand{tenant: head.Tenant, plan: head.ID, due: []identity.Tenant{head.Tenant}}
 	all, err := s.planAll(ctx, d)
 	if fault.KindOf(err) == fault.Invalid && err != nil {
 		out.State, out.Detail = wire.SyncFailed, err.Error()

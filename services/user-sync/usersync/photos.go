@@ -79,17 +79,17 @@ func (s *Sync) notePhotos(ctx context.Context) error {
 	return s.records.store(ctx, next.changed)
 }
 
-// missing notes which extensions have not got the pictures that they should have, so that
-// these are read and sent once more.
-func (s *Sync) missing(ctx context.Context, p planned) error {
-	if info, _ := s.facts.system(p.system); info.Photo == 0 {
+// missing notes which extensions of those for whom a run is due have not got the pictures
+// that they should have, so that these are read and sent once more.
+func (s *Sync) missing(ctx context.Context, p planned, d demand) error {
+	if info, _ := s.facts.system(p.system); info.Photo == 0 || len(d.due) == 0 {
 		return nil
 	}
 	for photos := range slices.Chunk(p.result.Photos, portion) {
 		next := s.records.changing()
 		for _, photo := range photos {
 			for _, owned := range next.of(photo.Person).Owned {
-				if owned.Line == photo.Line && owned.Active() {
+				if owned.Line == photo.Line && owned.Active() && d.isDue(photo.Person.Tenant) {
 					owned.PhotoDue = true
 					next.put(photo.Person, next.of(photo.Person).Put(owned))
 				}

@@ -23,8 +23,12 @@ type demand struct {
 	tenant identity.Tenant // only this one; "": all that are synchronised by themselves
 	plan   string          // which the wants are of
 	force  bool            // the brake is lifted
-	due    bool            // a run by the clock, or asked for: what failed before is tried again
+	// due are those for whom it is a run by the clock, or asked for: what failed before is
+	// tried again.
+	due []identity.Tenant
 }
+
+func (d demand) isDue(tenant identity.Tenant) bool { return slices.Contains(d.due, tenant) }
 
 // planned is the plan of one phone system.
 type planned struct {
@@ -92,16 +96,17 @@ func (s *Sync) carryOut(ctx context.Context, p planned, d demand) error {
 	if err := s.remember(ctx, p); err != nil {
 		return err
 	}
-	s.sent.settle(p.system, p.wanted(), d.due)
+	s.sent.settle(p.system, p.wanted(d), d.tenant == "")
+	if slices.ContainsFunc(s.opts.Serves[p.system], d.isDue) {
+		s.sent.room(p.system)
+	}
 	for first := 0; first < len(p.result.Steps); first += portion {
 		if err := s.step(ctx, p.result.Steps[first:min(first+portion, len(p.result.Steps))], d); err != nil {
 			return err
 		}
 	}
-	if d.due {
-		if err := s.missing(ctx, p); err != nil {
-			return err
-		}
+	if err := s.missing(ctx, p, d); err != nil {
+		return err
 	}
 	for notes := range slices.Chunk(p.result.Forgets, portion) {
 		if err := s.change(ctx, notes, func(r links.Record, n directory.Note) links.Record { return r.Without(n.Record().Line) }); err != nil {
@@ -114,11 +119,12 @@ func (s *Sync) carryOut(ctx context.Context, p planned, d demand) error {
 // done says whether anything of a step is done now.
 func done(step *directory.Step) bool { return step.Op.Acts() && !step.Held }
 
-// wanted are the extensions that the phone system is asked to change.
-func (p *planned) wanted() iter.Seq[identity.Extension] {
-	return func(yield func(identity.Extension) bool) {
+// wanted are the extensions that the phone system is asked to change, and whether what
+// failed there before is tried again.
+func (p *planned) wanted(d demand) iter.Seq2[identity.Extension, bool] {
+	return func(yield func(identity.Extension, bool) bool) {
 		for i := range p.result.Steps {
-			if step := &p.result.Steps[i]; done(step) && step.Writes() && !yield(step.Line.Extension) {
+			if step := &p.result.Steps[i]; done(step) && step.Writes() && !yield(step.Line.Extension, d.isDue(step.Person.Tenant)) {
 				return
 			}
 		}

@@ -146,29 +146,36 @@ func (s *sent) photosSet() map[identity.Line]wire.ExtensionOutcome {
 	return set
 }
 
-// settle forgets the lines of a phone system that have had their outcome and are wanted
-// no more; all that have had one, where a run is due.
-func (s *sent) settle(system identity.System, wanted iter.Seq[identity.Extension], due bool) {
+// settle forgets lines of a phone system that have had their outcome: those that are
+// wanted and due to be tried again, and, where all that are wanted are listed, those that
+// are wanted no more.
+func (s *sent) settle(system identity.System, wanted iter.Seq2[identity.Extension, bool], all bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	lines := s.lines[system]
-	for number := range wanted {
-		if is, known := lines[number]; known {
+	for number, due := range wanted {
+		if is, known := lines[number]; known && due && is.state != onItsWay {
+			delete(lines, number)
+		} else if known {
 			is.wanted = true
 			lines[number] = is
 		}
 	}
 	for number, is := range lines {
-		if is.state != onItsWay && (due || !is.wanted) {
+		if all && is.state != onItsWay && !is.wanted {
 			delete(lines, number)
 		} else if is.wanted {
 			is.wanted = false
 			lines[number] = is
 		}
 	}
-	if due {
-		delete(s.full, system)
-	}
+}
+
+// room notes that a licence that was full may have room again.
+func (s *sent) room(system identity.System) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.full, system)
 }
 
 // overdue returns some of what was sent a while ago and has had no outcome, at most so

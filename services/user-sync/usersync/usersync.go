@@ -3,6 +3,8 @@ package usersync
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -223,7 +225,7 @@ func (s *Sync) outcome(ctx context.Context, o wire.ExtensionOutcome) {
 // keep plans whenever something changed and has been quiet for a moment, and when the
 // clock says so.
 func (s *Sync) keep(ctx context.Context) error {
-	d := demand{due: true}
+	d := demand{due: slices.Collect(maps.Keys(s.opts.Rules))}
 	s.ran = s.deps.Bus.Now()
 	for {
 		began := time.Now()
@@ -265,13 +267,26 @@ func (s *Sync) wait(ctx context.Context, settle time.Duration) (demand, error) {
 		case <-minute.C:
 			return demand{}, s.found(ctx)
 		case <-clock:
+			since := s.ran
 			if s.ran = s.deps.Bus.Now(); s.ran.Before(next) { // a clock that is behind must not have it due twice
 				s.ran = next
 			}
-			s.deps.Log.Info("synchronise: it is time")
-			return demand{due: true}, nil
+			due := s.dueSince(since)
+			s.deps.Log.Info("synchronise: it is time", "tenants", due)
+			return demand{due: due}, nil
 		}
 	}
+}
+
+// dueSince lists the tenants whose time by the clock came after a moment, up to when the
+// clock was looked at last.
+func (s *Sync) dueSince(since time.Time) (due []identity.Tenant) {
+	for tenant, rules := range s.opts.Rules {
+		if at := rules.NextRun(since); rules.on() && !at.IsZero() && !at.After(s.ran) {
+			due = append(due, tenant)
+		}
+	}
+	return due
 }
 
 // clock is the next time at which some tenant is synchronised by the clock, and tells when
