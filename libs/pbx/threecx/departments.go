@@ -50,7 +50,8 @@ func usually(group int32) membership {
 }
 
 // department returns the key of the department of that name, which it makes if there
-// is none; "" is the default one.
+// is none; "" is the default one. Who belongs in one that is named like that is in it,
+// though it is told without its name: a name must not cost anybody the extension.
 func (d *Driver) department(ctx context.Context, op, name string) (int32, error) {
 	filter := "Name eq " + quoted(name)
 	if name == "" {
@@ -60,8 +61,8 @@ func (d *Driver) department(ctx context.Context, op, name string) (int32, error)
 	switch {
 	case err != nil:
 		return 0, err
-	case found && g.IsDefault != (name == ""):
-		return 0, fault.Errorf(fault.Invalid, op, "%q is the name of the department of those who are in none", name)
+	case found && name == "" && !g.IsDefault:
+		return 0, fault.Errorf(fault.Unavailable, op, "%w: the default department is not told as that", errSenseless)
 	case found:
 		return g.ID, nil
 	case name == "":

@@ -91,12 +91,21 @@ func TestADepartmentIsMadeOnceHoweverManyAskForIt(t *testing.T) {
 func TestTheDefaultDepartmentHasNoName(t *testing.T) {
 	sim := start(t, pbxsim.Config{Extensions: 1})
 	d := open(t, sim)
-	err := d.CreateExtension(t.Context(), directory.Extension{Number: "500", Fields: directory.Fields{Department: "DEFAULT"}})
-	if fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), "DEFAULT") {
-		t.Errorf("got %v", err)
-	}
 	if e, err := d.Extension(t.Context(), "200"); err != nil || e.Department != "" {
 		t.Errorf("got %+v, %v", e, err)
+	}
+	// Who belongs in one of that name gets the extension, and is in it.
+	made(t, d, directory.Extension{Number: "500", Fields: directory.Fields{FirstName: "Ada", Department: "DEFAULT"}})
+	if roles := sim.Roles("500"); !maps.Equal(roles, map[string]string{"DEFAULT": "users"}) {
+		t.Errorf("500 is in %v", roles)
+	}
+	made(t, d, directory.Extension{Number: "501", Fields: directory.Fields{Department: "Sales"}})
+	to := directory.Update{Fields: []directory.Field{directory.Department}, To: directory.Extension{Fields: directory.Fields{Department: "DEFAULT"}}}
+	if err := d.UpdateExtension(t.Context(), "501", to); err != nil {
+		t.Error(err)
+	}
+	if roles := sim.Roles("501"); !maps.Equal(roles, map[string]string{"DEFAULT": "users"}) {
+		t.Errorf("501 is in %v", roles)
 	}
 }
 
