@@ -13,9 +13,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"offhook.dev/libs/bus"
+	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/graph/graphsim"
 	"offhook.dev/libs/logtest"
+	"offhook.dev/libs/pbx/pbxsim"
 	"offhook.dev/libs/run"
 	"offhook.dev/libs/wire"
 	"offhook.dev/services/e2e/world"
@@ -114,6 +116,53 @@ func TestNothingOfAContactIsKeptOnceItIsInAPhonebook(t *testing.T) {
 	}
 	if n := places.search("outcome.contact.")["streams"]; n == 0 {
 		t.Error("control: nothing of contacts was on the bus")
+	}
+}
+
+// The answer of 3CX to the creation of an extension may carry its passwords, whatever is
+// asked for. They are nowhere afterwards, also where answers break off and errors are told
+// of that.
+func TestNothingOfThePasswordsOfANewExtensionIsKept(t *testing.T) {
+	t.Parallel()
+	const secret = "canary"
+	places := &everywhere{t: t, log: &logtest.Log{}, spans: collectSpans(t, "127.0.0.1:0"), redis: startRedis(t)}
+	o := world.Options{Users: 6, Extensions: 2, Directory: 200 * time.Millisecond, LogTo: places.log, SpansTo: places.spans.url,
+		Sync: `{policy: sync, start_extension: "200", hold: 24h, photos: false}`}
+	if places.redis != nil {
+		o.Redis = "redis://" + places.redis.address
+	}
+	places.w = world.New(t, o)
+	w := places.w
+	// So many that they meet creations too: a department and markers are written besides.
+	w.PBX.Inject(pbxsim.Fault{Kind: pbxsim.Truncated, Only: "write", Times: 12})
+	w.Start()
+	for i := range 4 {
+		w.Eventually(60*time.Second, func() string {
+			if ext := identity.Extension(fmt.Sprint(200 + i)); len(w.PBX.Properties(ext)) != 1 {
+				return string(ext) + " is not made"
+			}
+			return ""
+		})
+	}
+	for _, part := range world.Parts() {
+		w.Stop(string(part.Name))
+	}
+	if n := w.PBX.Stats().SecretsMade; n < 4 {
+		t.Errorf("control: passwords were told %d times, want 4", n)
+	}
+	for place, n := range places.search(secret) {
+		if n != 0 {
+			t.Errorf("found %d times in %s", n, place)
+		}
+	}
+	if n := places.search("outcome.extension.")["streams"]; n == 0 {
+		t.Error("control: nothing of extensions was on the bus")
+	}
+	places.plant(secret + " was here")
+	for place, n := range places.search(secret) {
+		if n == 0 {
+			t.Errorf("control: what was planted in %s is not found", place)
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ type Stats struct {
 	InFlight      int `json:"in_flight"`      // being answered now, sign-ins included
 	MostInFlight  int `json:"most_in_flight"` // the largest that ever was
 	SecretsServed int `json:"secrets_served"` // answers that carried a password, because the client asked for it or did not say what it needs
+	SecretsMade   int `json:"secrets_made"`   // answers to creations, which carry the new passwords whatever the client does
 	// Changes counts what was carried out, by what it was: create-user, update-user,
 	// delete-user, create-group, set-property, create-contact, update-contact,
 	// delete-contact.
@@ -75,4 +76,10 @@ func (s *stats) servedSecret() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.SecretsServed++
+}
+
+func (s *stats) madeSecrets() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.SecretsMade++
 }

@@ -13,7 +13,8 @@ import (
 )
 
 // Fields of a user. The secrets among them go out when a client does not say what it
-// needs, as the real ones do, or when it asks for them: see Stats.SecretsServed.
+// needs, as the real ones do, or when it asks for them: see Stats.SecretsServed. Their
+// values begin with "canary", so that whoever keeps one is found.
 var (
 	secretFields = []string{"AuthID", "AuthPassword", "AccessPassword", "DeskphonePassword", "VMPIN"}
 	userFields   = append([]string{"Id", "Number", "FirstName", "LastName", "DisplayName", "EmailAddress", "Mobile", "OutboundCallerID",
@@ -27,7 +28,7 @@ func (s *Sim) entity(e *extension) row {
 		"Language": orNull(e.Language), "PromptSet": "en", "Enabled": e.Enabled, "PrimaryGroupId": e.primary, "MS365SignInEnabled": e.SignIn,
 		"CurrentProfileName": s.profileName(e.Status), "QueueStatus": "LoggedIn", "IsRegistered": true,
 		"AuthID": "canary-id-" + string(e.Number), "AuthPassword": "canary-" + string(e.Number), "AccessPassword": "canary-" + string(e.Number),
-		"DeskphonePassword": "canary-" + string(e.Number), "VMPIN": "0000"}
+		"DeskphonePassword": "canary-" + string(e.Number), "VMPIN": "canary-pin-" + string(e.Number)}
 }
 
 func orNull(text string) any {
@@ -99,7 +100,8 @@ var userShape = shape{"Id": int32(0), "Number": "", "FirstName": "", "LastName":
 	"Language": "", "PromptSet": "", "Enabled": true, "MS365SignInEnabled": true, "CurrentProfileName": "", "PrimaryGroupId": int32(0), "Groups": parts}
 
 // createUser makes an extension with what the body says and defaults for the rest,
-// down to the number.
+// down to the number, and answers with all of it, the new passwords too: the vendor's
+// specification has the whole entity in the answer, and no way to ask for less.
 func (s *Sim) createUser(w http.ResponseWriter, r request, _ string) {
 	body, err := userShape.parse(r.body, s.config.MaxText)
 	if err != nil {
@@ -142,11 +144,8 @@ func (s *Sim) makeUser(body map[string]any) (row, error) {
 	s.world.add(e)
 	s.world.changed("create-user", number, body)
 	s.stats.changed("create-user")
-	made := s.entity(e)
-	for _, secret := range secretFields {
-		delete(made, secret)
-	}
-	return made, nil
+	s.stats.madeSecrets()
+	return s.entity(e), nil
 }
 
 // patchUser changes an extension, as a whole or not at all.
