@@ -164,28 +164,33 @@ func (k keeper) get(ctx context.Context, key options.Key, counted bool) (Options
 }
 
 // undecided counts the linked people concerned by key who were last decided under
-// another mode than the one that is in force for them, or not yet. presence-mapper
-// remembers that mode of everyone, disabled for the time of a pause.
+// other options than those that are in force for them, or not yet. presence-mapper
+// remembers a fingerprint of everyone's, and the mode, disabled for the time of a pause.
 func (k keeper) undecided(ctx context.Context, key options.Key) (int, error) {
-	decided := map[identity.Person]presence.Mode{}
+	type under struct {
+		Memory struct{ Mode presence.Mode }
+		Under  string
+	}
+	decided := map[identity.Person]under{}
 	filter := topology.Join(string(key.Tenant)) + ".*"
 	if key.Layer == options.User {
 		filter = wire.PersonKey(identity.Person{Tenant: key.Tenant, User: identity.User(key.ID)})
 	}
 	err := k.memory.Each(ctx, filter, func(e store.Entry) error {
-		var record struct{ Memory struct{ Mode presence.Mode } }
+		var record under
 		if who, err := wire.ParsePersonKey(e.Key); err == nil && json.Unmarshal(e.Value, &record) == nil {
-			decided[who] = record.Memory.Mode
+			decided[who] = record
 		}
 		return nil
 	})
 	n := 0
 	for _, who := range k.concerned(key) {
 		o, _ := k.model.options.Of(who)
+		mode := o.Mode
 		if k.now().Before(o.PausedUntil) {
-			o.Mode = presence.Disabled
+			mode = presence.Disabled
 		}
-		if mode, known := decided[who]; !known || mode != o.Mode {
+		if last, known := decided[who]; !known || last.Memory.Mode != mode || last.Under != o.Fingerprint() {
 			n++
 		}
 	}

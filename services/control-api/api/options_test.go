@@ -448,7 +448,7 @@ func TestOptionsOfANewerVersionAreNotOverwritten(t *testing.T) {
 	}
 }
 
-func TestWhoIsNotDecidedUnderTheirModeYetIsCounted(t *testing.T) {
+func TestWhoIsNotDecidedUnderTheirOptionsYetIsCounted(t *testing.T) {
 	s := scene(t)
 	path := s.URL + optionsPath + "contoso"
 	waiting := func(when, path string, want int) {
@@ -469,8 +469,24 @@ func TestWhoIsNotDecidedUnderTheirModeYetIsCounted(t *testing.T) {
 	waiting("anna", path+"/users/anna", 0)
 	ask(t, "PUT", s.URL+"/api/v1/users/ben/pause", `{}`)
 	waiting("ben is paused", path+"/users/ben", 1)
-	s.Decided(t, presence.Disabled, apitest.Ben)
+	both := presence.DefaultOptions()
+	both.Mode, both.PausedUntil = presence.Both, options.Forever
+	s.DecidedUnder(t, both, presence.Both, apitest.Ben)
+	waiting("ben was decided on before the pause began", path+"/users/ben", 1)
+	s.DecidedUnder(t, both, presence.Disabled, apitest.Ben)
 	waiting("ben's pause is carried out", path+"/users/ben", 0)
+	s.Decided(t, presence.Both, apitest.Clara)
+	waiting("clara is decided", path, 0)
+	ask(t, "PUT", path, `{"mode":"both","teams":{"Away":"release"}}`)
+	waiting("the mapping is another one", path, 3)
+	both.PausedUntil = time.Time{}
+	var err error
+	if both.Teams, err = both.Teams.With(map[string]string{"away": "release"}); err != nil {
+		t.Fatal(err)
+	}
+	s.DecidedUnder(t, both, presence.Both, apitest.Anna)
+	waiting("anna is decided under it", path, 2)
+	waiting("anna is", path+"/users/anna", 0)
 	if a := ask(t, "GET", path, ""); a.entry.Undecided != nil {
 		t.Errorf("counted without being asked: %+v", a.entry)
 	}

@@ -177,10 +177,22 @@ func (s *Stage) Store(t testing.TB, key options.Key, value string) {
 	}
 }
 
-// Decided lets people have been decided under a mode, as presence-mapper remembers it.
+// Decided lets people have been decided under the options of the configuration with
+// another mode, as presence-mapper remembers it.
 func (s *Stage) Decided(t testing.TB, mode presence.Mode, people ...identity.Person) {
 	t.Helper()
-	value, err := json.Marshal(map[string]any{"memory": presence.Memory{Mode: mode}})
+	for _, who := range people {
+		o := tenants()[who.Tenant].Options
+		o.Mode = mode
+		s.DecidedUnder(t, o, o.Mode, who)
+	}
+}
+
+// DecidedUnder lets people have been decided under options, and a mode that is theirs or
+// that of a pause.
+func (s *Stage) DecidedUnder(t testing.TB, o presence.Options, mode presence.Mode, people ...identity.Person) {
+	t.Helper()
+	value, err := json.Marshal(map[string]any{"memory": presence.Memory{Mode: mode}, "under": o.Fingerprint()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -165,7 +165,7 @@ func (a *app) changesOptions(c *cobra.Command, edit func(*options.Record, []stri
 		if after, err = a.awaitMembers(c, client, path, after); err != nil {
 			return err
 		}
-		if before.Options.Mode != after.Options.Mode {
+		if before.Revision != after.Revision {
 			if err := a.awaitDecisions(c, client, path, after.Concerns); err != nil {
 				return err
 			}
@@ -221,7 +221,7 @@ func (a *app) awaitMembers(c *cobra.Command, client client, path string, e api.O
 	return e, nil
 }
 
-// awaitDecisions shows on a terminal how many people of a change of mode are decided,
+// awaitDecisions shows on a terminal how many people of a change are decided under it,
 // until all are. Elsewhere it says where that can be seen.
 func (a *app) awaitDecisions(c *cobra.Command, client client, path string, concerns int) error {
 	w := c.ErrOrStderr()

@@ -58,7 +58,8 @@ func (m *Mapper) decide(ctx context.Context, who identity.Person, r record, revi
 	}
 	options, chosen := m.options.Of(who)
 	var v presence.Verdict
-	memory, changed := r.Memory, revision == 0
+	under := options.Fingerprint()
+	memory, changed := r.Memory, revision == 0 || r.Under != under
 	for _, fact := range slices.Concat(m.standing(who, r, l, chosen, now), l.facts, []presence.Fact{presence.Tick{}}) {
 		v = presence.Decide(memory, fact, options, now)
 		memory, changed = v.Memory, changed || v.Changed
@@ -67,7 +68,7 @@ func (m *Mapper) decide(ctx context.Context, who identity.Person, r record, revi
 	// loses starts again, so that the last timer belongs to the last memory.
 	early := l.trigger == fired && !r.Wake.IsZero() && !r.due(now) // once more
 	if changed || lost || early || r.due(now) && !v.Wake.Equal(r.Wake) {
-		return m.remember(ctx, who, r, revision, v, l, lost || early)
+		return m.remember(ctx, who, r, revision, v, under, l, lost || early)
 	}
 	if l.again {
 		return r, revision, m.tellAgain(ctx, who, r, revision, v, l)
@@ -75,11 +76,11 @@ func (m *Mapper) decide(ctx context.Context, who identity.Person, r record, revi
 	return r, revision, nil
 }
 
-// remember stores what was decided and says why. timer says that the timer is to be set
+// remember stores what was decided, under which options, and says why. timer says that the timer is to be set
 // even if the time to look again is the same.
-func (m *Mapper) remember(ctx context.Context, who identity.Person, r record, revision uint64, v presence.Verdict, l look, timer bool) (record, uint64, error) {
+func (m *Mapper) remember(ctx context.Context, who identity.Person, r record, revision uint64, v presence.Verdict, under string, l look, timer bool) (record, uint64, error) {
 	now := m.bus.Now()
-	next := record{Memory: v.Memory, Wake: v.Wake, Decision: r.Decision, Decided: r.Decided, Seen: r.Seen, Shown: r.showing(l)}
+	next := record{Memory: v.Memory, Wake: v.Wake, Decision: r.Decision, Decided: r.Decided, Seen: r.Seen, Under: under, Shown: r.showing(l)}
 	told := revision == 0 || !slices.Equal(r.Memory.Wants(), v.Wants) || !sameTeams(r.Memory, v.Memory)
 	if told {
 		next.Decision, next.Decided, next.Seen = fmt.Sprintf("%s-%d", wire.PersonKey(who), now.UnixMicro()), now, l.seen

@@ -22,6 +22,10 @@ type record struct {
 	Decided  time.Time       `json:"decided"`
 	// Seen is when the change that led to the current decision was seen.
 	Seen time.Time `json:"seen"`
+	// Under is the fingerprint of the options that were in force when this was decided. It
+	// is stored also where they change nothing: control-api counts who is not decided
+	// under theirs yet. "" in what an older version wrote.
+	Under string `json:"under,omitempty"`
 	// Shown is the newest reading of each line that is in Memory.
 	Shown map[string]shown `json:"shown,omitempty"`
 }

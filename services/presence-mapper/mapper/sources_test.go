@@ -167,6 +167,65 @@ func TestOptionsAreInForceWithTheNextDecision(t *testing.T) {
 	}
 }
 
+// An option that changes nothing for somebody is remembered all the same, once, so that
+// it can be told when everybody is decided again: one write of memory, no decision and no
+// want.
+func TestOptionsThatChangeNothingCostOneWriteOfMemory(t *testing.T) {
+	s := newStage(t)
+	s.run("a")
+	first := s.ready(0)
+	s.wants(0, presence.Available)
+	s.teams(0, "Busy", s.bus.Now())
+	s.wants(0, presence.DND)
+	s.phone(0, presence.DND, presence.Ours, s.bus.Now(), first.LastPerson)
+	s.idle()
+	decisions, before := len(s.decisions(0)), s.written()
+	wants, err := s.stream(topology.Wants).Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tenant := options.Key{Layer: options.Tenant, Tenant: "contoso"}
+	under := s.under(0)
+	for _, teams := range []string{"release", "lunch", "lunch"} { // the last one is none
+		s.change(tenant, options.Record{Teams: map[string]string{"BeRightBack": teams}})
+	}
+	o := s.options
+	if o.Teams, err = o.Teams.With(map[string]string{"BeRightBack": "lunch"}); err != nil {
+		t.Fatal(err)
+	}
+	s.eventually(func() string {
+		if now := s.under(0); now != o.Fingerprint() || now == under {
+			return "decided under " + now
+		}
+		return ""
+	})
+	s.idle()
+	after, err := s.stream(topology.Wants).Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cost := s.written() - before; cost < 1 || cost > 2 { // two changes may be looked at as one
+		t.Errorf("two changes cost %d writes of memory", cost)
+	}
+	if n := len(s.decisions(0)); n != decisions || after.State.LastSeq != wants.State.LastSeq {
+		t.Errorf("%d decisions after %d, wants up to %d after %d", n, decisions, after.State.LastSeq, wants.State.LastSeq)
+	}
+}
+
+// under is the fingerprint of the options that somebody was last decided under.
+func (s *stage) under(i int) string {
+	s.t.Helper()
+	e, err := s.memory.Get(s.t.Context(), wire.PersonKey(person(i)))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r, err := decodeRecord(e.Value)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return r.Under
+}
+
 func TestAStatusSetInOffhookHoldsUntilItsTime(t *testing.T) {
 	s := newStage(t)
 	s.run("a")
