@@ -1445,7 +1445,7 @@ type OptionsEntry struct {
 	Options  *Options `protobuf:"bytes,8,opt,name=options,proto3" json:"options,omitempty"`
 	// Of users only.
 	Effective []*EffectiveOption `protobuf:"bytes,9,rep,name=effective,proto3" json:"effective,omitempty"`
-	// How many of those have not been decided under their mode yet; if asked for.
+	// How many of those have not been decided under their options yet; if asked for.
 	Undecided *uint32 `protobuf:"varint,10,opt,name=undecided,proto3,oneof" json:"undecided,omitempty"`
 	// Of groups only; absent before the group was read.
 	Members       *Members `protobuf:"bytes,11,opt,name=members,proto3" json:"members,omitempty"`
@@ -1564,7 +1564,7 @@ func (x *OptionsEntry) GetMembers() *Members {
 type GetOptionsRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Target *Target                `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
-	// Count who has not been decided under their mode yet.
+	// Count who has not been decided under their options yet.
 	Undecided     bool `protobuf:"varint,2,opt,name=undecided,proto3" json:"undecided,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
