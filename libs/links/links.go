@@ -151,11 +151,12 @@ func (m *Mirror) set(person identity.Person, record Record, revision uint64) (to
 	defer m.mu.Unlock()
 	p := m.member(person)
 	news = m.setOwned(p.person, record.Owned)
-	before := p.lines
+	before, owned := p.lines, 0 // owned: how many lines more are the person's than before
 	for _, old := range before {
 		touched = append(touched, old.Line)
 		if m.lines[old.System][old.Extension] == p {
 			delete(m.lines[old.System], old.Extension)
+			owned--
 		}
 	}
 	p.revision, p.lines = revision, nil
@@ -171,9 +172,10 @@ func (m *Mirror) set(person identity.Person, record Record, revision uint64) (to
 		// Two people's records can overlap for the moment of a hand-over: the newer pairing wins.
 		if owner := m.lines[line.System][line.Extension]; owner == nil || owner.revisionOf(line.Line) <= line.Revision {
 			m.own(line.Line, p)
+			owned++
 		}
 	}
-	return touched, news || !slices.Equal(before, p.lines)
+	return touched, news || owned != 0 || !slices.Equal(before, p.lines)
 }
 
 // setOwned takes in what is kept of a person beside pairings, and says whether that may be

@@ -168,6 +168,31 @@ func TestARecordThatSaysTheSameOfLinesIsNoChange(t *testing.T) {
 	}
 }
 
+// Whoever lost a line to a newer pairing has it again when that is over and their record
+// comes once more, though it says what it said.
+func TestALineThatIsSomebodysAgainIsTold(t *testing.T) {
+	s := newStage(t)
+	s.put(1, link("101", 5))
+	s.put(2, link("101", 6))
+	changes := make(chan identity.Person, 10)
+	s.run(func(who identity.Person, _ []identity.Line) { changes <- who })
+	first, second := <-changes, <-changes
+	if first == second {
+		t.Fatalf("%s twice", first)
+	}
+	s.put(2)
+	if who := <-changes; who != person(2) {
+		t.Errorf("told of %s", who)
+	}
+	s.put(1, link("101", 5))
+	if who := <-changes; who != person(1) {
+		t.Errorf("told of %s", who)
+	}
+	if owner, _ := s.mirror.Who(lineOf("101")); owner.Person != person(1) {
+		t.Errorf("owned by %q", owner.Person)
+	}
+}
+
 func TestPartsOfATenantAreToldByTheBeginningOfIDs(t *testing.T) {
 	s := newStage(t)
 	s.put(1, link("101", 5))
