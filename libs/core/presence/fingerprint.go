@@ -1,40 +1,39 @@
 package presence
 
 import (
+	"encoding/binary"
 	"fmt"
+	"hash/fnv"
 	"time"
 )
 
 // Fingerprint is a short text that two Options share if they say the same, and hardly
-// ever otherwise. It is remembered beside what was decided under the options, so that it
-// can be told who is decided again after a change. It is no secret and no protection.
+// ever otherwise, in every process and version. It is remembered beside what was decided
+// under the options, so that it can be told who is decided again after a change. It is no
+// secret and no protection.
 func (o Options) Fingerprint() string {
-	h := basis
+	var said words
 	for _, word := range []string{string(o.Mode), string(o.Combine), string(o.Manual.Policy), string(o.Manual.Scope), o.Manual.zone().String()} {
-		h = h.text(word)
+		said = said.text(word)
 	}
 	for _, number := range []int64{int64(o.Base), int64(o.Manual.Max), int64(o.Damping), int64(o.StaleAfter), o.PausedUntil.Unix(), int64(o.PausedUntil.Nanosecond())} {
-		h = h.number(number)
+		said = said.number(number)
 	}
-	if o.TeamsAbsent {
-		h = h.number(1)
-	}
-	var table digest // a sum: a map has no order
+	said = said.yes(o.TeamsAbsent)
+	var table uint64 // a sum: a map has no order
+	var entry words
 	for key, says := range o.Teams.meanings {
-		entry := basis.text(key).number(int64(says.Status)).number(int64(says.After))
-		if says.Keep {
-			entry = entry.number(1)
-		}
-		table += entry
+		entry = entry[:0].text(key).number(int64(says.Status)).number(int64(says.After)).yes(says.Keep)
+		table += entry.sum()
 	}
-	h = h.number(int64(table))
+	said = said.number(int64(table))
 	for _, says := range o.Calendar.says {
-		h = h.number(int64(says))
+		said = said.number(int64(says))
 	}
 	for _, shows := range o.PBX.shows {
-		h = h.text(shows)
+		said = said.text(shows)
 	}
-	return fmt.Sprintf("%016x", uint64(h))
+	return fmt.Sprintf("%016x", said.sum())
 }
 
 // zone is that of Max.
@@ -45,24 +44,23 @@ func (m Manual) zone() *time.Location {
 	return m.Zone
 }
 
-// digest is a hash of 64 bits, FNV-1a: the same in every process and version of Go.
-type digest uint64
-
-const basis digest = 0xcbf29ce484222325
-
-func (d digest) octet(b byte) digest { return (d ^ digest(b)) * 0x100000001b3 }
+// words are texts and numbers, one after the other.
+type words []byte
 
 // text adds a text, and its end.
-func (d digest) text(s string) digest {
-	for i := range len(s) {
-		d = d.octet(s[i])
+func (w words) text(s string) words { return append(append(w, s...), 0xff) } // which no text in UTF-8 holds
+
+func (w words) number(n int64) words { return binary.BigEndian.AppendUint64(w, uint64(n)) }
+
+func (w words) yes(b bool) words {
+	if b {
+		return append(w, 1)
 	}
-	return d.octet(0xff) // which no text in UTF-8 holds
+	return append(w, 0)
 }
 
-func (d digest) number(n int64) digest {
-	for shift := 0; shift < 64; shift += 8 {
-		d = d.octet(byte(n >> shift))
-	}
-	return d
+func (w words) sum() uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write(w) // documented never to fail
+	return h.Sum64()
 }
