@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"offhook.dev/libs/core/fault"
-	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/plans"
 )
 
@@ -35,20 +34,20 @@ func (t *tenant) basis() map[string]uint64 {
 	return basis
 }
 
-// linksSum stands for who has which extension, as far as a phonebook depends on it.
-func (t *tenant) linksSum() uint64 {
+// linksSum stands for who has which extension, as far as a phonebook depends on it: a sum,
+// so that nothing has to be kept of everybody or brought into an order.
+func (t *tenant) linksSum() (all uint64) {
 	if !t.conf.Personal {
 		return 0
 	}
-	pairs := map[identity.Line]identity.User{}
 	for _, who := range t.s.links.People(t.conf.ID) {
 		for _, l := range t.s.links.Of(who) {
 			if t.serves(l.System) {
-				pairs[l.Line] = who.User
+				all += sum([]string{string(l.System), string(l.Extension), string(who.User)})
 			}
 		}
 	}
-	return sum(pairs)
+	return all & most
 }
 
 // sum is a number for a value, of which maps may be in any order. Programs read it from
@@ -56,8 +55,11 @@ func (t *tenant) linksSum() uint64 {
 func sum(of any) uint64 {
 	all := sha256.New()
 	fmt.Fprintf(all, "%#v", of)
-	return binary.BigEndian.Uint64(all.Sum(nil)) >> 12
+	return binary.BigEndian.Uint64(all.Sum(nil)) & most
 }
+
+// most is the greatest number that every reader of JSON takes exactly.
+const most = 1<<52 - 1
 
 // stillOn returns nil if a plan was made of what there is now.
 func (t *tenant) stillOn(p plans.Head) error {

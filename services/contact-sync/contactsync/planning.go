@@ -85,8 +85,8 @@ func (t *tenant) unread() int {
 	return n
 }
 
-// mostRemarked bounds how many of the changes that a plan lists are contacts with nothing to do, of which something
-// is to be told.
+// mostRemarked bounds how many of the changes that a plan lists are contacts with nothing to
+// do, of which something is to be told.
 const mostRemarked = 1_000
 
 // plan compares both sides of every book that is at rest.
