@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -40,12 +41,9 @@ var bookAttempts = map[string]string{
 
 // attempt is what came of a change of a plan of some kind, for people.
 func attempt(kind string, a *plan.Attempt) string {
-	words, known := attempts[a.Result]
+	words := cmp.Or(attempts[a.Result], a.Result)
 	if other, is := bookAttempts[a.Result]; is && kind == string(wire.SyncContacts) {
 		words = other
-	}
-	if !known {
-		words = a.Result
 	}
 	if a.Detail != "" {
 		words += ": " + plain(a.Detail)

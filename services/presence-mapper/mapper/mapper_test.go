@@ -88,13 +88,7 @@ func TestAnOlderFactAfterANewerChangesNothing(t *testing.T) {
 // Our own write comes back as a fact. Remembering it would be the fifth synced
 // write of a change (ingress, memory, and intent and effect in the ledger).
 func TestAChangeCostsOneWriteOfMemory(t *testing.T) {
-	s := newStage(t)
-	s.run("a")
-	first := s.ready(0)
-	s.wants(0, presence.Available)
-	s.teams(0, "Busy", s.bus.Now())
-	s.wants(0, presence.DND)
-	s.phone(0, presence.DND, presence.Ours, s.bus.Now(), first.LastPerson)
+	s, first := silenced(t)
 	s.idle()
 	for _, c := range []struct {
 		teams string

@@ -171,13 +171,7 @@ func TestOptionsAreInForceWithTheNextDecision(t *testing.T) {
 // it can be told when everybody is decided again: one write of memory, no decision and no
 // want.
 func TestOptionsThatChangeNothingCostOneWriteOfMemory(t *testing.T) {
-	s := newStage(t)
-	s.run("a")
-	first := s.ready(0)
-	s.wants(0, presence.Available)
-	s.teams(0, "Busy", s.bus.Now())
-	s.wants(0, presence.DND)
-	s.phone(0, presence.DND, presence.Ours, s.bus.Now(), first.LastPerson)
+	s, _ := silenced(t)
 	says := func(teams string) {
 		t.Helper()
 		s.change(options.Key{Layer: options.Tenant, Tenant: "contoso"}, options.Record{Teams: map[string]string{"BeRightBack": teams}})

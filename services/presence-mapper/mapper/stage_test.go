@@ -65,6 +65,20 @@ func newStage(t testing.TB) *stage {
 	return s
 }
 
+// silenced is a stage with a service whose person 0 is busy in Teams, and whose phone was
+// silenced for it. first is what the phone showed before.
+func silenced(t testing.TB) (s *stage, first presence.StatusReading) {
+	t.Helper()
+	s = newStage(t)
+	s.run("a")
+	first = s.ready(0)
+	s.wants(0, presence.Available)
+	s.teams(0, "Busy", s.bus.Now())
+	s.wants(0, presence.DND)
+	s.phone(0, presence.DND, presence.Ours, s.bus.Now(), first.LastPerson)
+	return s, first
+}
+
 // make makes streams and buckets that are missing, with the lease's true TTL.
 func (s *stage) make() {
 	s.t.Helper()
