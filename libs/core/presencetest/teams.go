@@ -36,8 +36,9 @@ func (t *table) pinned(now int) {
 	}
 	read := last // that proves it, if any does
 	read.At = now
+	proves := p.set >= 0 && p.set < now && t.proved(last.At, now)
 	signedOut := strings.EqualFold(last.Availability, "Offline") && !strings.EqualFold(last.Activity, "OffWork")
-	if set := p.set >= 0 && p.set < now; !t.proved(last.At, now) || !set || shown(last) || p.seen < 0 || signedOut || t.meaning(last) == "keep" || t.echoes(read, now, p) {
+	if !proves || shown(last) || p.seen < 0 || signedOut || t.meaning(last) == "keep" || t.echoes(read, now, p) {
 		return
 	}
 	if p.lost = true; t.mode() == "both" {
