@@ -74,6 +74,24 @@ func TestEachVisitsTheNewestOfEverySubjectOnceAndEnds(t *testing.T) {
 	}
 }
 
+func TestASubjectThatIsRewrittenWhileItIsListedIsListed(t *testing.T) {
+	b := bustest.Connect(t, bustest.Broker(t), "test")
+	const subjects, rounds = 4, 200
+	bustest.Unrest(t, subjects, func(i int) error {
+		_, err := b.Publish(context.WithoutCancel(t.Context()), bus.Message{Subject: fmt.Sprint("pbx.want.status.hq.", i)})
+		return err
+	})
+	for round := range rounds {
+		seen := map[string]bool{}
+		if err := b.Each(t.Context(), topology.Wants, "pbx.want.status.>", func(m bus.Message) error { seen[m.Subject] = true; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if len(seen) != subjects {
+			t.Errorf("round %d: %d of %d", round, len(seen), subjects)
+		}
+	}
+}
+
 func TestABacklogOnOneSubjectReachesASlowConsumerAsItsNewestOnly(t *testing.T) {
 	b := bustest.Connect(t, bustest.Broker(t), "test")
 	for i := range 1000 {

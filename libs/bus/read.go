@@ -139,16 +139,6 @@ func (b *Bus) follow(ctx context.Context, stream topology.Stream, from jetstream
 		return classify("bus: follow "+string(stream), err)
 	}
 	defer forget(ctx, s, consumer)
-	info, err := consumer.Info(ctx)
-	if err != nil {
-		return classify("bus: follow "+string(stream), err)
-	}
-	pending := info.NumPending > 0
-	if !pending {
-		if err := current(); err != nil {
-			return err
-		}
-	}
 	messages, err := consumer.Messages()
 	if err != nil {
 		return classify("bus: follow "+string(stream), err)
@@ -156,20 +146,18 @@ func (b *Bus) follow(ctx context.Context, stream topology.Stream, from jetstream
 	stop := context.AfterFunc(ctx, messages.Stop)
 	defer stop()
 	defer messages.Stop()
+	end := NewEnding(s, filters, current)
+	end.reached = from == jetstream.DeliverNewPolicy // nothing of what is there is read
+	if info := consumer.CachedInfo(); info == nil || info.NumPending == 0 {
+		if err := end.Look(ctx); err != nil {
+			return err
+		}
+	}
 	for {
-		msg, err := next(messages, pending)
+		msg, err := next(messages, end)
 		if errors.Is(err, nats.ErrTimeout) {
-			// What was pending can vanish: deleted, or purged. Then nothing more comes, and
-			// the reader is current.
-			info, err := consumer.Info(ctx)
-			if err != nil {
-				return classify("bus: follow "+string(stream), err)
-			}
-			if info.NumPending == 0 && info.NumAckPending == 0 {
-				pending = false
-				if err := current(); err != nil {
-					return err
-				}
+			if err := end.Look(ctx); err != nil {
+				return err
 			}
 			continue
 		}
@@ -186,24 +174,17 @@ func (b *Bus) follow(ctx context.Context, stream topology.Stream, from jetstream
 		if err := do(m); err != nil {
 			return err
 		}
-		if pending && meta.NumPending == 0 {
-			pending = false
-			if err := current(); err != nil {
-				return err
-			}
+		if err := end.Saw(ctx, m.Sequence, meta.NumPending); err != nil {
+			return err
 		}
 	}
 }
 
-// patience is how long a reader that is not current waits for the next message
-// before it asks whether there still is one.
-const patience = time.Second
-
-func next(messages jetstream.MessagesContext, pending bool) (jetstream.Msg, error) {
-	if pending {
-		return messages.Next(jetstream.NextMaxWait(patience))
+func next(messages jetstream.MessagesContext, end *Ending) (jetstream.Msg, error) {
+	if end.Reached() {
+		return messages.Next()
 	}
-	return messages.Next()
+	return messages.Next(jetstream.NextMaxWait(Patience))
 }
 
 // abandoned is after how long the broker forgets a reader that is gone without a

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
+	"offhook.dev/libs/bus"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/topology"
 )
@@ -21,7 +22,13 @@ const timeout = 5 * time.Second
 // topology.Join.
 type Bucket struct {
 	name  topology.Bucket
-	parts []jetstream.KeyValue // as topology.Bucket.Parts
+	parts []part // as topology.Bucket.Parts
+}
+
+// part is one stream of a bucket.
+type part struct {
+	jetstream.KeyValue
+	stream jetstream.Stream
 }
 
 // Entry is one value of a bucket.
@@ -34,20 +41,24 @@ type Entry struct {
 }
 
 // Open opens a bucket that bus.Apply has made.
-func Open(ctx context.Context, js jetstream.JetStream, name topology.Bucket) (*Bucket, error) {
-	b := &Bucket{name: name}
-	for _, part := range name.Parts() {
-		kv, err := js.KeyValue(ctx, part)
+func Open(ctx context.Context, js jetstream.JetStream, bucket topology.Bucket) (*Bucket, error) {
+	b := &Bucket{name: bucket}
+	for _, name := range bucket.Parts() {
+		kv, err := js.KeyValue(ctx, name)
 		if err != nil {
-			return nil, classify("store: open "+part, err)
+			return nil, classify("store: open "+name, err)
 		}
-		b.parts = append(b.parts, kv)
+		stream, err := js.Stream(ctx, "KV_"+name) // as ADR-8 of NATS names it
+		if err != nil {
+			return nil, classify("store: open "+name, err)
+		}
+		b.parts = append(b.parts, part{kv, stream})
 	}
 	return b, nil
 }
 
 // part is where a key is.
-func (b *Bucket) part(key string) jetstream.KeyValue { return b.parts[b.name.Part(key)] }
+func (b *Bucket) part(key string) part { return b.parts[b.name.Part(key)] }
 
 // Get returns the newest value, or a fault of kind NotFound.
 func (b *Bucket) Get(ctx context.Context, key string) (Entry, error) {
@@ -105,8 +116,14 @@ func (b *Bucket) Delete(ctx context.Context, key string, revision uint64) error 
 // for all) and returns when all that were there at the start have been seen.
 func (b *Bucket) Each(ctx context.Context, filter string, do func(Entry) error) error {
 	done := errors.New("done")
+	there := func(e Entry) error {
+		if e.Deleted {
+			return nil
+		}
+		return do(e)
+	}
 	for _, part := range b.parts {
-		if err := b.watch(ctx, part, filter, do, func() error { return done }, jetstream.IgnoreDeletes()); !errors.Is(err, done) {
+		if err := b.watch(ctx, part, filter, there, func() error { return done }); !errors.Is(err, done) {
 			return err
 		}
 	}
@@ -138,35 +155,48 @@ func (b *Bucket) Watch(ctx context.Context, filter string, do func(Entry) error,
 	return g.Wait()
 }
 
-func (b *Bucket) watch(ctx context.Context, part jetstream.KeyValue, filter string, do func(Entry) error, current func() error, opts ...jetstream.WatchOpt) error {
-	w, err := part.Watch(ctx, filter, opts...)
+func (b *Bucket) watch(ctx context.Context, part part, filter string, do func(Entry) error, current func() error) error {
+	w, err := part.Watch(ctx, filter)
 	if err != nil {
 		return classify(b.op("watch"), err)
 	}
 	defer func() { _ = w.Stop() }()
+	end := bus.NewEnding(part.stream, []string{"$KV." + part.Bucket() + "." + filter}, current)
+	idle := time.NewTimer(bus.Patience)
+	defer idle.Stop()
 	for {
+		if !end.Reached() {
+			idle.Reset(bus.Patience)
+		}
 		select {
 		case <-ctx.Done():
 			return fault.New(fault.Cancelled, b.op("watch"), context.Cause(ctx))
+		case <-idle.C:
+			err = end.Look(ctx)
 		case e, open := <-w.Updates():
 			switch {
 			case !open && ctx.Err() != nil: // both at once: it ended because it was asked to
 				return fault.New(fault.Cancelled, b.op("watch"), context.Cause(ctx))
 			case !open:
 				return fault.Errorf(fault.Unavailable, b.op("watch"), "the broker ended the watch")
-			case e == nil:
-				if err := current(); err != nil {
-					return err
-				}
+			case e == nil: // the client has counted what came, which is not the end yet
+				err = end.Look(ctx)
 			default:
-				entry := Entry{Key: e.Key(), Value: e.Value(), Revision: e.Revision(), Created: e.Created(),
-					Deleted: e.Operation() != jetstream.KeyValuePut}
-				if err := do(entry); err != nil {
-					return err
+				err = do(entryOf(e))
+				if err == nil {
+					err = end.Saw(ctx, e.Revision(), e.Delta())
 				}
 			}
 		}
+		if err != nil {
+			return err
+		}
 	}
+}
+
+func entryOf(e jetstream.KeyValueEntry) Entry {
+	return Entry{Key: e.Key(), Value: e.Value(), Revision: e.Revision(), Created: e.Created(),
+		Deleted: e.Operation() != jetstream.KeyValuePut}
 }
 
 func (b *Bucket) op(verb string) string { return "store: " + verb + " " + string(b.name) }

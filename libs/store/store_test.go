@@ -92,6 +92,43 @@ func TestABucketOfSeveralStreamsIsOne(t *testing.T) {
 	}
 }
 
+func TestAKeyThatIsRewrittenWhileItIsListedIsListed(t *testing.T) {
+	b := open(t, topology.Links)
+	const keys, rounds = 4, 200
+	bustest.Unrest(t, keys, func(i int) error {
+		_, err := b.Put(context.WithoutCancel(t.Context()), fmt.Sprint("contoso.user-", i), nil)
+		return err
+	})
+	ways := map[string]func(func(store.Entry) error) error{
+		"each": func(take func(store.Entry) error) error { return b.Each(t.Context(), ">", take) },
+		"watch until current": func(take func(store.Entry) error) error {
+			ctx, stop := context.WithCancel(t.Context())
+			current := false
+			err := b.Watch(ctx, ">", func(e store.Entry) error {
+				if current {
+					return nil
+				}
+				return take(e)
+			}, func() { current = true; stop() })
+			if current {
+				return nil
+			}
+			return err
+		},
+	}
+	for name, list := range ways {
+		for round := range rounds {
+			seen := map[string]bool{}
+			if err := list(func(e store.Entry) error { seen[e.Key] = true; return nil }); err != nil {
+				t.Fatal(err)
+			}
+			if len(seen) != keys {
+				t.Errorf("%s, round %d: %d of %d", name, round, len(seen), keys)
+			}
+		}
+	}
+}
+
 // What was stored must be found by the next version, too.
 func TestAKeyStaysInItsPart(t *testing.T) {
 	for key, part := range map[string]int{"contoso.anna": 0, "contoso.ben": 3, "hq.101": 4} {

@@ -69,3 +69,37 @@ func Eventually(t testing.TB, patience time.Duration, ok func() string) {
 		<-time.After(2 * time.Millisecond)
 	}
 }
+
+// Unrest calls write again and again beside the test, with 0 to n-1 in turn, until the
+// test is over.
+func Unrest(t testing.TB, n int, write func(i int) error) {
+	t.Helper()
+	for i := range n {
+		if err := write(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	over, done := make(chan struct{}), make(chan error)
+	go func() {
+		for i := 0; ; i++ {
+			select {
+			case <-over:
+				done <- nil
+				return
+			default:
+			}
+			if err := write(i % n); err != nil {
+				done <- err
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		select {
+		case over <- struct{}{}:
+			<-done
+		case err := <-done:
+			t.Error(err)
+		}
+	})
+}
