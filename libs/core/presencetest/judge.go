@@ -1,6 +1,7 @@
 package presencetest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -18,7 +19,7 @@ type Verdict struct {
 
 // mostWorlds bounds the search for a world that explains more of what was seen than those
 // before it.
-const mostWorlds = 2_000
+const mostWorlds = 4_000
 
 // Judge compares what was seen of a life with what the oracle allows, at every moment
 // of which the last Bound ticks were quiet. Which of the events shortly before were
@@ -33,11 +34,12 @@ func Judge(l Life, seen Seen) (v Verdict) {
 			canonical[i] = never
 		}
 	}
-	best, wrong, at := search(l, seen, canonical, &v)
-	if at < l.Ticks {
-		v.Wrong = wrong + l.told(at)
+	found := search(l, seen, canonical, &v)
+	if found.at < l.Ticks {
+		v.Wrong = found.why + l.told(found.at)
 		return v
 	}
+	best := l.play(found.late)
 	v.Moments = len(l.quiet())
 	v.Dull = best.dull()
 	best.judgeWrites(seen, &v)
@@ -57,47 +59,70 @@ func (l Life) told(at int) string {
 
 // candidate is a world and the first moment that it does not explain.
 type candidate struct {
-	world
-	at  int
-	why string
+	late []int
+	at   int
+	why  string
+}
+
+// way is one of two ways to search: among the worlds that differ from one already tried in
+// what happened shortly before the moment that it does not explain, or in something long
+// before. There are many more of these, and mostly the one before the moment is to blame, but
+// sometimes two of those at once: so the two ways take turns by how many worlds each has tried.
+type way struct {
+	others func(from []int, at int, seen Seen) [][]int
+	open   []candidate // whose others are not tried yet
+	worlds int
 }
 
 // search goes from the canonical world to others, those that explain most first.
-func search(l Life, seen Seen, canonical []int, v *Verdict) (best world, why string, at int) {
+func search(l Life, seen Seen, canonical []int, v *Verdict) (best candidate) {
 	try := func(lateness []int) candidate {
 		v.Worlds++
 		w := l.play(lateness)
 		at, why := w.explains(seen)
-		return candidate{w, at, why}
+		return candidate{lateness, at, why}
 	}
-	open := []candidate{try(canonical)}
-	best, why, at = open[0].world, open[0].why, open[0].at
+	best = try(canonical)
+	ways := []*way{{others: l.lately, open: []candidate{best}}, {others: l.longAgo, open: []candidate{best}}}
 	tried := map[string]bool{}
-	most := mostWorlds
-	for len(open) > 0 && at < l.Ticks && v.Worlds < most {
-		slices.SortStableFunc(open, func(a, b candidate) int { return b.at - a.at })
-		now := open[0]
-		open = open[1:]
-		for _, lateness := range l.others(now.late, now.at, seen) {
+	for progress := v.Worlds; best.at < l.Ticks && v.Worlds < progress+mostWorlds; {
+		slices.SortFunc(ways, func(a, b *way) int {
+			return cmp.Or(cmp.Compare(min(len(b.open), 1), min(len(a.open), 1)), a.worlds-b.worlds)
+		})
+		if len(ways[0].open) == 0 {
+			break
+		}
+		now := ways[0].next()
+		for _, lateness := range ways[0].others(now.late, now.at, seen) {
 			key := fmt.Sprint(lateness)
-			if tried[key] || v.Worlds >= most {
+			if tried[key] {
 				continue
 			}
 			tried[key] = true
+			ways[0].worlds++
 			next := try(lateness)
-			if next.at > at {
-				best, why, at = next.world, next.why, next.at
-				most = v.Worlds + mostWorlds
+			if next.at > best.at {
+				best, progress = next, v.Worlds
 			}
-			if next.at >= now.at {
-				open = append(open, next)
+			for _, w := range ways {
+				if next.at >= now.at {
+					w.open = append(w.open, next)
+				}
 			}
-			if at >= l.Ticks {
+			if best.at >= l.Ticks {
 				break
 			}
 		}
 	}
-	return best, why, at
+	return best
+}
+
+// next takes the one that explains most.
+func (w *way) next() candidate {
+	slices.SortStableFunc(w.open, func(a, b candidate) int { return b.at - a.at })
+	now := w.open[0]
+	w.open = w.open[1:]
+	return now
 }
 
 // reach is how many ticks back any event may decide about a moment: a mask outlives
@@ -105,15 +130,21 @@ func search(l Life, seen Seen, canonical []int, v *Verdict) (best world, why str
 // decide for longer: a choice lives on, and an opinion behind a mask.
 const reach = 40
 
-// others are the worlds that differ from one in one of the events before a moment,
+// lately are the worlds that differ from one in one of the events shortly before a moment,
 // the latest first.
-func (l Life) others(from []int, at int, seen Seen) (all [][]int) {
+func (l Life) lately(from []int, at int, seen Seen) [][]int {
+	return l.others(from, seen, func(i int) bool { return l.Events[i].At <= at && l.Events[i].At >= at-reach })
+}
+
+// longAgo are those that differ in one of the events before that which may still decide.
+func (l Life) longAgo(from []int, at int, seen Seen) [][]int {
+	return l.others(from, seen, func(i int) bool { return l.Events[i].At < at-reach && (l.crowded(i) || l.unmasks(i)) })
+}
+
+func (l Life) others(from []int, seen Seen, may func(i int) bool) (all [][]int) {
 	for i := len(l.Events) - 1; i >= 0; i-- {
 		e := l.Events[i]
-		if e.At > at || from[i] == never {
-			continue
-		}
-		if e.At < at-reach && !l.crowded(i) && !l.unmasks(i) {
+		if from[i] == never || !may(i) {
 			continue
 		}
 		with := func(lateness int) {

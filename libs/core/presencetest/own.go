@@ -52,8 +52,8 @@ func (t *table) echoes(r Reading, now int, but *own) bool {
 	until := 0
 	for i := range t.owns {
 		o := &t.owns[i]
-		same := t.meaning(pair(o.pair)) == t.meaning(r) && strings.EqualFold(pair(o.pair).Availability, r.Availability)
-		if o != but && (but == nil || o.preferred) && (o.from < r.At && r.At < t.echoesUntil(*o) || o.from < until) && same {
+		may := o != but && (but == nil || o.preferred) && (o.from < r.At && r.At < t.echoesUntil(*o) || o.from < until)
+		if may && strings.EqualFold(pair(o.pair).Availability, r.Availability) && t.meaning(pair(o.pair)) == t.meaning(r) {
 			until = max(until, t.echoesUntil(*o))
 		}
 	}

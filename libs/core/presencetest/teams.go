@@ -145,10 +145,11 @@ func (t *table) prefer(is *Teams, now int) {
 func (t *table) preference(now int) (choice int, wants string) {
 	choice = -1
 	cleared := -1
-	for _, c := range t.Choices {
-		counts := c.Offhook || t.Rules.Policy != "ignore"
-		if c.At <= now && counts && preferredFor[c.Status] == "clear" {
+	for _, c := range slices.Backward(t.Choices) { // the newest first
+		counts := c.At <= now && (c.Offhook || t.Rules.Policy != "ignore")
+		if counts && preferredFor[c.Status] == "clear" {
 			cleared = c.At
+			break
 		}
 	}
 	for i, line := range t.Lines {

@@ -167,6 +167,7 @@ func TestHistoriesInWhichMuchHappensWithinATickAreRight(t *testing.T) {
 		"a call shows what somebody preferred, who chooses the same at that moment":     1226880712653326149,
 		"the same is preferred again before Teams is seen to show anything else":        16507362734710271454,
 		"what was preferred is cleared before a notification is read":                   4258051750550373426,
+		"a line rings for a moment before what a mask hid comes out, and that ends":     17260777456879136964,
 	} {
 		t.Run(claim, func(t *testing.T) {
 			c := live([]uint64{seed}, 200, guards{}, false, nil)
