@@ -42,7 +42,7 @@ func TestATakeoverOnAKamailio(t *testing.T) {
 		eventually(t, "it has expired", func() bool { return time.Now().After(left.Expires.Add(2 * time.Second)) })
 		reads(t, two, "220", presence.Lunch)
 		two.Close()
-		reads(t, nothing, "220", presence.Unset)
+		forgets(t, nothing, "220")
 	})
 	t.Run("back does not prolong what is older than what is shown", func(t *testing.T) {
 		first, kept := k.config(UDP), newShelf()
