@@ -98,7 +98,10 @@ func (s *System) do(ctx context.Context, c call, send func(context.Context) erro
 // try sends a call once, when it is its turn. sent is false if it never left.
 func (s *System) try(ctx context.Context, c call, send func(context.Context) error) (sent bool, err error) {
 	op := s.named(c.op)
-	if err := s.lanes.enter(ctx, op, c.lane, patience); err != nil {
+	queued := time.Now()
+	err = s.lanes.enter(ctx, op, c.lane, patience)
+	s.telemetry.waited(ctx, c.lane, time.Since(queued))
+	if err != nil {
 		return false, err
 	}
 	defer func() {

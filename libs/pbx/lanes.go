@@ -26,6 +26,8 @@ const (
 	numLanes
 )
 
+var laneNames = [numLanes]string{urgent: "urgent", survey: "survey", bulk: "bulk"}
+
 // bulkShare is how many urgent requests in a row may overtake a waiting one.
 // Writes need fresh listings, so a flood of them must not starve the sweep.
 const bulkShare = 16

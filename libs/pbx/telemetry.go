@@ -21,7 +21,8 @@ const Scope = "offhook.dev/libs/pbx"
 
 // telemetry holds the instruments: offhook_pbx_requests{system,op,result}
 // counts tries (not calls), with result "ok" or the error's kind;
-// offhook_pbx_request{system,op} is how long they took. Of a watch there are
+// offhook_pbx_request{system,op} is how long they took, and
+// offhook_pbx_wait{system,lane} how long they waited for their turn before. Of a watch there are
 // offhook_pbx_watch_live{system}, 1 while calls are confirmed,
 // offhook_pbx_lines_in_calls{system}, and offhook_pbx_watch_events{system,kind}, what
 // was told to the watcher.
@@ -32,6 +33,8 @@ type telemetry struct {
 	meter    metric.Meter
 	requests metric.Int64Counter
 	seconds  metric.Float64Histogram
+	waits    metric.Float64Histogram
+	lanes    [numLanes]metric.MeasurementOption
 	events   metric.Int64Counter
 	known    sync.Map // *series by seriesKey: operations and results are few
 }
@@ -45,9 +48,14 @@ func newTelemetry(id identity.System, tracer trace.Tracer, meter metric.Meter) (
 	if err != nil {
 		return nil, fmt.Errorf("pbx metrics: %w", err)
 	}
+	bounds := metric.WithExplicitBucketBoundaries(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 	seconds, err := meter.Float64Histogram("offhook_pbx_request",
-		metric.WithUnit("s"), metric.WithDescription("Duration of requests to phone systems."),
-		metric.WithExplicitBucketBoundaries(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30))
+		metric.WithUnit("s"), metric.WithDescription("Duration of requests to phone systems."), bounds)
+	if err != nil {
+		return nil, fmt.Errorf("pbx metrics: %w", err)
+	}
+	waits, err := meter.Float64Histogram("offhook_pbx_wait",
+		metric.WithUnit("s"), metric.WithDescription("How long requests to phone systems waited for their turn, by what goes first: urgent, survey, bulk."), bounds)
 	if err != nil {
 		return nil, fmt.Errorf("pbx metrics: %w", err)
 	}
@@ -57,10 +65,14 @@ func newTelemetry(id identity.System, tracer trace.Tracer, meter metric.Meter) (
 		return nil, fmt.Errorf("pbx metrics: %w", err)
 	}
 	system := attribute.String("system", string(id))
-	return &telemetry{
-		system: system, tracer: tracer, meter: meter, requests: requests, seconds: seconds, events: events,
+	t := &telemetry{
+		system: system, tracer: tracer, meter: meter, requests: requests, seconds: seconds, waits: waits, events: events,
 		start: []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(system)},
-	}, nil
+	}
+	for in, name := range laneNames {
+		t.lanes[in] = metric.WithAttributeSet(attribute.NewSet(system, attribute.String("lane", name)))
+	}
+	return t, nil
 }
 
 // observe reports whether the watch is live and on how many extensions there are
@@ -118,6 +130,11 @@ func end(span trace.Span, err error) {
 		span.SetAttributes(attribute.String("result", fault.KindOf(err).String()))
 	}
 	span.End()
+}
+
+// waited records that a request has waited for its turn.
+func (t *telemetry) waited(ctx context.Context, in lane, took time.Duration) {
+	t.waits.Record(ctx, took.Seconds(), t.lanes[in])
 }
 
 // tried records one try.

@@ -2,6 +2,7 @@ package pbx_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,6 +53,39 @@ func TestEveryTryIsCountedAndEveryCallIsASpan(t *testing.T) {
 	if len(names) != 2 || names[0] != "pbx set-status" || names[1] != "pbx status" {
 		t.Errorf("spans: %v", names)
 	}
+}
+
+func TestHowLongRequestsWaitIsToldByLane(t *testing.T) {
+	reader := sdkmetric.NewManualReader()
+	meter := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter(pbx.Scope)
+	synctest.Test(t, func(t *testing.T) {
+		b := newSetup(t, 1, pbx.Options{Meter: meter, Pace: pbx.Pace{InFlight: 1}})
+		b.world.Intercept(func(_ context.Context, do func() error) error {
+			time.Sleep(3 * time.Second)
+			return do()
+		})
+		var both sync.WaitGroup
+		for range 2 { // one after the other
+			both.Go(func() { _ = b.SetStatus(t.Context(), "200", presence.DND) })
+		}
+		both.Wait()
+	})
+	var all metricdata.ResourceMetrics
+	if err := reader.Collect(t.Context(), &all); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range all.ScopeMetrics[0].Metrics {
+		if waits, ok := m.Data.(metricdata.Histogram[float64]); ok && m.Name == "offhook_pbx_wait" {
+			for _, point := range waits.DataPoints {
+				lane, _ := point.Attributes.Value("lane")
+				if lane.AsString() != "urgent" || point.Sum < 3 || point.Sum >= 6 {
+					t.Errorf("%s waited for %v s, not for one request of 3 s", lane.AsString(), point.Sum)
+				}
+			}
+			return
+		}
+	}
+	t.Error("nothing is told")
 }
 
 // counts reads offhook_pbx_requests by system, op and result.
