@@ -87,11 +87,12 @@ type Sizes struct {
 	Covered   []int         // users that are swept and on lanes all the while
 	Calendars []int         // calendars to read once
 	People    []int         // users that get extensions
+	Contacts  []int         // contacts that get into phonebooks
 }
 
 // Quick is a look, in about three minutes.
 func Quick() Sizes {
-	return Sizes{Users: 650, Step: 600 * time.Millisecond, Rounds: 9, Batches: 20, Rate: 500, Duration: 10 * time.Second, Burst: 5000, Meetings: []int{2000, 10_000}, Phones: []int{2000}, Sweeps: []int{20_000, 100_000}, Covered: []int{20_000}, Calendars: []int{5_000}, People: []int{2_000}}
+	return Sizes{Users: 650, Step: 600 * time.Millisecond, Rounds: 9, Batches: 20, Rate: 500, Duration: 10 * time.Second, Burst: 5000, Meetings: []int{2000, 10_000}, Phones: []int{2000}, Sweeps: []int{20_000, 100_000}, Covered: []int{20_000}, Calendars: []int{5_000}, People: []int{2_000}, Contacts: []int{10_000}}
 }
 
 // Full is what the project's aims are about.
@@ -100,6 +101,7 @@ func Full() Sizes {
 	s.Step, s.Batches, s.Duration = 2*time.Second, 100, 5*time.Minute
 	s.Covered = []int{100_000}
 	s.People = []int{100_000}
+	s.Contacts = []int{1_000_000}
 	return s
 }
 
@@ -112,7 +114,7 @@ type Bench struct {
 
 // Tables lists the tables of this package, in the order in which a change travels.
 func Tables() []Table {
-	return []Table{doorTable(), batchTable(), pipelineTable(), burstTable(), boundaryTable(), phonesTable(), sweepTable(), coverageTable(), peersTable(), peopleTable(), binariesTable()}
+	return []Table{doorTable(), batchTable(), pipelineTable(), burstTable(), boundaryTable(), phonesTable(), sweepTable(), coverageTable(), peersTable(), peopleTable(), contactsTable(), binariesTable()}
 }
 
 // Run prints the machine and then each table when it is done. It fails if a table

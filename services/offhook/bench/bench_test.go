@@ -29,7 +29,7 @@ const childOfTests = "child-of-tests"
 func tiny(t *testing.T, tables ...string) Options {
 	return Options{
 		Only: tables, Dir: t.TempDir(), Child: []string{os.Args[0], childOfTests},
-		Sizes: Sizes{Users: 12, Step: 50 * time.Millisecond, Rounds: 1, Batches: 1, Rate: 60, Duration: time.Second, Burst: 60, Meetings: []int{30}, Phones: []int{30}, Sweeps: []int{700}, Covered: []int{700}, Calendars: []int{60}, People: []int{60}},
+		Sizes: Sizes{Users: 12, Step: 50 * time.Millisecond, Rounds: 1, Batches: 1, Rate: 60, Duration: time.Second, Burst: 60, Meetings: []int{30}, Phones: []int{30}, Sweeps: []int{700}, Covered: []int{700}, Calendars: []int{60}, People: []int{60}, Contacts: []int{600}},
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"offhook.dev/libs/bus/embedded"
 	"offhook.dev/libs/config"
 	"offhook.dev/libs/run"
+	"offhook.dev/services/contact-sync/contactsync"
 	"offhook.dev/services/graph-poller/poller"
 	"offhook.dev/services/pbx-writer/writer"
 	"offhook.dev/services/user-sync/usersync"
@@ -81,7 +82,7 @@ func servePart(ctx context.Context, args []string, in io.Reader, out io.Writer) 
 		_, _ = io.Copy(io.Discard, in) // however it ends, nobody wants this service any more
 		stop()
 	}()
-	for _, part := range []run.Part{poller.Part(), usersync.Part(), writer.Part()} {
+	for _, part := range []run.Part{poller.Part(), usersync.Part(), contactsync.Part(), writer.Part()} {
 		if string(part.Name) == args[0] {
 			return run.Process(ctx, c, run.Options{Name: args[0], Instance: "bench", LogTo: os.Stderr, OnMetrics: func(address string) {
 				_ = json.NewEncoder(out).Encode(greeting{"http://" + address + "/metrics"})

@@ -53,6 +53,7 @@ func Command(more ...Table) *cobra.Command {
 	f.IntSliceVar(&o.Sizes.Covered, "covered", o.Sizes.Covered, "users in the table coverage")
 	f.IntSliceVar(&o.Sizes.Calendars, "calendars", o.Sizes.Calendars, "calendars in the table peers")
 	f.IntSliceVar(&o.Sizes.People, "people", o.Sizes.People, "users in the table people")
+	f.IntSliceVar(&o.Sizes.Contacts, "contacts", o.Sizes.Contacts, "contacts in the table contacts")
 	f.StringVar(&o.Dir, "dir", "", "folder on the disk to measure (default: that of temporary files)")
 	f.StringVar(&o.Profile, "profile", "", "folder for CPU profiles, to look at with `go tool pprof`")
 	f.BoolVar(&o.Cold, "cold", false, "also build with an empty cache, which takes minutes")
@@ -82,6 +83,7 @@ func withFlags(c *cobra.Command, preset, given Sizes) Sizes {
 		"covered":   func() { preset.Covered = given.Covered },
 		"calendars": func() { preset.Calendars = given.Calendars },
 		"people":    func() { preset.People = given.People },
+		"contacts":  func() { preset.Contacts = given.Contacts },
 	} {
 		if changed(name) {
 			take()
