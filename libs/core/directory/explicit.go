@@ -58,6 +58,20 @@ func (p *planner) configured() {
 	}
 }
 
+// strangers lists whom a choice of users names and nobody is. Where not everybody is known
+// it may be somebody after all.
+func (p *planner) strangers() {
+	for tenant, wants := range p.rules {
+		if wants == nil || wants.Unsure != "" {
+			continue
+		}
+		for _, name := range wants.Scope.Unknown {
+			p.step(Step{Op: plan.Conflict, Reason: ConfiguredUnknown, Person: identity.Person{Tenant: tenant, User: identity.User(name)}, Line: p.line(""),
+				Detail: fmt.Sprintf("the choice of users names %q, and no user of the tenant is called so", name)})
+		}
+	}
+}
+
 // address is what a user of a tenant is called in the configuration.
 type address struct {
 	tenant identity.Tenant

@@ -39,6 +39,7 @@ func PlanLists(v View, lists Lists) (Result, error) {
 		return Result{}, err
 	}
 	p.configured()
+	p.strangers()
 	p.owners()
 	fresh := p.known()
 	fresh = p.adopt(fresh)

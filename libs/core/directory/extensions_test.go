@@ -222,6 +222,10 @@ func TestWhoGetsNone(t *testing.T) {
 			v.Users = append(v.Users, user("cid"))
 			v.Users[2].GivenName, v.Users[2].Surname = " ", "\u200f"
 		}, "skip cid no-name"},
+		{"whom the choice of users names and nobody is", func(v *directory.View) { v.Rules["contoso"].Scope.Unknown = []string{"ana@x"} }, "conflict ana@x configured-unknown"},
+		{"who may be among those who are not known yet", func(v *directory.View) {
+			v.Rules["contoso"].Scope.Unknown, v.Rules["contoso"].Unsure = []string{"ana@x"}, "a group cannot be read"
+		}, ""},
 		{"one name is enough", func(v *directory.View) { v.Users = append(v.Users, user("cid")); v.Users[2].GivenName = "" }, "create cid 200 new"},
 		{"a guest", func(v *directory.View) { v.Users = append(v.Users, user("cid")); v.Users[2].Guest = true }, "skip cid guest"},
 		{"a guest where guests are on", func(v *directory.View) {

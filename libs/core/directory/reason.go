@@ -44,7 +44,7 @@ const (
 	OthersMarker      Reason = "others-marker"       // the extension has another user's object id
 	NumberTaken       Reason = "number-taken"        // by something else, while the extension was away
 	NumberOwnedTwice  Reason = "number-owned-twice"  // two records have it
-	ConfiguredUnknown Reason = "configured-unknown"  // the configured user is not exactly one user
+	ConfiguredUnknown Reason = "configured-unknown"  // whom the configuration names is not exactly one user
 	ConfiguredMissing Reason = "configured-missing"  // the configured extension is not there
 	ConfiguredTwice   Reason = "configured-twice"    // the extension is configured for several users
 	ConfiguredNotHere Reason = "configured-not-here" // the phone system does not serve the tenant

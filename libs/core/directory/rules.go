@@ -47,6 +47,9 @@ type Scope struct {
 	// Except are left out, whatever the rest says.
 	Except map[identity.User]bool
 	Guests bool // guests may be chosen as well
+	// Unknown are the names in the configuration's choice that no user of the tenant has: a
+	// slip, perhaps, which gives somebody an extension who was to have none.
+	Unknown []string
 }
 
 // Include is a way to choose. The zero Include is All.

@@ -180,6 +180,7 @@ func (d *run) tenant(ctx context.Context, c config.Config, t config.Tenant) {
 	d.ok(group, "OH-M365-005", "read users")
 	d.presence(ctx, group, t, client, page)
 	d.priority(ctx, group, t, client)
+	d.shared(ctx, group, t, client)
 }
 
 // granted checks one permission of the app.

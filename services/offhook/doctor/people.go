@@ -10,6 +10,8 @@ import (
 
 	"offhook.dev/libs/books"
 	"offhook.dev/libs/config"
+	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/pbx"
 	"offhook.dev/libs/wire"
 	"offhook.dev/services/control-api/api"
@@ -53,6 +55,23 @@ func (d *run) kept(what string, itself bool, tenants []string, otherwise Check) 
 		otherwise.Check = check
 		otherwise.Cause = fmt.Sprintf("it keeps %s itself, so Offhook changes none of them, although it is to do so for %s", what, strings.Join(tenants, ", "))
 		d.add(otherwise)
+	}
+}
+
+// shared checks that each mailbox whose contacts are everybody's is somebody's.
+func (d *run) shared(ctx context.Context, group string, t config.Tenant, client directory) {
+	const code = "OH-M365-007"
+	for _, name := range t.Contacts.SharedMailboxes {
+		check := fmt.Sprintf("contacts.shared_mailboxes: %q", name)
+		switch _, err := client.User(ctx, identity.User(name)); {
+		case err == nil:
+			d.ok(group, code, check)
+		case fault.KindOf(err) == fault.NotFound:
+			d.warn(group, code, check, "no user has this object id or principal name, so nobody's contacts reach the company's phonebooks for it",
+				"correct it, or write the object id as the Entra admin centre shows it")
+		default:
+			d.warn(group, code, check, "it cannot be looked up: "+err.Error(), "try again; if that does not help, grant User.Read.All")
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package doctor_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -87,5 +88,29 @@ func TestWhatKeepsUsersAndContactsFromTheirPlacesIsNamedWithAdvice(t *testing.T)
 				t.Errorf("it is said: %v, want %v", found, want)
 			}
 		})
+	}
+}
+
+func TestASharedMailboxThatNobodyHasIsNamed(t *testing.T) {
+	w := world.New(t, world.Options{Users: 2})
+	conf := w.Config
+	conf.Tenants = slices.Clone(conf.Tenants)
+	there, err := w.Tenant.User("anna")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conf.Tenants[0].Contacts.SharedMailboxes = []string{there.UserPrincipalName, there.ID, "ofice@contoso.example"}
+	var told []string
+	for _, c := range doctor.Run(t.Context(), conf, doctor.Options{Now: time.Now(), OpenSystem: writer.OpenDriver}) {
+		if c.Code != "OH-M365-007" {
+			continue
+		}
+		if told = append(told, c.Level+" "+c.Check); c.Level != "ok" && (!strings.Contains(c.Cause, "no user has this") || !strings.Contains(c.Fix, "correct it")) {
+			t.Errorf("%+v", c)
+		}
+	}
+	const check = "contacts.shared_mailboxes: "
+	if want := []string{fmt.Sprintf("ok %s%q", check, there.UserPrincipalName), fmt.Sprintf("ok %s%q", check, there.ID), "warning " + check + `"ofice@contoso.example"`}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
 	}
 }

@@ -1,9 +1,11 @@
 package usersync
 
 import (
+	"slices"
 	"testing"
 
 	"offhook.dev/libs/config"
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/wire"
 )
@@ -88,6 +90,26 @@ func renamed(i int, first, address string) wire.User {
 	u := named(i, first)
 	u.Mail, u.UPN = address, "upn-"+address
 	return u
+}
+
+// A slip in a name gives somebody an extension who was to have none, or the other way round.
+func TestANameInTheChoiceThatNobodyHasIsInThePlan(t *testing.T) {
+	s := newStage(t)
+	s.phones().listed()
+	s.publish(named(1, "Anna"), named(2, "Ben"))
+	s.start(edited(func(u *config.Users) {
+		u.Include, u.Exclude, u.Policy = []string{"ANNA@x", "ben@x", "carl@x"}, []string{"Bne@x"}, "off"
+	}))
+	var told []string
+	for _, c := range s.planned().Changes {
+		if c.Reason == string(directory.ConfiguredUnknown) {
+			told = append(told, string(c.Op)+": "+c.Detail)
+		}
+	}
+	want := []string{`conflict: the choice of users names "Bne@x", and no user of the tenant is called so`, `conflict: the choice of users names "carl@x", and no user of the tenant is called so`}
+	if slices.Sort(told); !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
+	}
 }
 
 // nothingToDo waits until a plan would change nothing.

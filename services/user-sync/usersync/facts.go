@@ -167,20 +167,27 @@ func (f *facts) members(tenant identity.Tenant, groups []identity.Group) (member
 	return members, unsure
 }
 
-// byName finds users of a tenant by object id, UPN or mail address.
-func (f *facts) byName(tenant identity.Tenant, names []string) map[identity.User]bool {
+// byName finds users of a tenant by object id, UPN or mail address, and the names that
+// nobody has.
+func (f *facts) byName(tenant identity.Tenant, names []string) (found map[identity.User]bool, unknown []string) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	unknown, found = slices.Clone(names), map[identity.User]bool{}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	wanted := map[string]bool{}
 	for _, name := range names {
 		wanted[strings.ToLower(name)] = true
 	}
-	found := map[identity.User]bool{}
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	for packed := range f.users[tenant].all() {
 		u := packed.unpack(tenant, f.words)
-		if wanted[string(u.User)] || u.UPN != "" && wanted[strings.ToLower(u.UPN)] || u.Mail != "" && wanted[strings.ToLower(u.Mail)] {
-			found[identity.User(strings.Clone(string(u.User)))] = true
+		for _, called := range []string{string(u.User), u.UPN, u.Mail} {
+			if called != "" && wanted[strings.ToLower(called)] {
+				found[identity.User(strings.Clone(string(u.User)))] = true
+				unknown = slices.DeleteFunc(unknown, func(name string) bool { return strings.EqualFold(name, called) })
+			}
 		}
 	}
-	return found
+	return found, unknown
 }

@@ -39,13 +39,15 @@ func (r Rules) of(tenant identity.Tenant, f *facts, demanded bool, limits map[di
 	if demanded && !r.on() {
 		rules.Policy = plan.Sync
 	}
-	rules.Scope = directory.Scope{Include: directory.All, Guests: r.Guests, Except: f.byName(tenant, r.Exclude)}
+	rules.Scope = directory.Scope{Include: directory.All, Guests: r.Guests}
+	rules.Scope.Except, rules.Scope.Unknown = f.byName(tenant, r.Exclude)
 	switch {
 	case len(r.Groups) > 0:
 		rules.Scope.Include = directory.Groups
 		rules.Scope.People, rules.Unsure = f.members(tenant, groupIDs(r.Groups))
 	case len(r.Include) > 0 && r.Include[0] != "all":
-		rules.Scope.Include, rules.Scope.People = directory.Only, f.byName(tenant, r.Include)
+		people, unknown := f.byName(tenant, r.Include)
+		rules.Scope.Include, rules.Scope.People, rules.Scope.Unknown = directory.Only, people, append(rules.Scope.Unknown, unknown...)
 	}
 	r.addRanges(rules, tenant, f)
 	return rules
