@@ -15,6 +15,7 @@ const series = 100
 type rules struct {
 	policy plan.Policy
 	brake  plan.Brake
+	others tally // what the brake counts beside the book
 }
 
 // allows says whether something may be done; nothing is never to be done.
@@ -48,14 +49,17 @@ var changeOps = map[plan.Op]wire.ChangeOp{plan.Create: wire.OpCreate, plan.Updat
 
 // braking is what the brake says to the deletions of a book.
 type braking struct {
-	due, held int // deletions that are to be done, and those of them that wait for a person
-	recent    int // done within a day
-	linked    int // entries that the phone system has of ours, and had a day ago
-	refused   int // deletions in trouble
+	due, held int  // deletions that are to be done, and those of them that wait for a person
+	pending   int  // those that nobody has lifted
+	wide      bool // they wait because of what other mailboxes lose as well
+	recent    int  // done within a day
+	linked    int  // entries that the phone system has of ours, and had a day ago
+	refused   int  // deletions in trouble
 }
 
-// brake counts the deletions of a book. What a person lifted is not counted, neither
-// now nor when it is done.
+// brake counts the deletions of a book. They are held back where they are too many for the
+// book, or with those of all others for the phone system. What a person lifted is not
+// counted, neither now nor when it is done.
 func (b *book) brake(r rules, now time.Time) braking {
 	var s braking
 	for i := range b.entries {
@@ -70,18 +74,16 @@ func (b *book) brake(r rules, now time.Time) braking {
 		default:
 			s.due++
 			if !e.lifted {
-				s.held++
+				s.pending++
 			}
 		}
 	}
-	for _, removed := range b.removed {
-		if now.Sub(removed.hour) < plan.Window {
-			s.recent += removed.count
-		}
-	}
+	s.recent = recently(b.removed, now)
 	s.linked += s.recent
-	if s.held == 0 || !r.brake.Exceeded(s.recent+s.held, s.linked) {
-		s.held = 0
+	removed := s.recent + s.pending
+	alone := r.brake.Exceeded(removed, s.linked)
+	if alone || r.brake.Exceeded(removed+r.others.removed, s.linked+r.others.linked) {
+		s.held, s.wide = s.pending, s.pending > 0 && !alone
 	}
 	return s
 }

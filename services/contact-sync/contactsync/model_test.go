@@ -55,7 +55,7 @@ func newModel(r *rand.Rand, m mutant) *model {
 		entries: map[string]directory.Contact{}, mutant: m}
 }
 
-func (m *model) rules() rules { return rules{plan.Sync, m.mutant.brake} }
+func (m *model) rules() rules { return rules{policy: plan.Sync, brake: m.mutant.brake} }
 
 func source(i int) string { return "s" + strconv.Itoa(1000+i) }
 

@@ -311,7 +311,7 @@ func (t *tenant) recount(ctx context.Context) error {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		if m := t.mailboxes[v.who.User]; m != nil && m.books[v.where].revision == v.revision {
-			t.put(m, v.where, v.book.brief(v.revision, t.rulesNow(), t.s.bus.Now()))
+			t.put(m, v.where, t.briefOf(v, t.rulesNow()))
 		}
 		return nil
 	})
@@ -361,7 +361,7 @@ func (t *tenant) change(ctx context.Context, v stored, do func(*book) bool) erro
 			t.mu.Lock()
 			defer t.mu.Unlock()
 			if m := t.mailboxes[v.who.User]; m != nil {
-				t.put(m, v.where, v.book.brief(v.revision, t.rulesFor(true), t.s.bus.Now()))
+				t.put(m, v.where, t.briefOf(v, t.rulesFor(true)))
 			}
 			return nil
 		}
@@ -389,6 +389,12 @@ type stored struct {
 	where    directory.Book
 	book     *book
 	revision uint64
+}
+
+// briefOf tells how a book stands at rest; t.mu is held.
+func (t *tenant) briefOf(v stored, r rules) brief {
+	now := t.s.bus.Now()
+	return v.book.brief(v.revision, t.braked(r, v.who.User, v.where, now), now)
 }
 
 // everyBook calls do for every book of the tenant, one at a time.

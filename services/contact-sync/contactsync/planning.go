@@ -101,6 +101,9 @@ func (t *tenant) plan(ctx context.Context) (plans.Head, error) {
 			p.Basis[basisBooks] = max(p.Basis[basisBooks], v.revision)
 			more := true
 			tried, at := v.tried(t.standing(v), r)
+			t.mu.Lock()
+			r := t.braked(r, v.who.User, v.where, now)
+			t.mu.Unlock()
 			s := v.book.brake(r, now)
 			p.Brake.Linked += s.linked
 			p.Brake.Removed += s.recent + s.due

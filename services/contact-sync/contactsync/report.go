@@ -106,6 +106,8 @@ func (t *tenant) why(stands standing, b brief) (why, detail string) {
 		return stands.why, "nothing is written"
 	case b.problem != "":
 		return whyProblem, b.problem + ": what the phonebook has stays"
+	case b.Held > 0 && b.wide:
+		return whyHeld, fmt.Sprintf("%d of %d entries would be deleted, and with those of other mailboxes that is more than the brake allows for a phone system in a day; --force deletes them", b.Held, b.Entries)
 	case b.Held > 0:
 		return whyHeld, fmt.Sprintf("%d of %d entries would be deleted, more than the brake allows in a day; --force deletes them", b.Held, b.Entries)
 	case b.Over > 0:

@@ -10,6 +10,7 @@ import (
 
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/core/directory"
+	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/logtest"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
@@ -122,6 +123,67 @@ func TestAReadingNeverDeletesMuchByItself(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Each mailbox loses no more than the brake allows it.
+func TestManyMailboxesThatLoseLittleAreAMassDeletion(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		then  func(s *stage) // after each mailbox but the last
+		least int            // is deleted; at most 3 are
+	}{
+		{"one after the other", func(s *stage) { s.settledAfter() }, 3},
+		{"one after the other, with restarts between", func(s *stage) { s.settledAfter(); s.restart(func(*Options) {}) }, 3},
+		{"all at once", func(*stage) {}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, p, all := few(t, 8, 3)
+			for i, o := range all {
+				o.empty()
+				o.full()
+				if i < len(all)-1 {
+					c.then(s)
+				}
+			}
+			s.settledAfter()
+			last := all[len(all)-1]
+			stands := s.stands(last.who, bookOf(hq, identity.Extension(fmt.Sprint(299+len(all)))), whyHeld)
+			if !strings.Contains(stands.Detail, "other mailboxes") {
+				t.Errorf("%+v", stands)
+			}
+			if _, _, deletes := p.written(); deletes < c.least || deletes > 3 {
+				t.Errorf("%d deleted", deletes)
+			}
+			shown := s.shown("p1")
+			if !shown.Brake.Tripped || shown.Brake.Linked != 24 || shown.Brake.Removed != 24 || shown.Brake.Held < 21 {
+				t.Errorf("%+v", shown.Brake)
+			}
+			s.order("forced", wire.SyncApply, func(o *wire.SyncOrder) { o.Plan, o.Force = shown.ID, true })
+			s.ended("forced", wire.SyncDone)
+			s.synced()
+		})
+	}
+}
+
+// few is a stage with so many people who have so many contacts each, all in their phonebooks.
+func few(t *testing.T, people, contacts int) (*stage, *phones, []*outlook) {
+	s := newStage(t)
+	p := s.system(hq, nil)
+	var all []*outlook
+	for i := range people {
+		who := person(i + 1)
+		s.link(who, lineOf(hq, identity.Extension(fmt.Sprint(300+i))))
+		o := s.mailbox(who, false)
+		o.many("contacts", 0, contacts, 1)
+		all = append(all, o)
+	}
+	s.start()
+	for _, o := range all {
+		o.full()
+	}
+	s.synced()
+	return s, p, all
 }
 
 // empty takes everything out of a mailbox.

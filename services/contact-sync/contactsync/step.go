@@ -148,7 +148,8 @@ func (s *stepping) note() {
 	}
 	s.t.mu.Lock()
 	defer s.t.mu.Unlock()
-	s.t.put(s.m, s.where, s.book.brief(s.revision, s.t.rulesNow(), s.t.s.bus.Now()))
+	now := s.t.s.bus.Now()
+	s.t.put(s.m, s.where, s.book.brief(s.revision, s.t.braked(s.t.rulesNow(), s.who.User, s.where, now), now))
 }
 
 // fill folds the pages that wait and does what they lead to.
@@ -225,6 +226,16 @@ func (s *stepping) nextPage() (waiting, bool) {
 // reap sends deletions, when no page waits that could show what seems to be gone, and
 // none has come for a while.
 func (s *stepping) reap(ctx context.Context, now time.Time) error {
+	if s.revision == 0 {
+		return nil // the phone system has nothing yet
+	}
+	s.t.mu.Lock()
+	s.rules = s.t.braked(s.rules, s.who.User, s.where, now)
+	_, due := s.book.count(s.rules, now)
+	atRest := s.m.books[s.where]
+	atRest.pending = due.pending // whoever works on another mailbox meanwhile counts them, too
+	s.t.put(s.m, s.where, atRest)
+	s.t.mu.Unlock()
 	changes := s.book.deletions(s.rules, now)
 	if len(changes) == 0 {
 		return nil

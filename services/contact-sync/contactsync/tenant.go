@@ -35,6 +35,7 @@ type tenant struct {
 	queue     []identity.User // to be worked on, the first first
 	ready     chan struct{}   // has one when the queue is not empty
 	flights   map[identity.System]int
+	balances  map[identity.System]*balance
 	waiting   map[identity.System][]identity.User // for a place among the flights
 	job       *job                                // what was ordered and is under way, or nil
 }
@@ -73,10 +74,14 @@ type brief struct {
 	unread   time.Time
 	left     time.Time
 	problem  string
+	pending  int // see braking
+	wide     bool
+	removed  []removal
 	books.Counts
 }
 
-func (b *book) counts(r rules, now time.Time) books.Counts {
+// count tells what is to be done, by the rules.
+func (b *book) count(r rules, now time.Time) (books.Counts, braking) {
 	c := books.Counts{Over: b.over}
 	for i := range b.entries {
 		e := &b.entries[i]
@@ -95,21 +100,24 @@ func (b *book) counts(r rules, now time.Time) books.Counts {
 			c.Updates++
 		}
 	}
-	if r.allows(plan.Delete) {
-		s := b.brake(r, now)
-		c.Deletes, c.Held = s.due, s.held
+	if !r.allows(plan.Delete) {
+		return c, braking{}
 	}
-	return c
+	s := b.brake(r, now)
+	c.Deletes, c.Held = s.due, s.held
+	return c, s
 }
 
 func (b *book) brief(revision uint64, r rules, now time.Time) brief {
-	return brief{revision: revision, at: b.at, open: b.open, flight: b.flight, sent: b.sent, unread: b.unread, left: b.left, problem: b.problem, Counts: b.counts(r, now)}
+	counts, s := b.count(r, now)
+	return brief{revision: revision, at: b.at, open: b.open, flight: b.flight, sent: b.sent, unread: b.unread, left: b.left, problem: b.problem,
+		pending: s.pending, wide: s.wide, removed: b.removed, Counts: counts}
 }
 
 func newTenant(s *service, lease store.Lease, conf Tenant) *tenant {
 	return &tenant{
 		s: s, conf: conf, lease: lease, log: s.log.With("tenant", string(conf.ID)), mailboxes: map[identity.User]*mailbox{}, ready: make(chan struct{}, 1),
-		flights: map[identity.System]int{}, waiting: map[identity.System][]identity.User{},
+		flights: map[identity.System]int{}, balances: map[identity.System]*balance{}, waiting: map[identity.System][]identity.User{},
 	}
 }
 
@@ -181,6 +189,13 @@ func (t *tenant) put(m *mailbox, where directory.Book, b brief) {
 			t.flights[where.System]--
 		}
 	}
+	all := t.balances[where.System]
+	if all == nil {
+		all = &balance{removed: map[time.Time]int{}}
+		t.balances[where.System] = all
+	}
+	all.add(before, -1)
+	all.add(b, 1)
 	m.books[where] = b
 }
 

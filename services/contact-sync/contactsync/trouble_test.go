@@ -123,7 +123,7 @@ func TestDeletionsThatAreTriedAgainAreUnderTheBrake(t *testing.T) {
 		}
 		b.entries = append(b.entries, e)
 	}
-	r := rules{plan.Sync, usual}
+	r := rules{policy: plan.Sync, brake: usual}
 	if !b.retry(r, noon.Add(time.Hour), time.Hour) {
 		t.Fatal("nothing is tried again")
 	}
