@@ -17,8 +17,11 @@ import (
 	"offhook.dev/libs/config"
 	"offhook.dev/libs/run"
 	"offhook.dev/services/contact-sync/contactsync"
+	"offhook.dev/services/control-api/api"
 	"offhook.dev/services/graph-poller/poller"
+	"offhook.dev/services/graph-writer/graphwriter"
 	"offhook.dev/services/pbx-writer/writer"
+	"offhook.dev/services/presence-mapper/mapper"
 	"offhook.dev/services/user-sync/usersync"
 )
 
@@ -82,7 +85,7 @@ func servePart(ctx context.Context, args []string, in io.Reader, out io.Writer) 
 		_, _ = io.Copy(io.Discard, in) // however it ends, nobody wants this service any more
 		stop()
 	}()
-	for _, part := range []run.Part{poller.Part(), usersync.Part(), contactsync.Part(), writer.Part()} {
+	for _, part := range []run.Part{poller.Part(), usersync.Part(), contactsync.Part(), mapper.Part(), writer.Part(), graphwriter.Part(), api.Part()} {
 		if string(part.Name) == args[0] {
 			return run.Process(ctx, c, run.Options{Name: args[0], Instance: "bench", LogTo: os.Stderr, OnMetrics: func(address string) {
 				_ = json.NewEncoder(out).Encode(greeting{"http://" + address + "/metrics"})

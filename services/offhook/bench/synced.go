@@ -20,10 +20,10 @@ import (
 	"offhook.dev/libs/wire"
 )
 
-// directoryParts are the services that make extensions of users, and contactParts those
-// that make phonebooks of their contacts.
+// directoryParts are the services where users become extensions: the first three make them,
+// and the others keep who has which. contactParts are those that make phonebooks of contacts.
 var (
-	directoryParts = []topology.Service{topology.GraphPoller, topology.UserSync, topology.PBXWriter}
+	directoryParts = []topology.Service{topology.GraphPoller, topology.UserSync, topology.PBXWriter, topology.PresenceMapper, topology.ContactSync, topology.GraphWriter, topology.ControlAPI}
 	contactParts   = []topology.Service{topology.GraphPoller, topology.ContactSync, topology.PBXWriter}
 )
 
@@ -142,6 +142,7 @@ func (p *synced) configure(contacts bool) error {
 data_dir: %[1]s
 nats: {url: "%[4]s"}
 telemetry: {metrics_listen: "127.0.0.1:0", log_level: info}
+control: {listen: "127.0.0.1:0", grpc_listen: "127.0.0.1:0"}
 tenants:
   - id: contoso
     microsoft365:
