@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/listing"
 	"offhook.dev/libs/topology"
 )
 
@@ -146,8 +147,10 @@ func (b *Bus) follow(ctx context.Context, stream topology.Stream, from jetstream
 	stop := context.AfterFunc(ctx, messages.Stop)
 	defer stop()
 	defer messages.Stop()
-	end := NewEnding(s, filters, current)
-	end.reached = from == jetstream.DeliverNewPolicy // nothing of what is there is read
+	end := listing.NewEnd(s, filters, current)
+	if from == jetstream.DeliverNewPolicy {
+		end.Begin()
+	}
 	if info := consumer.CachedInfo(); info == nil || info.NumPending == 0 {
 		if err := end.Look(ctx); err != nil {
 			return err
@@ -180,11 +183,11 @@ func (b *Bus) follow(ctx context.Context, stream topology.Stream, from jetstream
 	}
 }
 
-func next(messages jetstream.MessagesContext, end *Ending) (jetstream.Msg, error) {
+func next(messages jetstream.MessagesContext, end *listing.End) (jetstream.Msg, error) {
 	if end.Reached() {
 		return messages.Next()
 	}
-	return messages.Next(jetstream.NextMaxWait(Patience))
+	return messages.Next(jetstream.NextMaxWait(listing.Patience))
 }
 
 // abandoned is after how long the broker forgets a reader that is gone without a

@@ -10,8 +10,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
-	"offhook.dev/libs/bus"
 	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/listing"
 	"offhook.dev/libs/topology"
 )
 
@@ -161,12 +161,12 @@ func (b *Bucket) watch(ctx context.Context, part part, filter string, do func(En
 		return classify(b.op("watch"), err)
 	}
 	defer func() { _ = w.Stop() }()
-	end := bus.NewEnding(part.stream, []string{"$KV." + part.Bucket() + "." + filter}, current)
-	idle := time.NewTimer(bus.Patience)
+	end := listing.NewEnd(part.stream, []string{"$KV." + part.Bucket() + "." + filter}, current)
+	idle := time.NewTimer(listing.Patience)
 	defer idle.Stop()
 	for {
 		if !end.Reached() {
-			idle.Reset(bus.Patience)
+			idle.Reset(listing.Patience)
 		}
 		select {
 		case <-ctx.Done():

@@ -47,9 +47,13 @@ func theComposeFileWorks(t *testing.T, binaries procs.Binaries) {
 	s.Up()
 
 	for _, name := range s.Containers() {
-		if err := healthCheck(s, name); err != nil {
-			t.Errorf("the health check of %s, which is ready: %v", name, err)
-		}
+		// Who has just begun to work for a phone system is not ready until it is connected.
+		s.Eventually(30*time.Second, func() string {
+			if err := healthCheck(s, name); err != nil {
+				return fmt.Sprintf("the health check of %s: %v", name, err)
+			}
+			return ""
+		})
 	}
 	for _, at := range []string{"simulator:9443", "simulator:9444", "webhook-receiver:8443"} {
 		if err := knownByName(t, s, at); err != nil {

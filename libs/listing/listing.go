@@ -1,4 +1,5 @@
-package bus
+// Package listing tells where a listing of a stream or bucket ends.
+package listing
 
 import (
 	"context"
@@ -6,9 +7,11 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"offhook.dev/libs/core/fault"
 )
 
-// Ending tells a reader of a stream when it has seen the newest message of every
+// End tells a reader of a stream when it has seen the newest message of every
 // subject that was there when it began.
 //
 // How many the broker says are pending does not tell: of a message that is replaced,
@@ -16,7 +19,7 @@ import (
 // what came counts such a subject twice. So a reader to whom nothing seems pending asks
 // whether there is something newer, and reads on until there is not. In a cluster a
 // replica may answer that is behind.
-type Ending struct {
+type End struct {
 	stream  jetstream.Stream
 	filters []string
 	current func() error
@@ -25,23 +28,26 @@ type Ending struct {
 	reached bool
 }
 
-// NewEnding is for a reader of these subjects that has read nothing yet. It calls
+// NewEnd is for a reader of these subjects that has read nothing yet. It calls
 // current once, when the end is reached.
-func NewEnding(stream jetstream.Stream, filters []string, current func() error) *Ending {
-	return &Ending{stream: stream, filters: filters, current: current}
+func NewEnd(stream jetstream.Stream, filters []string, current func() error) *End {
+	return &End{stream: stream, filters: filters, current: current}
 }
 
 // Patience is how long a reader that is not at the end waits for the next message
 // before it looks whether there still is one: what was pending can vanish.
 const Patience = time.Second
 
+// Begin is for a reader who reads nothing of what is there: it is at the end.
+func (e *End) Begin() { e.reached = true }
+
 // Reached tells whether the end was reached before.
-func (e *Ending) Reached() bool { return e.reached }
+func (e *End) Reached() bool { return e.reached }
 
 // Saw takes the sequence of a message that was read, and how many the broker said are
 // pending after it. Where messages come all the time there is always something newer:
 // what was there at the beginning has been read after Patience of that.
-func (e *Ending) Saw(ctx context.Context, sequence, pending uint64) error {
+func (e *End) Saw(ctx context.Context, sequence, pending uint64) error {
 	e.seen = sequence
 	switch {
 	case e.reached || pending > 0:
@@ -56,7 +62,7 @@ func (e *Ending) Saw(ctx context.Context, sequence, pending uint64) error {
 }
 
 // Look is Saw of a reader to whom nothing comes.
-func (e *Ending) Look(ctx context.Context) error {
+func (e *End) Look(ctx context.Context) error {
 	if e.reached {
 		return nil
 	}
@@ -68,8 +74,11 @@ func (e *Ending) Look(ctx context.Context) error {
 	return e.current()
 }
 
-func (e *Ending) newer(ctx context.Context) (bool, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, publishTimeout, errors.New("no answer from the broker"))
+// timeout bounds one question to the broker.
+const timeout = 5 * time.Second
+
+func (e *End) newer(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errors.New("no answer from the broker"))
 	defer cancel()
 	for _, filter := range e.filters {
 		_, err := e.stream.GetMsg(ctx, e.seen+1, jetstream.WithGetMsgSubject(filter))
@@ -77,8 +86,18 @@ func (e *Ending) newer(ctx context.Context) (bool, error) {
 			return true, nil
 		}
 		if !errors.Is(err, jetstream.ErrMsgNotFound) {
-			return false, classify("bus: what is newer on "+filter, err)
+			return false, classify("listing: what is newer on "+filter, err)
 		}
 	}
 	return false, nil
+}
+
+func classify(op string, err error) error {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fault.New(fault.Timeout, op, err)
+	case errors.Is(err, context.Canceled):
+		return fault.New(fault.Cancelled, op, err)
+	}
+	return fault.New(fault.Unavailable, op, err)
 }
