@@ -160,7 +160,7 @@ func (l Life) others(from []int, seen Seen, may func(i int) bool) (all [][]int) 
 		if (e.Kind == Talks || e.Kind == Chooses) && (l.crowded(i) || l.unmasks(i)) {
 			with(swift)
 		}
-		if e.Kind == Chooses && l.crowded(i) {
+		if e.Kind == Chooses && (l.crowded(i) || l.unmasks(i)) {
 			with(earlier)
 		}
 		if e.writesAgain() && l.crowded(i) {

@@ -231,7 +231,7 @@ func NewSeen(l Life) Seen {
 // what was wanted all the while is written before whatever else happens in that tick, and read
 // before it or after it. Or told: a notification told of it, and it was read some ticks later,
 // if it still showed then. Or earlier: somebody chose before what was read in the same tick,
-// and what that leads to in Teams is written after it.
+// or before a mask ended in it, and what that leads to in Teams is written after it.
 type world struct {
 	l     Life
 	late  []int
