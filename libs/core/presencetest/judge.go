@@ -18,8 +18,8 @@ type Verdict struct {
 }
 
 // mostWorlds bounds the search for a world that explains more of what was seen than those
-// before it.
-const mostWorlds = 4_000
+// before it, for each event of the life.
+const mostWorlds = 30
 
 // Judge compares what was seen of a life with what the oracle allows, at every moment
 // of which the last Bound ticks were quiet. Which of the events shortly before were
@@ -85,7 +85,7 @@ func search(l Life, seen Seen, canonical []int, v *Verdict) (best candidate) {
 	best = try(canonical)
 	ways := []*way{{others: l.lately, open: []candidate{best}}, {others: l.longAgo, open: []candidate{best}}}
 	tried := map[string]bool{}
-	for progress := v.Worlds; best.at < l.Ticks && v.Worlds < progress+mostWorlds; {
+	for progress := v.Worlds; best.at < l.Ticks && v.Worlds < progress+mostWorlds*len(l.Events); {
 		slices.SortFunc(ways, func(a, b *way) int {
 			return cmp.Or(cmp.Compare(min(len(b.open), 1), min(len(a.open), 1)), a.worlds-b.worlds)
 		})
@@ -104,8 +104,8 @@ func search(l Life, seen Seen, canonical []int, v *Verdict) (best candidate) {
 			if next.at > best.at {
 				best, progress = next, v.Worlds
 			}
-			for _, w := range ways {
-				if next.at >= now.at {
+			for _, w := range ways { // the other way has enough of those that explain as much
+				if next.at > now.at || next.at == now.at && w == ways[0] {
 					w.open = append(w.open, next)
 				}
 			}
@@ -141,55 +141,70 @@ func (l Life) longAgo(from []int, at int, seen Seen) [][]int {
 	return l.others(from, seen, func(i int) bool { return l.Events[i].At < at-reach && (l.crowded(i) || l.unmasks(i)) })
 }
 
+// others goes through the events in turns, so that the likeliest of each come first.
 func (l Life) others(from []int, seen Seen, may func(i int) bool) (all [][]int) {
+	var how [][]int // of each event that may differ, the latest first
+	var of []int
 	for i := len(l.Events) - 1; i >= 0; i-- {
-		e := l.Events[i]
-		if from[i] == never || !may(i) {
-			continue
+		if from[i] != never && may(i) {
+			how, of = append(how, l.seenAs(i, seen)), append(of, i)
 		}
-		with := func(lateness int) {
-			if lateness != from[i] {
+	}
+	for turn, more := 0, true; more; turn++ {
+		more = false
+		for at, i := range of {
+			if turn >= len(how[at]) {
+				continue
+			}
+			more = true
+			if lateness := how[at][turn]; lateness != from[i] {
 				next := slices.Clone(from)
 				next[i] = lateness
 				all = append(all, next)
 			}
 		}
-		for lateness := 0; lateness <= late && e.Kind != Boundary; lateness++ {
-			with(lateness)
-		}
-		if (e.Kind == Talks || e.Kind == Chooses) && (l.crowded(i) || l.unmasks(i)) {
-			with(swift)
-		}
-		if e.Kind == Chooses && (l.crowded(i) || l.unmasks(i)) {
-			with(earlier)
-		}
-		if e.writesAgain() && l.crowded(i) {
-			with(swift)
-			with(ahead)
-		}
-		if e.Kind == Chooses && l.unmasks(i) {
-			with(ahead)
-		}
-		if l.unread(i, seen) {
-			with(never)
-		}
-		for lateness := 1; lateness <= late; lateness++ {
-			with(blind + lateness)
-		}
-		for lateness := 0; lateness <= late && l.crowded(i) && (e.Kind == Shows || e.Kind == Prefers); lateness++ {
-			with(first + lateness)
-			for unread := 1; unread <= late; unread++ {
-				with(told + 10*lateness + unread)
-			}
-		}
-		for lateness := 1; lateness <= Bound; lateness++ {
-			// A tick later what was wanted in between is shown, and another one it is seen.
-			if slices.ContainsFunc(seen.Stale, func(tick int) bool { return tick <= e.At+lateness && e.At+lateness <= tick+2 }) {
-				with(again + lateness)
-			}
-		}
 	}
 	return all
+}
+
+// seenAs lists how an event can have been seen, the likeliest first.
+func (l Life) seenAs(i int, seen Seen) (how []int) {
+	e, crowded, unmasks := l.Events[i], l.crowded(i), l.unmasks(i)
+	with := func(lateness int) { how = append(how, lateness) }
+	if e.Kind == Chooses && (crowded || unmasks) {
+		with(earlier)
+	}
+	for lateness := 1; lateness <= late && e.Kind != Boundary; lateness++ {
+		with(lateness)
+	}
+	if (e.Kind == Talks || e.Kind == Chooses) && (crowded || unmasks) || e.writesAgain() && crowded {
+		with(swift)
+	}
+	if e.writesAgain() && crowded || e.Kind == Chooses && unmasks {
+		with(ahead)
+	}
+	if l.unread(i, seen) {
+		with(never)
+	}
+	for lateness := 1; lateness <= late; lateness++ {
+		with(blind + lateness)
+	}
+	if e.Kind != Boundary {
+		with(0)
+	}
+	for lateness := 0; lateness <= late && crowded && (e.Kind == Shows || e.Kind == Prefers); lateness++ {
+		with(first + lateness)
+		for unread := 1; unread <= late; unread++ {
+			with(told + 10*lateness + unread)
+		}
+	}
+	for lateness := 1; lateness <= Bound; lateness++ {
+		// A tick later what was wanted in between is shown, and another one it is seen.
+		if slices.ContainsFunc(seen.Stale, func(tick int) bool { return tick <= e.At+lateness && e.At+lateness <= tick+2 }) {
+			with(again + lateness)
+		}
+	}
+	return how
 }
 
 // unread says whether nobody may ever have known of a choice. Of other events it is
@@ -350,7 +365,7 @@ func (w *world) judgeWrites(seen Seen, v *Verdict) {
 				switch w.l.Events[i].Kind {
 				case Boundary:
 					timers++
-				case Shows, Prefers:
+				case Shows, Prefers, Talks: // a call shows what somebody preferred who is nowhere signed in
 					readings++
 				}
 				i, n = i+1, n+1

@@ -169,6 +169,7 @@ func TestHistoriesInWhichMuchHappensWithinATickAreRight(t *testing.T) {
 		"what was preferred is cleared before a notification is read":                   4258051750550373426,
 		"a line rings for a moment before what a mask hid comes out, and that ends":     17260777456879136964,
 		"somebody chooses right before what a mask hid comes out, which shows the same": 17783158015244958366,
+		"a call shows what somebody preferred when a meeting ends":                      2723926900371683984,
 	} {
 		t.Run(claim, func(t *testing.T) {
 			c := live([]uint64{seed}, 200, guards{}, false, nil)
