@@ -43,6 +43,9 @@ type synced struct {
 	ctx      context.Context // of the processes
 }
 
+// longest bounds what is waited for here.
+const longest = 2 * time.Hour
+
 // inFlight is how many requests a 3CX gets at a time.
 const inFlight = 2
 
@@ -66,7 +69,7 @@ func (p *synced) measure(r *Report, of int, what string, do func() error, done f
 	if err := do(); err != nil {
 		return 0, err
 	}
-	if why, err := settle(p.ctx, 2*time.Hour, func() (string, error) { return done(), p.broken() }); err != nil || why != "" {
+	if why, err := settle(p.ctx, longest, func() (string, error) { return done(), p.broken() }); err != nil || why != "" {
 		return 0, errors.Join(err, errors.New(why))
 	}
 	took, after := time.Since(began), p.pbx.Stats()
@@ -216,28 +219,33 @@ func (p *synced) follow() error {
 
 // settled says whether a plan, asked for now, has nothing to do.
 func (p *synced) settled(kind wire.SyncKind) string {
-	out, err := p.plan(kind)
+	return p.nothing(kind, wire.SyncPlan, wire.SyncPlanned)
+}
+
+// nothing orders something, and says whether it ended well and with nothing to do.
+func (p *synced) nothing(kind wire.SyncKind, op wire.SyncOp, end wire.SyncState) string {
+	out, err := p.ordered(kind, op)
 	switch {
 	case err != nil:
 		return err.Error()
-	case out.State != wire.SyncPlanned || out.Total > 0:
-		return fmt.Sprintf("%s: %s", out.State, out.Detail)
+	case out.State != end || out.Total > 0:
+		return fmt.Sprintf("%s: %d to do, %s", out.State, out.Total, out.Detail)
 	}
 	return ""
 }
 
-// plan orders a plan and waits for it.
-func (p *synced) plan(kind wire.SyncKind) (out wire.SyncOutcome, err error) {
-	id, err := p.order(kind, wire.SyncPlan)
+// ordered orders something and waits for the end.
+func (p *synced) ordered(kind wire.SyncKind, op wire.SyncOp) (out wire.SyncOutcome, err error) {
+	id, err := p.order(kind, op)
 	if err != nil {
 		return out, err
 	}
-	why, err := settle(p.ctx, 10*time.Minute, func() (string, error) {
+	why, err := settle(p.ctx, longest, func() (string, error) {
 		m, err := p.bus.Last(p.ctx, topology.Outcomes, wire.SyncOutcomeSubject("contoso", id))
 		if err != nil {
 			return err.Error(), nil
 		}
-		if out, err = wire.DecodeSyncOutcome(m.Data); err != nil || !out.State.Ended(wire.SyncPlan) {
+		if out, err = wire.DecodeSyncOutcome(m.Data); err != nil || !out.State.Ended(op) {
 			return fmt.Sprint(out.State, err), nil
 		}
 		return "", nil
