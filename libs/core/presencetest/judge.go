@@ -59,9 +59,10 @@ func (l Life) told(at int) string {
 
 // candidate is a world and the first moment that it does not explain.
 type candidate struct {
-	late []int
-	at   int
-	why  string
+	late   []int
+	at     int
+	why    string
+	lately string // what it has shortly before that moment
 }
 
 // way is one of two ways to search: among the worlds that differ from one already tried in
@@ -70,6 +71,7 @@ type candidate struct {
 // sometimes two of those at once: so the two ways take turns by how many worlds each has tried.
 type way struct {
 	others func(from []int, at int, seen Seen) [][]int
+	far    bool        // long before
 	open   []candidate // whose others are not tried yet
 	worlds int
 }
@@ -80,10 +82,10 @@ func search(l Life, seen Seen, canonical []int, v *Verdict) (best candidate) {
 		v.Worlds++
 		w := l.play(lateness)
 		at, why := w.explains(seen)
-		return candidate{lateness, at, why}
+		return candidate{lateness, at, why, w.lately(at)}
 	}
 	best = try(canonical)
-	ways := []*way{{others: l.lately, open: []candidate{best}}, {others: l.longAgo, open: []candidate{best}}}
+	ways := []*way{{others: l.lately, open: []candidate{best}}, {others: l.longAgo, far: true, open: []candidate{best}}}
 	tried := map[string]bool{}
 	for progress := v.Worlds; best.at < l.Ticks && v.Worlds < progress+mostWorlds*len(l.Events); {
 		slices.SortFunc(ways, func(a, b *way) int {
@@ -104,8 +106,11 @@ func search(l Life, seen Seen, canonical []int, v *Verdict) (best candidate) {
 			if next.at > best.at {
 				best, progress = next, v.Worlds
 			}
-			for _, w := range ways { // the other way has enough of those that explain as much
-				if next.at > now.at || next.at == now.at && w == ways[0] {
+			for _, w := range ways {
+				// The other way has enough of those that explain as much, unless something long
+				// ago has changed what is so lately.
+				changed := ways[0].far && next.lately != now.lately
+				if next.at > now.at || next.at == now.at && (w == ways[0] || changed) {
 					w.open = append(w.open, next)
 				}
 			}
@@ -115,6 +120,16 @@ func search(l Life, seen Seen, canonical []int, v *Verdict) (best candidate) {
 		}
 	}
 	return best
+}
+
+// lately tells what is so shortly before a moment.
+func (w *world) lately(at int) string {
+	from, to := max(at-reach, 0), min(at+1, w.l.Ticks)
+	all := [][]string{w.opinions[from:to], w.shown[from:to]}
+	for _, line := range w.lines {
+		all = append(all, line[from:to])
+	}
+	return fmt.Sprint(all)
 }
 
 // next takes the one that explains most.

@@ -233,11 +233,12 @@ func NewSeen(l Life) Seen {
 // if it still showed then. Or earlier: somebody chose before what was read in the same tick,
 // or before a mask ended in it, and what that leads to in Teams is written after it.
 type world struct {
-	l     Life
-	late  []int
-	lines [][]string
-	teams []Teams
-	shown []string
+	l        Life
+	late     []int
+	lines    [][]string
+	teams    []Teams
+	opinions []string
+	shown    []string
 }
 
 const (
@@ -340,7 +341,7 @@ func (l Life) play(lateness []int) world {
 	slices.SortStableFunc(h.Calls, func(a, b Call) int { return a.At - b.At })
 	side := Side{Client: "Available/Available"}
 	reading := pair(side.Client)
-	w.lines, w.teams = Closed(h, func(now int, wanted Teams) Reading {
+	w.lines, w.teams, w.opinions = Closed(h, func(now int, wanted Teams) Reading {
 		before := ""
 		for len(events) > 0 && events[0].At <= now && events[0].first {
 			side.Do(events[0].Event)
