@@ -199,8 +199,8 @@ func (f *filling) filled(part string) {
 		select {
 		case <-f.done:
 		default:
+			close(f.done) // first: who hears that it is ready may ask at once
 			f.health.Set(readyPart, nil)
-			close(f.done)
 		}
 	}
 }

@@ -132,12 +132,16 @@ func (s *system) list(ctx context.Context, fact wire.Inventory, last uint64) err
 }
 
 // relist publishes what a change of ours made of an extension, before the next listing
-// says so.
+// says so. A listing that is faster by a moment knows less, perhaps not the marker.
 func (s *system) relist(ctx context.Context, fact wire.Inventory) error {
 	fact.Powers, fact.SeenAt = s.pbx.Capabilities().Powers, s.w.bus.Now()
-	last, err := s.w.bus.Last(ctx, topology.Directory, wire.InventorySubject(fact.Line))
-	if err != nil && fault.KindOf(err) != fault.NotFound {
-		return err
+	for {
+		last, err := s.w.bus.Last(ctx, topology.Directory, wire.InventorySubject(fact.Line))
+		if err != nil && fault.KindOf(err) != fault.NotFound {
+			return err
+		}
+		if err := s.w.publishOver(ctx, fact, last.Sequence); err == nil || fault.KindOf(err) != fault.Conflict {
+			return err
+		}
 	}
-	return s.list(ctx, fact, last.Sequence)
 }
