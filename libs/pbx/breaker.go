@@ -29,32 +29,41 @@ type breaker struct {
 	until      time.Time     // open until then; later: half open
 	probing    bool          // half open, and the one probe is under way
 	down       bool          // unreachable since the last answer
+	losses     uint64        // calls without an answer, ever
 	generation uint64
 }
 
+// admission is of a call that may go out.
+type admission struct {
+	probe  bool
+	losses uint64 // before it
+}
+
 // admit says whether a call may go out. Whoever is admitted must call settle.
-func (b *breaker) admit(op string) (probe bool, err error) {
+func (b *breaker) admit(op string) (admission, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.rest == 0 {
-		return false, nil
+		return admission{losses: b.losses}, nil
 	}
 	if wait := time.Until(b.until); wait > 0 {
-		return false, fault.After(fault.Unavailable, op, wait, errOpen)
+		return admission{}, fault.After(fault.Unavailable, op, wait, errOpen)
 	}
 	if b.probing {
-		return false, fault.After(fault.Unavailable, op, restFirst, errOpen)
+		return admission{}, fault.After(fault.Unavailable, op, restFirst, errOpen)
 	}
 	b.probing = true
-	return true, nil
+	return admission{true, b.losses}, nil
 }
 
 // settle records what became of an admitted call, and says whether the phone system is
-// back by it. A call that the caller gave up says nothing about the phone system.
-func (b *breaker) settle(probe bool, err error) (back bool) {
+// back by it. A call that the caller gave up says nothing about the phone system, and an
+// answer to what was asked before another call was lost does not say that it is back: what
+// that answer tells may be from before it restarted.
+func (b *breaker) settle(a admission, err error) (back bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if probe {
+	if a.probe {
 		b.probing = false
 	}
 	if err != nil {
@@ -63,16 +72,19 @@ func (b *breaker) settle(probe bool, err error) (back bool) {
 			return false
 		case fault.Unavailable, fault.Timeout:
 			b.failures++
+			b.losses++
 			b.down = b.down || kind == fault.Unavailable || b.failures >= breakAfter
-			if probe || b.rest == 0 && b.failures >= breakAfter {
+			if a.probe || b.rest == 0 && b.failures >= breakAfter {
 				b.rest = min(max(restFirst, 2*b.rest), restLongest)
 				b.until = time.Now().Add(b.rest - rand.N(b.rest/4))
 			}
 			return false
 		}
 	}
-	back = b.down
-	if back {
+	if back = b.down; back {
+		if a.losses != b.losses {
+			return false
+		}
 		b.generation++
 	}
 	b.failures, b.rest, b.down = 0, 0, false

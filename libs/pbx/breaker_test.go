@@ -183,3 +183,30 @@ func TestACallerWhoLeavesIsNoSignOfLife(t *testing.T) {
 		}
 	})
 }
+
+// A listing that is answered while another request is lost may be from before a restart.
+func TestAnAnswerToWhatWasAskedBeforeTheLossDoesNotSayThatItIsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newSetup(t, 2, pbx.Options{})
+		b.world.Intercept(func(ctx context.Context, request func() error) error {
+			time.Sleep(time.Second) // virtual
+			return request()
+		})
+		slow := make(chan error, 1)
+		go func() { _, err := b.Status(t.Context(), "200"); slow <- err }()
+		synctest.Wait()
+		b.answering(0, first(1, closed))
+		lost, stop := context.WithTimeout(t.Context(), 10*time.Millisecond) // not tried again
+		defer stop()
+		if _, err := b.Status(lost, "201"); fault.KindOf(err) != fault.Unavailable {
+			t.Fatalf("lost: %v", err)
+		}
+		before := b.Generation()
+		if err := <-slow; err != nil || b.Generation() != before {
+			t.Errorf("asked before: %v, generation %d after %d", err, b.Generation(), before)
+		}
+		if _, err := b.Status(t.Context(), "201"); err != nil || b.Generation() != before+1 {
+			t.Errorf("asked after: %v, generation %d after %d", err, b.Generation(), before)
+		}
+	})
+}

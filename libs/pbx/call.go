@@ -112,7 +112,7 @@ func (s *System) try(ctx context.Context, c call, send func(context.Context) err
 	if err := ctx.Err(); err != nil {
 		return false, fault.New(fault.KindOf(err), op, context.Cause(ctx))
 	}
-	probe, err := s.breaker.admit(op)
+	admitted, err := s.breaker.admit(op)
 	if err != nil {
 		return false, err
 	}
@@ -132,11 +132,11 @@ func (s *System) try(ctx context.Context, c call, send func(context.Context) err
 	took := time.Since(began)
 
 	if own := ours(err); own != nil {
-		s.breaker.settle(probe, nil)
+		s.breaker.settle(admitted, nil)
 		s.telemetry.tried(ctx, c.op, took, nil)
 		return true, own
 	}
-	if s.breaker.settle(probe, err) {
+	if s.breaker.settle(admitted, err) {
 		s.log.Info("the phone system answers again", "op", c.op)
 	}
 	if c.long || c.batch {

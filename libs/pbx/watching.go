@@ -98,14 +98,14 @@ func watchDelay(err error, wait time.Duration) time.Duration {
 // else ends a watch does not, because the interface for requests may be well.
 func (s *System) watchOnce(ctx context.Context) (lived time.Duration, err error) {
 	op := s.named("watch")
-	probe, err := s.breaker.admit(op)
+	admitted, err := s.breaker.admit(op)
 	if err != nil {
 		return 0, err
 	}
 	bounded, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	patience := syncTimeout
-	if probe {
+	if admitted.probe {
 		patience = tryTimeout // others wait for its result
 	}
 	watchdog := time.AfterFunc(patience, func() { cancel(errSilent) })
@@ -116,7 +116,7 @@ func (s *System) watchOnce(ctx context.Context) (lived time.Duration, err error)
 			watchdog.Reset(watchSilence)
 			if synced.IsZero() {
 				synced = time.Now()
-				s.breaker.settle(probe, nil)
+				s.breaker.settle(admitted, nil)
 				s.log.Info("the watch is live")
 			}
 		}
@@ -131,8 +131,8 @@ func (s *System) watchOnce(ctx context.Context) (lived time.Duration, err error)
 	if !synced.IsZero() {
 		return time.Since(synced), err
 	}
-	if probe || errors.Is(err, ErrRefused) {
-		s.breaker.settle(probe, err)
+	if admitted.probe || errors.Is(err, ErrRefused) {
+		s.breaker.settle(admitted, err)
 	}
 	return 0, err
 }
