@@ -149,7 +149,7 @@ func (b *Bus) follow(ctx context.Context, stream topology.Stream, from jetstream
 	defer messages.Stop()
 	end := listing.NewEnd(s, filters, current)
 	if from == jetstream.DeliverNewPolicy {
-		end.Begin()
+		end.Skip()
 	}
 	if info := consumer.CachedInfo(); info == nil || info.NumPending == 0 {
 		if err := end.Look(ctx); err != nil {

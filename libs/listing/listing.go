@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"offhook.dev/libs/core/fault"
 )
 
 // End tells a reader of a stream when it has seen the newest message of every
@@ -38,8 +36,8 @@ func NewEnd(stream jetstream.Stream, filters []string, current func() error) *En
 // before it looks whether there still is one: what was pending can vanish.
 const Patience = time.Second
 
-// Begin is for a reader who reads nothing of what is there: it is at the end.
-func (e *End) Begin() { e.reached = true }
+// Skip is for a reader that reads nothing of what is there: it is at the end.
+func (e *End) Skip() { e.reached = true }
 
 // Reached tells whether the end was reached before.
 func (e *End) Reached() bool { return e.reached }
@@ -61,14 +59,10 @@ func (e *End) Saw(ctx context.Context, sequence, pending uint64) error {
 	return e.Look(ctx)
 }
 
-// Look is Saw of a reader to whom nothing comes.
+// Look is Saw of a reader to whom nothing comes. The error is that of current.
 func (e *End) Look(ctx context.Context) error {
-	if e.reached {
+	if e.reached || e.newer(ctx) {
 		return nil
-	}
-	newer, err := e.newer(ctx)
-	if newer || err != nil {
-		return err
 	}
 	e.reached = true
 	return e.current()
@@ -77,27 +71,16 @@ func (e *End) Look(ctx context.Context) error {
 // timeout bounds one question to the broker.
 const timeout = 5 * time.Second
 
-func (e *End) newer(ctx context.Context) (bool, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errors.New("no answer from the broker"))
+// newer says whether there is something newer. Where the broker does not say there may be:
+// the reader looks again after Patience, and finds out by itself what is wrong.
+func (e *End) newer(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	for _, filter := range e.filters {
 		_, err := e.stream.GetMsg(ctx, e.seen+1, jetstream.WithGetMsgSubject(filter))
-		if err == nil {
-			return true, nil
-		}
 		if !errors.Is(err, jetstream.ErrMsgNotFound) {
-			return false, classify("listing: what is newer on "+filter, err)
+			return true
 		}
 	}
-	return false, nil
-}
-
-func classify(op string, err error) error {
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return fault.New(fault.Timeout, op, err)
-	case errors.Is(err, context.Canceled):
-		return fault.New(fault.Cancelled, op, err)
-	}
-	return fault.New(fault.Unavailable, op, err)
+	return false
 }

@@ -79,26 +79,23 @@ func Unrest(t testing.TB, n int, write func(i int) error) {
 			t.Fatal(err)
 		}
 	}
-	over, done := make(chan struct{}), make(chan error)
+	over, done := make(chan struct{}), make(chan error, 1)
 	go func() {
-		for i := 0; ; i++ {
+		var err error
+		for i := 0; err == nil; i++ {
 			select {
 			case <-over:
 				done <- nil
 				return
 			default:
-			}
-			if err := write(i % n); err != nil {
-				done <- err
-				return
+				err = write(i % n)
 			}
 		}
+		done <- err
 	}()
 	t.Cleanup(func() {
-		select {
-		case over <- struct{}{}:
-			<-done
-		case err := <-done:
+		close(over)
+		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
