@@ -176,7 +176,7 @@ func (b *book) countRemoval(at time.Time) {
 	hour := at.UTC().Truncate(time.Hour)
 	var kept []removal
 	for _, r := range b.removed {
-		if at.Sub(r.hour) < plan.Window {
+		if r.recently(at) > 0 {
 			kept = append(kept, r)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/plan"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
 )
@@ -226,30 +227,32 @@ func (s *stepping) nextPage() (waiting, bool) {
 // reap sends deletions, when no page waits that could show what seems to be gone, and
 // none has come for a while.
 func (s *stepping) reap(ctx context.Context, now time.Time) error {
-	if s.revision == 0 {
-		return nil // the phone system has nothing yet
-	}
-	s.t.mu.Lock()
-	s.rules = s.t.braked(s.rules, s.who.User, s.where, now)
-	_, due := s.book.count(s.rules, now)
-	atRest := s.m.books[s.where]
-	atRest.pending = due.pending // whoever works on another mailbox meanwhile counts them, too
-	s.t.put(s.m, s.where, atRest)
-	s.t.mu.Unlock()
-	changes := s.book.deletions(s.rules, now)
-	if len(changes) == 0 {
+	is := s.book.brake(s.rules, now)
+	if is.due == 0 || !s.rules.allows(plan.Delete) || s.revision == 0 {
 		return nil
 	}
-	s.t.mu.Lock()
-	early := s.t.s.opts.Linger - now.Sub(s.m.last)
-	if early > 0 {
-		s.t.lookAgain(s.who.User, s.m, early)
-	}
-	s.t.mu.Unlock()
-	if early > 0 {
+	early := s.claim(is, now)
+	changes := s.book.deletions(s.rules, now)
+	if early || len(changes) == 0 {
 		return nil
 	}
 	return s.launch(ctx, changes)
+}
+
+// claim has whoever works on another mailbox meanwhile count the deletions of this one, and
+// learns what those of the others are. It says whether it is too early to send any.
+func (s *stepping) claim(is braking, now time.Time) (early bool) {
+	s.t.mu.Lock()
+	defer s.t.mu.Unlock()
+	s.rules = s.t.braked(s.rules, s.who.User, s.where, now)
+	atRest := s.m.books[s.where]
+	atRest.pending = is.pending
+	s.t.put(s.m, s.where, atRest)
+	wait := s.t.s.opts.Linger - now.Sub(s.m.last)
+	if wait > 0 {
+		s.t.lookAgain(s.who.User, s.m, wait)
+	}
+	return wait > 0
 }
 
 // rest is for a book that the mailbox does not fill at the moment: pages go by, and what

@@ -35,7 +35,7 @@ func (x *balance) add(b brief, sign int) {
 func (x *balance) less(b brief, now time.Time) tally {
 	recent := -recently(b.removed, now)
 	for hour, count := range x.removed {
-		recent += recently([]removal{{hour, count}}, now)
+		recent += removal{hour, count}.recently(now)
 	}
 	return tally{removed: recent + x.pending - b.pending, linked: recent + x.entries - b.Entries}
 }
@@ -43,11 +43,17 @@ func (x *balance) less(b brief, now time.Time) tally {
 // recently counts what was deleted within a day.
 func recently(removed []removal, now time.Time) (n int) {
 	for _, r := range removed {
-		if now.Sub(r.hour) < plan.Window {
-			n += r.count
-		}
+		n += r.recently(now)
 	}
 	return n
+}
+
+// recently is the count, or 0 where that was more than a day ago.
+func (r removal) recently(now time.Time) int {
+	if now.Sub(r.hour) < plan.Window {
+		return r.count
+	}
+	return 0
 }
 
 // braked returns rules with what the brake counts beside a mailbox's book; t.mu is held.
