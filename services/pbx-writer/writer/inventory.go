@@ -132,16 +132,24 @@ func (s *system) list(ctx context.Context, fact wire.Inventory, last uint64) err
 }
 
 // relist publishes what a change of ours made of an extension, before the next listing
-// says so. A listing that is faster by a moment knows less, perhaps not the marker.
+// says so. A listing that is faster by a moment and says the same does not know the marker,
+// perhaps; one that says something else may know of what came after.
 func (s *system) relist(ctx context.Context, fact wire.Inventory) error {
 	fact.Powers, fact.SeenAt = s.pbx.Capabilities().Powers, s.w.bus.Now()
-	for {
-		last, err := s.w.bus.Last(ctx, topology.Directory, wire.InventorySubject(fact.Line))
-		if err != nil && fault.KindOf(err) != fault.NotFound {
-			return err
-		}
-		if err := s.w.publishOver(ctx, fact, last.Sequence); err == nil || fault.KindOf(err) != fault.Conflict {
-			return err
-		}
+	last, err := s.w.bus.Last(ctx, topology.Directory, wire.InventorySubject(fact.Line))
+	if err != nil && fault.KindOf(err) != fault.NotFound {
+		return err
 	}
+	err = s.w.publishOver(ctx, fact, last.Sequence)
+	if fault.KindOf(err) != fault.Conflict {
+		return err
+	}
+	faster, err := s.w.bus.Last(ctx, topology.Directory, wire.InventorySubject(fact.Line))
+	if err != nil {
+		return err
+	}
+	if told, err := wire.DecodeInventory(faster.Data); err != nil || s.fingerprint(told) != s.fingerprint(fact) {
+		return err
+	}
+	return s.list(ctx, fact, faster.Sequence)
 }
