@@ -25,9 +25,9 @@ func (s *stream) GetMsg(_ context.Context, sequence uint64, _ ...jetstream.GetMs
 }
 
 var (
-	newer   error
-	nothing = jetstream.ErrMsgNotFound
-	silence = errors.New("no answer")
+	newer      error
+	nothing    = jetstream.ErrMsgNotFound
+	errSilence = errors.New("no answer")
 )
 
 func TestWhereAListingEnds(t *testing.T) {
@@ -51,8 +51,8 @@ func TestWhereAListingEnds(t *testing.T) {
 		{"not where something is newer", []error{newer}, []step{saw(1, 0)}, 1, false},
 		{"but with that", []error{newer, nothing}, []step{saw(1, 0), saw(5, 0)}, 2, true},
 		{"or when that has vanished", []error{newer, nothing}, []step{saw(1, 0), look}, 2, true},
-		{"not where the broker does not answer", []error{silence}, []step{saw(1, 0)}, 1, false},
-		{"but when it does", []error{silence, nothing}, []step{saw(1, 0), look}, 2, true},
+		{"not where the broker does not answer", []error{errSilence}, []step{saw(1, 0)}, 1, false},
+		{"but when it does", []error{errSilence, nothing}, []step{saw(1, 0), look}, 2, true},
 		{"where messages come all the time, after a while", []error{newer}, []step{saw(1, 0), pass, saw(2, 0)}, 1, true},
 		{"at once for who reads nothing of what is there", nil, []step{skip, look, saw(1, 0)}, 0, true},
 		{"once", []error{nothing}, []step{saw(1, 0), saw(2, 0), look}, 1, true},
