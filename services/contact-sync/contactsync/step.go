@@ -67,10 +67,20 @@ func (s *stepping) due() bool {
 	if !known {
 		return s.stands.wanted && len(s.m.pages) > 0
 	}
+	if s.waits(b) {
+		return false
+	}
 	if n := len(s.m.pages); n > 0 && (b.at < s.m.pages[n-1].sequence || b.open) {
 		return true
 	}
 	return b.flight != "" || b.open || b.Deletes > 0 || b.Trouble > 0 || s.stands.wanted != b.left.IsZero() || s.stands.leave != stay
+}
+
+// waits says whether the page that is being folded leads to a series for which there was
+// no place yet, and nothing else is to be done; t.mu is held.
+func (s *stepping) waits(b brief) bool {
+	return b.open && b.flight == "" && s.stands.served && b.left.IsZero() && s.t.line(s.where.System).in[waiter{s.who.User, s.where}] &&
+		s.t.lined(s.who.User, s.m, s.t.s.bus.Now())
 }
 
 // load reads the value; there may be none yet.
@@ -303,7 +313,7 @@ func (s *stepping) wait(ctx context.Context) error {
 
 // launch sends a series: intent before effect.
 func (s *stepping) launch(ctx context.Context, changes []wire.ContactChange) error {
-	if !s.t.place(s.where.System, s.who.User) {
+	if !s.t.place(waiter{s.who.User, s.where}) {
 		return s.wait(ctx)
 	}
 	ctx, cancel := s.t.lease.Deadline(ctx)

@@ -33,11 +33,13 @@ type tenant struct {
 	mu        sync.Mutex // guards what follows
 	mailboxes map[identity.User]*mailbox
 	queue     []identity.User // to be worked on, the first first
+	first     []identity.User // that take turns with queue: for whom a phone system waits
+	turn      bool            // it is queue's
 	ready     chan struct{}   // has one when the queue is not empty
 	flights   map[identity.System]int
 	balances  map[identity.System]*balance
-	waiting   map[identity.System][]identity.User // for a place among the flights
-	job       *job                                // what was ordered and is under way, or nil
+	lines     map[identity.System]*line
+	job       *job // what was ordered and is under way, or nil
 }
 
 // mailbox is what is known of a mailbox.
@@ -117,7 +119,7 @@ func (b *book) brief(revision uint64, r rules, now time.Time) brief {
 func newTenant(s *service, lease store.Lease, conf Tenant) *tenant {
 	return &tenant{
 		s: s, conf: conf, lease: lease, log: s.log.With("tenant", string(conf.ID)), mailboxes: map[identity.User]*mailbox{}, ready: make(chan struct{}, 1),
-		flights: map[identity.System]int{}, balances: map[identity.System]*balance{}, waiting: map[identity.System][]identity.User{},
+		flights: map[identity.System]int{}, balances: map[identity.System]*balance{}, lines: map[identity.System]*line{},
 	}
 }
 
@@ -199,29 +201,6 @@ func (t *tenant) put(m *mailbox, where directory.Book, b brief) {
 	m.books[where] = b
 }
 
-// place says whether another series may be on its way to a phone system; if not, the
-// mailbox is looked at when one may.
-func (t *tenant) place(system identity.System, user identity.User) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.flights[system] < t.s.opts.InFlight {
-		return true
-	}
-	t.waiting[system] = append(t.waiting[system], user)
-	return false
-}
-
-// free lets those that wait have the places that are free; t.mu is held.
-func (t *tenant) free() {
-	for system, users := range t.waiting {
-		n := min(len(users), max(0, t.s.opts.InFlight-t.flights[system]))
-		for _, user := range users[:n] {
-			t.push(user)
-		}
-		t.waiting[system] = users[n:]
-	}
-}
-
 // push puts a mailbox into the queue; t.mu is held.
 func (t *tenant) push(user identity.User) {
 	m := t.mailbox(user)
@@ -234,6 +213,24 @@ func (t *tenant) push(user identity.User) {
 	}
 	m.queued = true
 	t.queue = append(t.queue, user)
+	t.alert()
+}
+
+// hurry puts a mailbox before those of which nobody knows whether anything follows from
+// them: something has come back from a phone system, which waits for more. t.mu is held.
+func (t *tenant) hurry(user identity.User) {
+	m := t.mailbox(user)
+	if m.busy {
+		m.again = true
+		return
+	}
+	m.queued = true // it may be in the queue as well, where it is passed over then
+	t.first = append(t.first, user)
+	t.alert()
+}
+
+// alert lets a worker look at the queue; t.mu is held.
+func (t *tenant) alert() {
 	select {
 	case t.ready <- struct{}{}:
 	default:
@@ -280,7 +277,7 @@ func (t *tenant) landed(o wire.ContactsOutcome) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if m := t.mailboxes[o.Mailbox.User]; m != nil && m.books[o.Book].flight == o.ID {
-		t.push(o.Mailbox.User)
+		t.hurry(o.Mailbox.User)
 	}
 }
 
@@ -363,20 +360,25 @@ func (t *tenant) next(ctx context.Context) (identity.User, bool) {
 func (t *tenant) pop() (identity.User, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.queue) == 0 {
-		return "", false
-	}
-	user := t.queue[0]
-	t.queue = t.queue[1:]
-	if len(t.queue) > 0 {
-		select {
-		case t.ready <- struct{}{}:
-		default:
+	for len(t.first)+len(t.queue) > 0 {
+		from := &t.first
+		if len(t.first) == 0 || t.turn && len(t.queue) > 0 {
+			from = &t.queue
 		}
+		user := (*from)[0]
+		*from = (*from)[1:]
+		m := t.mailboxes[user]
+		if m == nil || !m.queued {
+			continue // it was in both
+		}
+		t.turn = from == &t.first
+		m.queued, m.busy, m.again = false, true, false
+		if len(t.first)+len(t.queue) > 0 {
+			t.alert()
+		}
+		return user, true
 	}
-	m := t.mailboxes[user]
-	m.queued, m.busy, m.again = false, true, false
-	return user, true
+	return "", false
 }
 
 // after failing, a mailbox is looked at again after a pause.
@@ -395,7 +397,7 @@ func (t *tenant) done(ctx context.Context, user identity.User, err error) {
 	defer t.mu.Unlock()
 	m := t.mailboxes[user]
 	m.busy = false
-	t.free()
+	t.free(user)
 	switch {
 	case m.again:
 		m.again = false
@@ -432,7 +434,7 @@ func (t *tenant) wakeRestless(now time.Time) {
 			m.numbers.forget()
 			m.numbers = nil
 		}
-		restless := len(m.pages) > 0 || !m.asked.IsZero() || !m.lacking.IsZero()
+		restless := len(m.pages) > 0 && !t.lined(user, m, now) || !m.asked.IsZero() || !m.lacking.IsZero()
 		for _, b := range m.books {
 			overdue := b.flight != "" && now.Sub(b.sent) > t.s.opts.Tick/2
 			restless = restless || overdue || b.Deletes > 0 || b.Trouble > 0 || !b.left.IsZero() || !b.unread.IsZero()
