@@ -17,6 +17,10 @@ type lane uint8
 
 const (
 	urgent lane = iota // one extension's status: somebody's phone rings or not
+	// gather is a reading that others may join until its turn comes (Several). The writes
+	// of those who have been read go first, and until they are done whoever else writes
+	// joins: nearly every reading that leaves is full then.
+	gather
 	// survey is a listing of all statuses while it is young: one request of it tells of a
 	// hundred extensions what has to be known before each is written, and would else be
 	// asked one by one. It takes turns with urgent. Where the driver has the power Several
@@ -26,11 +30,17 @@ const (
 	numLanes
 )
 
-var laneNames = [numLanes]string{urgent: "urgent", survey: "survey", bulk: "bulk"}
+var laneNames = [numLanes]string{urgent: "urgent", gather: "gather", survey: "survey", bulk: "bulk"}
 
-// bulkShare is how many urgent requests in a row may overtake a waiting one.
+// bulkShare is how many urgent requests in a row, and readings that are gathered, may
+// overtake a waiting one.
 // Writes need fresh listings, so a flood of them must not starve the sweep.
 const bulkShare = 16
+
+// grace is how long the writes may take to come that follow a reading of several. Whoever
+// has been read writes down what is about to be done before it is; who has nothing to write
+// is not waited for any longer.
+const grace = 100 * time.Millisecond
 
 // lanes admits requests: no more than limit at a time, urgent ones first, none
 // before an hour that the phone system named. limit moves between 1 and max:
@@ -45,7 +55,9 @@ type lanes struct {
 	busy      int
 	waiting   [numLanes]list.List // of chan struct{}, closed when admitted
 	surveyed  bool                // the last admission was one of survey
-	overtaken int                 // urgent admissions since a bulk request had to wait
+	overtaken int                 // other admissions since a bulk request had to wait
+	expected  int                 // urgent requests that are about to come
+	until     time.Time           // then they are not expected any more
 	notBefore time.Time           // Retry-After, for everybody
 	// usual is the smoothed time of an answer by what was asked: making an extension
 	// takes longer than reading a status.
@@ -124,14 +136,13 @@ func (l *lanes) silence() time.Duration {
 
 // turn waits in lane in until there is room.
 func (l *lanes) turn(ctx context.Context, op string, in lane) error {
-	l.mu.Lock()
-	if l.free() && l.queued() == 0 {
-		l.busy++
-		l.mu.Unlock()
-		return nil
-	}
 	admitted := make(chan struct{})
+	l.mu.Lock()
+	if in == urgent {
+		l.expected = max(0, l.expected-1)
+	}
 	place := l.waiting[in].PushBack(admitted)
+	l.admit()
 	l.mu.Unlock()
 
 	select {
@@ -159,31 +170,38 @@ func (l *lanes) leave() {
 	l.admit()
 }
 
+// expect has no reading that can be joined leave before so many urgent requests have come,
+// or grace is over.
+func (l *lanes) expect(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.expected, l.until = n, time.Now().Add(grace)
+	time.AfterFunc(grace, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.admit()
+	})
+}
+
 // contended says whether urgent requests wait.
 func (l *lanes) contended() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.waiting[urgent].Len() > 0
-}
-
-// queued is how many wait. mu is held.
-func (l *lanes) queued() (n int) {
-	for i := range l.waiting {
-		n += l.waiting[i].Len()
-	}
-	return n
+	return l.waiting[urgent].Len()+l.waiting[gather].Len() > 0
 }
 
 func (l *lanes) free() bool { return l.busy < max(1, int(l.limit)) }
 
 // admit lets in as many as there is room for. mu is held.
 func (l *lanes) admit() {
-	for l.free() && l.queued() > 0 {
+	for l.free() {
 		in := l.next()
 		switch {
+		case in == numLanes:
+			return
 		case in == bulk:
 			l.overtaken = 0
-		case in == urgent && l.waiting[bulk].Len() > 0:
+		case in != survey && l.waiting[bulk].Len() > 0:
 			l.overtaken++
 		}
 		l.surveyed = in == survey
@@ -192,16 +210,23 @@ func (l *lanes) admit() {
 	}
 }
 
-// next is the lane whose turn it is. Somebody waits, and mu is held.
+// next is the lane whose turn it is; numLanes: none's. mu is held.
 func (l *lanes) next() lane {
 	waits := func(in lane) bool { return l.waiting[in].Len() > 0 }
+	one := numLanes // of those about one extension
 	switch {
-	case waits(survey) && !(l.surveyed && waits(urgent)):
+	case waits(urgent):
+		one = urgent
+	case waits(gather) && (l.expected == 0 || !time.Now().Before(l.until)):
+		one = gather
+	}
+	switch {
+	case waits(survey) && !(l.surveyed && one != numLanes):
 		return survey
-	case waits(bulk) && (!waits(urgent) || l.overtaken >= bulkShare):
+	case waits(bulk) && (one == numLanes || l.overtaken >= bulkShare):
 		return bulk
 	}
-	return urgent
+	return one
 }
 
 // How much slower than usual an answer must be to count as a complaint. The

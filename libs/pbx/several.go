@@ -97,9 +97,11 @@ func (s *System) statusWithOthers(ctx context.Context, ext identity.Extension) (
 // send reads what was gathered until its turn came. A single one is read as ever.
 func (s *System) send(ctx context.Context, ext identity.Extension, reading *gathered) {
 	defer close(reading.done)
-	reading.err = s.do(ctx, call{op: "status", ext: ext, lane: urgent}, func(ctx context.Context) (err error) {
+	reading.err = s.do(ctx, call{op: "status", ext: ext, lane: gather}, func(ctx context.Context) (err error) {
 		if exts := s.gathering.seal(reading); len(exts) > 1 {
-			reading.statuses, err = s.several.StatusesOf(ctx, exts)
+			if reading.statuses, err = s.several.StatusesOf(ctx, exts); err == nil {
+				s.lanes.expect(len(exts))
+			}
 			return err
 		}
 		status, err := s.driver.Status(ctx, ext)

@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
@@ -18,7 +20,7 @@ import (
 // several makes a System that sends one request at a time, of which each takes a second,
 // and is busy with one.
 func several(t *testing.T, of func(memory.Full) pbx.Driver) *setup {
-	b := newSetupOf(t, 200, pbx.Options{Pace: pbx.Pace{InFlight: 1}}, of)
+	b := newSetupOf(t, 700, pbx.Options{Pace: pbx.Pace{InFlight: 1}}, of)
 	b.answering(time.Second, nil)
 	go func() { _ = b.SetStatus(t.Context(), "399", presence.DND) }()
 	synctest.Wait()
@@ -92,6 +94,32 @@ func TestNoMoreAreReadAtOnceThanTheDriverTakes(t *testing.T) {
 		}
 		if sent := b.world.Requests(); sent != 3 {
 			t.Errorf("a write and %d readings, of which %d fit into a request, were %d requests", most+1, most, sent)
+		}
+	})
+}
+
+// Each reads before it writes, some at a time, as pbx-writer does.
+func TestWhoWritesToManyReadsInFullRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := several(t, whole)
+		most := b.Capabilities().Several
+		const full = 7
+		var g errgroup.Group
+		g.SetLimit(most + most/2)
+		for i := range full * most {
+			ext := identity.Extension(strconv.Itoa(200 + i))
+			g.Go(func() error {
+				if _, err := b.Status(t.Context(), ext); err != nil {
+					return err
+				}
+				return b.SetStatus(t.Context(), ext, presence.DND)
+			})
+		}
+		if err := g.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if sent, least := b.world.Requests(), 1+full*most+full; sent > least+1 {
+			t.Errorf("%d extensions were %d requests, which could be %d", full*most, sent, least)
 		}
 	})
 }

@@ -55,7 +55,7 @@ func newTelemetry(id identity.System, tracer trace.Tracer, meter metric.Meter) (
 		return nil, fmt.Errorf("pbx metrics: %w", err)
 	}
 	waits, err := meter.Float64Histogram("offhook_pbx_wait",
-		metric.WithUnit("s"), metric.WithDescription("How long requests to phone systems waited for their turn, by what goes first: urgent, survey, bulk."), bounds)
+		metric.WithUnit("s"), metric.WithDescription("How long requests to phone systems waited for their turn, by what goes first: urgent, gather, survey, bulk."), bounds)
 	if err != nil {
 		return nil, fmt.Errorf("pbx metrics: %w", err)
 	}

@@ -52,12 +52,13 @@ type calendars struct {
 	mu    sync.Mutex // guards all
 	since map[int]time.Time
 	shown map[int]presence.Status
+	count map[presence.Status]int // of shown
 }
 
 func (b *Bench) boundary(ctx context.Context, people int, r *Report) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	c := &calendars{people: people, since: map[int]time.Time{}, shown: map[int]presence.Status{}}
+	c := &calendars{people: people, since: map[int]time.Time{}, shown: map[int]presence.Status{}, count: map[presence.Status]int{}}
 	if c.broker, c.bus, err = startBroker(ctx, b.path(fmt.Sprintf("nats-%d", people))); err != nil {
 		return err
 	}
@@ -84,7 +85,7 @@ func (b *Bench) boundary(ctx context.Context, people int, r *Report) (err error)
 	defer func() { _ = log.Close() }()
 	service := start(ctx, b.calendarsOnly(), c.broker, log, mapper.Part())
 	defer func() { err = errors.Join(err, service.halt()) }()
-	return c.measure(ctx, r, floor, writes)
+	return c.measure(ctx, b, r, floor, writes)
 }
 
 // calendarsOnly is a configuration in which calendars alone decide, at once.
@@ -95,7 +96,7 @@ func (b *Bench) calendarsOnly() config.Config {
 }
 
 // measure lets everyone's meeting begin, and then changes everyone's mode.
-func (c *calendars) measure(ctx context.Context, r *Report, floor sample, writes float64) error {
+func (c *calendars) measure(ctx context.Context, b *Bench, r *Report, floor sample, writes float64) error {
 	following, end := context.WithCancel(ctx)
 	g, following := errgroup.WithContext(following)
 	g.Go(func() error { return c.follow(following) })
@@ -109,9 +110,16 @@ func (c *calendars) measure(ctx context.Context, r *Report, floor sample, writes
 				return err
 			}
 		}
-		if err := c.await(ctx, presence.DND); err != nil {
+		select {
+		case <-time.After(time.Until(at)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		spent, err := b.profiled(func() error { return c.await(ctx, presence.DND) })
+		if err != nil {
 			return err
 		}
+		r.note("CPU per meeting of %d, from the boundary on: %s.", c.people, costs(spent, c.people))
 		late, early := c.late(at)
 		r.check(early == 0, "%d of %d wants came before their meeting", early, c.people)
 		changed := time.Now()
@@ -199,6 +207,10 @@ func (c *calendars) follow(ctx context.Context) error {
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
+		if was, ok := c.shown[i]; ok {
+			c.count[was]--
+		}
+		c.count[want.Status]++
 		c.shown[i], c.since[i] = want.Status, m.Time
 		return nil
 	}, func() {})
@@ -209,13 +221,7 @@ func (c *calendars) await(ctx context.Context, status presence.Status) error {
 	why, err := settle(ctx, 5*time.Minute, func() (string, error) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		n := 0
-		for _, is := range c.shown {
-			if is == status {
-				n++
-			}
-		}
-		if n < c.people {
+		if n := c.count[status]; n < c.people {
 			return fmt.Sprintf("%s is wanted of %d of %d", status, n, c.people), nil
 		}
 		return "", nil
