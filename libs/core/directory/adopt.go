@@ -17,13 +17,6 @@ func (p *planner) adopt(fresh []place) (rest []place) {
 		return nil
 	}
 	p.result.Steps = slices.Grow(p.result.Steps, len(fresh))
-	if p.Cut != "" {
-		for _, at := range fresh {
-			u := p.someone(at)
-			p.step(Step{Op: plan.Skip, Reason: ListingCut, Detail: p.Cut, Person: u.Person, Line: p.line(""), user: at, wants: p.rules[u.Tenant]})
-		}
-		return nil
-	}
 	marked, addressed := p.unowned()
 	contenders := p.contenders(fresh, marked, addressed)
 	doubles := p.doubles(fresh)

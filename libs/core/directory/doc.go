@@ -8,7 +8,8 @@
 // where it was. That holds for who keeps this order:
 //
 //	extensions   store Result.Notes; for each step that acts and is not held store its
-//	             Record and then send its Update; remove the records of Result.Forgets
+//	             Record, then send its Update, then store what it is once that is Sent;
+//	             remove the records of Result.Forgets
 //
 // A number is somebody's from the moment in which their record is stored. An extension
 // without a record, and an entry without a source, is somebody else's and in no step.

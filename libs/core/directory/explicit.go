@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 
 	"offhook.dev/libs/core/identity"
@@ -34,8 +33,6 @@ func (p *planner) configured() {
 		case p.rules[e.Tenant] == nil: // off
 		case len(people) != 1:
 			p.refuse(e, people, ConfiguredUnknown, fmt.Sprintf("%q is %d users of the tenant", e.User, len(people)))
-		case p.at(e.Number) == 0 && !p.recorded(people[0], e.Number) && p.Cut != "":
-			p.refused[people[0]] = true
 		case p.at(e.Number) == 0 && !kept[e.Number]: // no record has it, anybody's
 			p.refuse(e, people, ConfiguredMissing, fmt.Sprintf("extension %s is not on %s", e.Number, p.System))
 		case !slices.Contains(owners[e.Number], people[0]):
@@ -98,20 +95,6 @@ func (p *planner) named() map[address][]identity.Person {
 		}
 	}
 	return wanted
-}
-
-func (p *planner) recorded(who identity.Person, number identity.Extension) bool {
-	probe := Record{Person: who, Line: p.line(number)}
-	records := p.Lists.Records
-	i := sort.Search(records.Len(), func(i int) bool {
-		r := records.At(i)
-		return compareRecords(&r, &probe) >= 0
-	})
-	if i == records.Len() {
-		return false
-	}
-	r := records.At(i)
-	return compareRecords(&r, &probe) == 0
 }
 
 // refuse lists a pair that cannot be.

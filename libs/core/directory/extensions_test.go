@@ -212,7 +212,6 @@ func TestAdoption(t *testing.T) {
 			v.Users = append(v.Users, user("dan"))
 			v.Users[2].Mail, v.Users[3].Mail, v.Users[3].Guest = "door@x", "door@x", true
 		}, "adopt cid 100 address first_name=Cid last_name=Berg; skip dan guest"},
-		{"nobody is adopted from a listing that was cut", func(v *directory.View) { cid(v); v.Extensions[2].Mail = "cid@x"; v.Cut = "page 3" }, "skip cid listing-cut"},
 	})
 }
 

@@ -136,7 +136,13 @@ func TestEachFaultIsFound(t *testing.T) {
 			}
 		})},
 		{"the configuration is not read", right, seeing(func(v *directory.View) { v.Explicit = nil })},
-		{"what is missing is believed to be there", right, seeing(func(v *directory.View) { v.Cut = "always" })},
+		{"what is missing is believed to be there", right, seeing(func(v *directory.View) {
+			for _, r := range v.Records {
+				if !slices.ContainsFunc(v.Extensions, func(e *directory.Extension) bool { return e.Number == r.Line.Extension }) {
+					v.Extensions = append(v.Extensions, &directory.Extension{Number: r.Line.Extension, Enabled: true, Fields: r.Last, Marker: r.Person.User})
+				}
+			}
+		})},
 		{"leavers are called back", right, seeing(func(v *directory.View) {
 			for _, u := range v.Users {
 				u.Enabled, u.Gone = true, false
@@ -172,6 +178,11 @@ func TestEachFaultIsFound(t *testing.T) {
 			return directory.PlanExtensions(v)
 		}},
 		{"what is done is stored afterwards", killed(effectsFirst), directory.PlanExtensions},
+		{"what was perhaps not taken over is believed to be", killed(actions), seeing(func(v *directory.View) {
+			for _, r := range v.Records {
+				r.Unsent = false
+			}
+		})},
 		{"what is needed is forgotten first", killed(forgetsFirst), directory.PlanExtensions},
 		{"twice is not once", repeated(addsUp), directory.PlanExtensions},
 		{"no brake", braked, seeing(func(v *directory.View) { v.Brake = plan.Brake{Count: 1000} })},

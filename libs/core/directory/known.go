@@ -117,7 +117,10 @@ func (p *planner) keep(u *someone, w *wants, old *claim, all []claim) bool {
 	if pair {
 		n |= configured
 	}
-	if n&seen == 0 && old.How != Reserved && (old.How == Configured || !pair) {
+	if old.Unsent && p.marked(number) == u.Person.User {
+		n |= sent
+	}
+	if n&(seen|sent) == 0 && old.How != Reserved && (old.How == Configured || !pair) {
 		p.owns(u, w, old, 0, pair)
 		return true
 	}
@@ -141,6 +144,14 @@ func (p *planner) keep(u *someone, w *wants, old *claim, all []claim) bool {
 	p.result.Notes = append(p.result.Notes, Note{Why: Confirmed, lists: p.Lists, place: old.place, noted: n})
 	p.owns(u, w, &next, n, pair)
 	return true
+}
+
+// marked is whose marker the extension of a number has; "" where there is none.
+func (p *planner) marked(number identity.Extension) identity.User {
+	if at := p.at(number); at != 0 {
+		return p.extension(at).Marker
+	}
+	return ""
 }
 
 // resumption is what becomes of a reservation.
@@ -184,7 +195,7 @@ func (p *planner) resume(u *someone, w *wants, r *claim, n noted, all []claim) r
 		p.make(m.Step, !there)
 	case r.Left.IsZero():
 		r.Left = p.Now
-	case p.Cut == "" && p.over(w, &r.Record):
+	case p.over(w, &r.Record):
 		p.forget(r.Record, ReservationOver)
 		r.Record = p.record(r.place) // the note says it all
 	}
@@ -237,7 +248,6 @@ func (p *planner) here(m *matter, u *User, mask fieldSet) {
 	}
 	_, taken := p.taken[m.Line.Extension]
 	switch {
-	case m.is == 0 && p.Cut != "":
 	case m.is == 0 && taken:
 		m.Op, m.Reason, m.Detail = plan.Conflict, NumberTaken, "something else has the number now"
 		p.step(m.Step)
@@ -254,11 +264,15 @@ func (p *planner) here(m *matter, u *User, mask fieldSet) {
 // same keeps the fields of an extension the same, and the picture.
 func (p *planner) same(m *matter, u *User, fields Fields, mask fieldSet) {
 	m.changed = m.has.differs(fields, mask)
-	m.marks = m.has.Marker != m.Person.User && (p.Marked || m.has.Marker != "")
-	if m.changed != 0 || m.marks || m.Op == plan.Return {
-		if m.Op == "" {
-			m.Op, m.Reason = plan.Update, Differs
-		}
+	m.marks = m.has.Marker != m.Person.User && m.has.Marker != ""
+	switch {
+	case m.Op == plan.Return:
+		p.step(m.Step)
+	case m.kept.Unsent:
+		m.Op, m.Reason = plan.Adopt, Resumed
+		p.step(m.Step)
+	case m.changed != 0 || m.marks:
+		m.Op, m.Reason = plan.Update, Differs
 		p.step(m.Step)
 	}
 	if m.wants.Photo && u.Photo != m.kept.Photo && m.wants.Policy.Allows(plan.Update) {
@@ -287,7 +301,7 @@ func (p *planner) gone(m *matter, why Reason) {
 	case m.is != 0 && over:
 		m.Op, m.Reason = plan.Delete, HoldOver
 		p.step(m.Step)
-	case m.is == 0 && over && p.Cut == "":
+	case m.is == 0 && over:
 		p.forget(m.kept, HoldOver)
 	}
 }

@@ -96,6 +96,9 @@ func actions(r *directory.Result) []action {
 			effect := directorytest.Effect{Op: s.Op, Person: s.Person, Number: s.Line.Extension, Update: s.Update(), Key: s.Change().Key()}
 			all = append(all, func(w *directorytest.World) { w.Do(effect) })
 		}
+		if record, ok := s.Sent(); ok {
+			all = append(all, func(w *directorytest.World) { w.Store(record, false) })
+		}
 	}
 	for _, n := range r.Forgets {
 		all = append(all, func(w *directorytest.World) { w.Store(n.Record(), true) })

@@ -9,7 +9,7 @@ type Reason string
 // Why an extension is made, changed or taken over.
 const (
 	New             Reason = "new"              // the user has none
-	Resumed         Reason = "resumed"          // its number was reserved before; whether it was made is not known
+	Resumed         Reason = "resumed"          // to make it or to take it over was begun before; whether it was done is not known
 	DeletedThere    Reason = "deleted-there"    // by hand, on the phone system
 	Differs         Reason = "differs"          // from Microsoft's values
 	ByMarker        Reason = "marker"           // the extension has the user's object id
@@ -33,7 +33,6 @@ const (
 	Unsure          Reason = "unsure"           // what is known of the choice may be incomplete
 	NumbersFull     Reason = "numbers-full"     // the range has no free number
 	LicenceFull     Reason = "licence-full"     // the phone system takes no more extensions
-	ListingCut      Reason = "listing-cut"      // the phone system's extensions are not all known
 	Same            Reason = "same"             // all is as it should be, and there is something to be told
 )
 

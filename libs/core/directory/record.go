@@ -27,6 +27,10 @@ type Record struct {
 	// PhotoDue says that the user has another picture than Photo, and that it, or that there
 	// is none any more, has to be read and sent once more: it did not get there.
 	PhotoDue bool `json:"photo_due,omitempty"`
+	// Unsent says that the extension is about to be taken over: whether the phone system was
+	// told is not known. Nothing of the extension itself need show it, where all but the
+	// marker is as it should be, and not every phone system lists markers.
+	Unsent bool `json:"unsent,omitempty"`
 }
 
 // How is how an extension became Offhook's.

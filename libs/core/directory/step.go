@@ -36,12 +36,16 @@ const (
 	seen       noted = 1 << iota // WasEnabled
 	configured                   // How
 	made                         // How: it is Created
+	sent                         // Unsent: the extension has the marker
 )
 
 // apply changes the record.
 func (n noted) apply(r *Record) {
 	if n&seen != 0 {
 		r.WasEnabled = true
+	}
+	if n&sent != 0 {
+		r.Unsent = false
 	}
 	switch {
 	case n&made != 0:
@@ -116,7 +120,19 @@ func (s *Step) Record() (r Record, ok bool) {
 	r.Left = time.Time{}
 	r.WasEnabled = r.WasEnabled || u.Enabled
 	r.Last = s.fields(&u)
+	r.Unsent = r.Unsent || s.Op == plan.Adopt
 	return r, s.record == 0 || r != before
+}
+
+// Sent returns the record to be stored once Update is on its way. ok is false where there
+// is nothing to store.
+func (s *Step) Sent() (r Record, ok bool) {
+	if s.Op != plan.Adopt {
+		return Record{}, false
+	}
+	r, _ = s.Record()
+	r.Unsent = false
+	return r, true
 }
 
 // how is how an extension becomes Offhook's by the step.

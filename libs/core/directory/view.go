@@ -18,15 +18,9 @@ type View struct {
 	// missing proves nothing: who left is listed as Gone.
 	Users []*User
 	// Extensions of the phone system, everybody's, each once. One that is missing is not
-	// there, unless Cut.
+	// there: who has seen a part of them plans nothing.
 	Extensions []*Extension
-	// Cut is why the listing of extensions may lack some; "" where it does not. What is
-	// missing then proves nothing, and no number is chosen.
-	Cut string
-	// Marked says that the listing tells the marker of every extension that has one, so
-	// that one that is missing is written again.
-	Marked  bool
-	Records []*Record // of this phone system, of all tenants
+	Records    []*Record // of this phone system, of all tenants
 	// Taken are the numbers of everything else that the phone system has, such as queues,
 	// and those that it refused as taken. Listed extensions need not be among them.
 	Taken []identity.Extension

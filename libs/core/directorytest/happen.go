@@ -95,6 +95,9 @@ func (w *World) stranger(r *rand.Rand) {
 	if r.IntN(3) > 0 {
 		e.Mail = address(r)
 	}
+	if u, ok := some(r, w.Users); ok && r.IntN(4) == 0 { // as Microsoft has them, perhaps
+		e.Enabled, e.Fields = true, directory.Fields{FirstName: u.GivenName, LastName: u.Surname, Mail: u.Mail, Mobile: u.Mobile, Department: w.Rules[u.Tenant].Group}
+	}
 	if u, ok := some(r, w.Users); ok && w.Markers && r.IntN(6) == 0 {
 		e.Marker = u.User
 	}

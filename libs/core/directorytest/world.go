@@ -25,7 +25,6 @@ type World struct {
 func (w *World) See() directory.View {
 	c := w.Clone()
 	v := c.View
-	v.Marked = w.Markers
 	v.Taken = append(slices.Clone(c.Queues), c.Refused...)
 	if w.Seats > 0 {
 		free := w.Seats - len(w.Extensions)

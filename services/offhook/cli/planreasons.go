@@ -12,7 +12,7 @@ var reasons = map[string]string{
 	plan.ByPolicy: "the policy does not let it be done",
 
 	"new":              "there is none yet",
-	"resumed":          "the number was reserved for the user before",
+	"resumed":          "begun before: whether it was done is not known",
 	"deleted-there":    "somebody removed it on the phone system",
 	"differs":          "Microsoft 365 says otherwise",
 	"marker":           "it is marked with the user's object id",
@@ -34,7 +34,6 @@ var reasons = map[string]string{
 	"numbers-full":     "no number is free (users.start_extension)",
 	"licence-full":     "the phone system's licence takes no more extensions",
 	same:               "all is as it should be",
-	"listing-cut":      "not all extensions of the phone system are known",
 
 	"several-extensions":  "several extensions fit the user: give one of them the address, or write tenants.links",
 	"several-users":       "several users fit the extension: give one of them the address, or write tenants.links",

@@ -232,3 +232,54 @@ func (p *phones) extension(number identity.Extension) directory.Extension {
 	defer p.mu.Unlock()
 	return p.has[number]
 }
+
+// A kill after an extension was noted as taken over and before the phone system was told:
+// all but the marker is as it should be, so nothing else would ever be written.
+func TestATakeOverThatWasCutOffIsWhole(t *testing.T) {
+	s := newStage(t)
+	p := s.phones()
+	p.set(byHand("210", "Dora"))
+	p.listed()
+	s.publish(named(4, "Dora"))
+	value, err := json.Marshal(links.Record{Owned: []directory.Record{{Line: lineOf("210"), How: directory.Adopted, Since: s.bus.Now(), WasEnabled: true, Unsent: true}}})
+	if err == nil {
+		_, err = s.bucket.Put(t.Context(), wire.PersonKey(person(4)), value)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.live("test", synchronising("sync"))
+	bustest.Eventually(t, 20*time.Second, func() string {
+		if marker := p.extension("210").Marker; marker != person(4).User {
+			return fmt.Sprintf("it is marked as %q", marker)
+		}
+		return ""
+	})
+	s.nothingToDo()
+	if did := p.did(); !slices.Equal(did, []string{"adopt 210"}) {
+		t.Errorf("%v", did)
+	}
+}
+
+// The plan after that of an adoption or a return finds the records stored, and would call
+// what is on its way an update.
+func TestWhatIsOnItsWayIsNotSentUnderAnotherName(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		is, next wire.ChangeOp
+		due      bool
+	}{
+		{"an adoption is an update", wire.OpAdopt, wire.OpUpdate, false},
+		{"a return is an update", wire.OpReturn, wire.OpUpdate, false},
+		{"an update is no adoption of its own", wire.OpUpdate, wire.OpAdopt, false},
+		{"to make one is something else", wire.OpCreate, wire.OpUpdate, true},
+		{"so is to disable it", wire.OpReturn, wire.OpDisable, true},
+	} {
+		want := wire.ExtensionWant{ID: "1", Person: person(1), Line: lineOf("200"), Op: tt.is, Update: directory.Update{Fields: []directory.Field{directory.Enabled}, To: byHand("200", "Anna")}}
+		sent := newSent()
+		sent.sending(want)
+		if want.Op = tt.next; sent.due(want) != tt.due {
+			t.Errorf("%s: due is %v", tt.name, !tt.due)
+		}
+	}
+}

@@ -138,16 +138,25 @@ func (s *Sync) make(ctx context.Context, o wire.SyncOrder) (head plans.Head, cou
 			}
 			counts[c.Op]++
 			if head.Add(c, 0); len(head.Changes) == portion {
-				if err := head.Part(ctx, s.plans); err != nil {
+				if err := s.part(ctx, &head); err != nil {
 					return head, nil, err
 				}
 			}
 		}
 	}
-	if err := head.Part(ctx, s.plans); err != nil {
+	if err := s.part(ctx, &head); err != nil {
 		return head, nil, err
 	}
-	return head, counts, plans.Note(ctx, s.plans, head)
+	return head, counts, s.note(ctx, head)
+}
+
+// part stores the changes of a plan that its head holds, and note how far it has got.
+func (s *Sync) part(ctx context.Context, head *plans.Head) error {
+	return s.around("part", func() error { return head.Part(ctx, s.plans) })
+}
+
+func (s *Sync) note(ctx context.Context, head plans.Head) error {
+	return s.around("plan", func() error { return plans.Note(ctx, s.plans, head) })
 }
 
 // planAll plans for all phone systems of a tenant, as far as that can be.
@@ -247,7 +256,7 @@ func (s *Sync) apply(ctx context.Context, head plans.Head, o wire.SyncOrder, out
 		head.Total = writes(all)
 	}
 	head.State, head.Changes, head.Order, head.Op = wire.SyncApplying, nil, o.ID, o.Op
-	if err := plans.Note(ctx, s.plans, head); err != nil {
+	if err := s.note(ctx, head); err != nil {
 		return err
 	}
 	for _, p := range all {
@@ -256,7 +265,7 @@ func (s *Sync) apply(ctx context.Context, head plans.Head, o wire.SyncOrder, out
 		}
 	}
 	head.Sent = true
-	if err := plans.Note(ctx, s.plans, head); err != nil {
+	if err := s.note(ctx, head); err != nil {
 		return err
 	}
 	s.active.begin(head, out)
@@ -307,6 +316,5 @@ func summary(h plans.Head, counts map[plan.Op]int) string {
 func (s *Sync) say(ctx context.Context, o wire.SyncOutcome) error {
 	o.At = s.deps.Bus.Now()
 	subject, data := o.Encode()
-	_, err := s.deps.Bus.Publish(ctx, bus.Message{Subject: subject, Data: data})
-	return err
+	return s.around("tell", func() error { return s.publish(ctx, subject, data) })
 }

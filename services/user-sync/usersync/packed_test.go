@@ -49,7 +49,7 @@ func (c chance) record(who identity.Person) (r links.Record) {
 		r.Lines = append(r.Lines, links.Line{Line: c.line(), Revision: c.Uint64(), Powers: c.powers(), How: c.text(), Since: c.time()})
 	}
 	for range c.IntN(3) {
-		r.Owned = append(r.Owned, directory.Record{Person: who, Line: c.line(), How: directory.How(c.text()), Since: c.time(), Left: c.time(), WasEnabled: c.yes(), Last: c.fields(), Photo: c.text(), PhotoDue: c.yes()})
+		r.Owned = append(r.Owned, directory.Record{Person: who, Line: c.line(), How: directory.How(c.text()), Since: c.time(), Left: c.time(), WasEnabled: c.yes(), Last: c.fields(), Photo: c.text(), PhotoDue: c.yes(), Unsent: c.yes()})
 	}
 	for range c.IntN(3) {
 		r.History = append(r.History, links.Former{Line: c.line(), How: c.text(), Since: c.time(), Until: c.time()})

@@ -130,7 +130,7 @@ func (u *unpacker) link() links.Line {
 
 func (p *packer) owned(r *directory.Record) {
 	p.line(r.Line)
-	p.flags(r.WasEnabled, r.PhotoDue)
+	p.flags(r.WasEnabled, r.PhotoDue, r.Unsent)
 	p.word(string(r.How))
 	p.time(r.Since)
 	p.time(r.Left)
@@ -141,7 +141,7 @@ func (p *packer) owned(r *directory.Record) {
 func (u *unpacker) owned(person identity.Person) directory.Record {
 	r := directory.Record{Person: person, Line: u.line()}
 	flags := u.flags()
-	r.WasEnabled, r.PhotoDue = flags[0], flags[1]
+	r.WasEnabled, r.PhotoDue, r.Unsent = flags[0], flags[1], flags[2]
 	r.How = directory.How(u.word())
 	r.Since, r.Left = u.time(), u.time()
 	r.Last = u.fields()

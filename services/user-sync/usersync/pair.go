@@ -46,14 +46,14 @@ func (s *Sync) write(ctx context.Context, m *matched, losses bool, should func(h
 			next.put(h.person, record)
 		}
 		if len(next.changed) == portion {
-			err = s.records.store(ctx, next.changed)
+			err = s.records.store(ctx, "link", next.changed)
 			clear(next.changed)
 		}
 	})
 	if err != nil {
 		return err
 	}
-	return s.records.store(ctx, next.changed)
+	return s.records.store(ctx, "link", next.changed)
 }
 
 // link is a pair as the bucket has it: the one that there is, or a new one, above floor.

@@ -387,10 +387,12 @@ func (s *stage) ordered(o wire.SyncOrder) (last wire.SyncOutcome) {
 	return s.ended(o.ID, o.Op)
 }
 
-// ended waits for the end of an order and returns its last outcome.
+// ended waits for the end of an order and returns its last outcome. What a service had in
+// hand when it ended can take a quarter of a minute to come again, and orders come one
+// after the other.
 func (s *stage) ended(id string, op wire.SyncOp) (last wire.SyncOutcome) {
 	s.t.Helper()
-	bustest.Eventually(s.t, 20*time.Second, func() string {
+	bustest.Eventually(s.t, 60*time.Second, func() string {
 		m, err := s.bus.Last(s.t.Context(), topology.Outcomes, wire.SyncOutcomeSubject("contoso", id))
 		if err != nil {
 			return err.Error()

@@ -44,11 +44,11 @@ func (s *Sync) photo(ctx context.Context, photo wire.Photo) error {
 		}
 		want := wire.PhotoWant{Person: photo.Person, Line: owned.Line, ETag: photo.ETag, MIME: photo.MIME, Image: photo.Image}
 		subject, data := want.Encode()
-		if _, err := s.deps.Bus.Publish(ctx, bus.Message{Subject: subject, Data: data}); err != nil {
+		if err := s.around("picture", func() error { return s.publish(ctx, subject, data) }); err != nil {
 			return err
 		}
 	}
-	return s.records.store(ctx, map[identity.Person]links.Record{photo.Person: next})
+	return s.records.store(ctx, "album", map[identity.Person]links.Record{photo.Person: next})
 }
 
 // mayHave says whether an extension is given another picture. A picture is a change like
@@ -68,15 +68,17 @@ func (s *Sync) mayHave(tenant identity.Tenant, owned directory.Record) bool {
 // notePhotos remembers which extensions have got which pictures since the last time.
 func (s *Sync) notePhotos(ctx context.Context) error {
 	next := s.records.changing()
-	for _, o := range s.sent.photosSet() {
-		for _, owned := range next.of(o.Person).Owned {
-			if owned.Line == o.Line {
-				owned.Photo, owned.PhotoDue = o.ID, false
-				next.put(o.Person, next.of(o.Person).Put(owned))
+	for line, is := range s.sent.photosSet() {
+		for _, owned := range next.of(is.person).Owned {
+			// One that was noted is no news, and another may be due since; one that was set
+			// before the number was chosen is not on this extension.
+			if owned.Line == line && owned.Photo != is.etag && !is.at.Before(owned.Since) {
+				owned.Photo, owned.PhotoDue = is.etag, false
+				next.put(is.person, next.of(is.person).Put(owned))
 			}
 		}
 	}
-	return s.records.store(ctx, next.changed)
+	return s.records.store(ctx, "album", next.changed)
 }
 
 // missing notes which extensions of those for whom a run is due have not got the pictures
@@ -95,7 +97,7 @@ func (s *Sync) missing(ctx context.Context, p planned, d demand) error {
 				}
 			}
 		}
-		if err := s.records.store(ctx, next.changed); err != nil {
+		if err := s.records.store(ctx, "album", next.changed); err != nil {
 			return err
 		}
 	}

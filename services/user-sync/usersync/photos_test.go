@@ -184,3 +184,29 @@ func (s *stage) due() {
 	s.t.Helper()
 	s.eventually(wire.SyncOrder{Op: wire.SyncNow}, func(o wire.SyncOutcome) bool { return o.State == wire.SyncDone })
 }
+
+// What came of a picture is told while nobody is there to hear it.
+func TestAPictureThatWasSetMeanwhileIsRemembered(t *testing.T) {
+	s := newStage(t)
+	p := s.phones()
+	p.listed()
+	anna := named(1, "Anna")
+	anna.Photo = "etag"
+	s.publish(anna)
+	stop := s.start(synchronising("sync"))
+	p.eventually("200 Anna")
+	s.owned("200", person(1))
+	s.publish(wire.Photo{Person: person(1), ETag: "etag", MIME: "image/jpeg", Image: []byte("\xff\xd8")})
+	bustest.Eventually(t, 20*time.Second, func() string {
+		_, err := s.bus.Last(t.Context(), topology.Changes, "pbx.want.photo."+wire.LineKey(lineOf("200")))
+		if err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+	stop()
+	s.sentPhoto("200", "etag", wire.ChangeDone)
+	s.mirror = links.NewMirror()
+	s.start(synchronising("sync"))
+	s.pictured(person(1), "etag", false)
+}

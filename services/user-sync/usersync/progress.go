@@ -46,8 +46,9 @@ func (a *active) end(id string) {
 	delete(a.applying, id)
 }
 
-// resume follows the plans that were being applied when this service ended. Whose changes
-// were not all sent by then waits for its order, which comes again.
+// resume follows the plans that were being applied when this service ended, and those whose
+// end was noted by then and not told. Whose changes were not all sent waits for its order,
+// which comes again.
 func (s *Sync) resume(ctx context.Context) error {
 	if err := plans.Forget(ctx, s.plans, s.deps.Bus.Now()); err != nil {
 		return err
@@ -57,11 +58,27 @@ func (s *Sync) resume(ctx context.Context) error {
 		return err
 	}
 	for _, head := range heads {
-		if head.State == wire.SyncApplying && head.Sent {
+		follow, err := s.waited(ctx, head)
+		if err != nil {
+			return err
+		}
+		if follow {
 			s.active.begin(head, wire.SyncOutcome{ID: head.Order, Tenant: head.Tenant, Kind: head.Kind, Op: head.Op, Plan: head.ID})
 		}
 	}
 	return nil
+}
+
+// waited says whether who ordered a plan waits for its end, and no order comes again.
+func (s *Sync) waited(ctx context.Context, head plans.Head) (bool, error) {
+	if !head.Sent {
+		return false, nil
+	}
+	if head.State == wire.SyncApplying {
+		return true, nil
+	}
+	over, err := plans.Ended(ctx, s.deps.Bus, wire.SyncOrder{ID: head.Order, Tenant: head.Tenant, Kind: head.Kind, Op: head.Op})
+	return !over, err
 }
 
 // telling is how often the progress of a plan is told.
@@ -98,7 +115,7 @@ func (s *Sync) told(ctx context.Context, one *applying) error {
 			one.head.State = wire.SyncBraked
 		}
 	}
-	if err := plans.Note(ctx, s.plans, one.head); err != nil {
+	if err := s.note(ctx, one.head); err != nil {
 		return err
 	}
 	if one.out.ID != "" {

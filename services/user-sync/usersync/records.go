@@ -20,6 +20,7 @@ import (
 type records struct {
 	words  *words
 	bucket *store.Bucket
+	around func(name string, do func() error) error // see Sync.around
 	known  map[identity.Tenant]*shelf[packedRecord]
 }
 
@@ -66,8 +67,8 @@ func (r *records) of(person identity.Person) (k kept) {
 }
 
 // store writes what differs from what is known, one person at a time and several side by
-// side. After an error some are written, and known says which.
-func (r *records) store(ctx context.Context, next map[identity.Person]links.Record) error {
+// side; name is what it is to others. After an error some are written, and known says which.
+func (r *records) store(ctx context.Context, name string, next map[identity.Person]links.Record) error {
 	type written struct {
 		person identity.Person
 		packed packedRecord // "": it was removed
@@ -87,7 +88,10 @@ func (r *records) store(ctx context.Context, next map[identity.Person]links.Reco
 			continue
 		}
 		g.Go(func() error {
-			revision, err := r.write(ctx, person, record, revision)
+			err := r.around(name, func() (err error) {
+				revision, err = r.write(ctx, person, record, revision)
+				return err
+			})
 			switch {
 			case err != nil:
 			case revision == 0:

@@ -324,3 +324,29 @@ func TestARenamedUserMakesAPlanStale(t *testing.T) {
 		t.Errorf("other rules, the same basis: %v", now.Basis)
 	}
 }
+
+// A kill between the note of a plan's end and its telling.
+func TestTheEndOfAPlanIsToldThoughItWasNotedBefore(t *testing.T) {
+	s := newStage(t)
+	p := s.phones()
+	p.listed()
+	s.publish(named(1, "Anna"))
+	stop := s.start(synchronising("off"))
+	made := s.planned()
+	if out := s.ordered(wire.SyncOrder{ID: "1", Op: wire.SyncApply, Plan: made.ID}); out.State != wire.SyncDone {
+		t.Fatalf("%+v", out)
+	}
+	stop()
+	head, err := plans.Read(t.Context(), s.open(topology.Plans), made.ID)
+	if err != nil || head.State != wire.SyncDone {
+		t.Fatalf("%+v, %v", head, err)
+	}
+	head.Order = "2" // which nobody has been told of
+	if err := plans.Note(t.Context(), s.open(topology.Plans), head); err != nil {
+		t.Fatal(err)
+	}
+	s.start(synchronising("off"))
+	if out := s.ended("2", wire.SyncApply); out.State != wire.SyncDone || out.Plan != made.ID || out.Total != 1 || out.Done != 1 || out.Failed != 0 {
+		t.Errorf("%+v", out)
+	}
+}

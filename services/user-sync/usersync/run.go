@@ -89,7 +89,7 @@ const portion = 500
 // the first is asked for.
 func (s *Sync) carryOut(ctx context.Context, p planned, d demand) error {
 	for notes := range slices.Chunk(p.result.Notes, portion) {
-		if err := s.change(ctx, notes, func(r links.Record, n directory.Note) links.Record { return r.Put(n.Record()) }); err != nil {
+		if err := s.change(ctx, "note", notes, func(r links.Record, n directory.Note) links.Record { return r.Put(n.Record()) }); err != nil {
 			return err
 		}
 	}
@@ -109,7 +109,7 @@ func (s *Sync) carryOut(ctx context.Context, p planned, d demand) error {
 		return err
 	}
 	for notes := range slices.Chunk(p.result.Forgets, portion) {
-		if err := s.change(ctx, notes, func(r links.Record, n directory.Note) links.Record { return r.Without(n.Record().Line) }); err != nil {
+		if err := s.change(ctx, "forget", notes, func(r links.Record, n directory.Note) links.Record { return r.Without(n.Record().Line) }); err != nil {
 			return err
 		}
 	}
@@ -132,16 +132,16 @@ func (p *planned) wanted(d demand) iter.Seq2[identity.Extension, bool] {
 }
 
 // change stores what notes make of records.
-func (s *Sync) change(ctx context.Context, notes []directory.Note, by func(links.Record, directory.Note) links.Record) error {
+func (s *Sync) change(ctx context.Context, name string, notes []directory.Note, by func(links.Record, directory.Note) links.Record) error {
 	next := s.records.changing()
 	for _, note := range notes {
 		who := note.Record().Person
 		next.put(who, by(next.of(who), note))
 	}
-	return s.records.store(ctx, next.changed)
+	return s.records.store(ctx, name, next.changed)
 }
 
-// step stores what some steps say and then sends what they want.
+// step stores what some steps say, sends what they want, and then stores that it is sent.
 func (s *Sync) step(ctx context.Context, steps []directory.Step, d demand) error {
 	next := s.records.changing()
 	var wants []wire.ExtensionWant
@@ -157,10 +157,19 @@ func (s *Sync) step(ctx context.Context, steps []directory.Step, d demand) error
 			wants = append(wants, wire.ExtensionWant{Person: step.Person, Line: step.Line, Op: wire.ChangeOp(step.Op), Update: step.Update(), Plan: d.plan, WantedAt: s.deps.Bus.Now()})
 		}
 	}
-	if err := s.records.store(ctx, next.changed); err != nil {
+	if err := s.records.store(ctx, "record", next.changed); err != nil {
 		return err
 	}
-	return s.send(ctx, wants)
+	if err := s.send(ctx, wants); err != nil {
+		return err
+	}
+	then := s.records.changing()
+	for i := range steps {
+		if record, ok := steps[i].Sent(); ok && done(&steps[i]) {
+			then.put(steps[i].Person, then.of(steps[i].Person).Put(record))
+		}
+	}
+	return s.records.store(ctx, "sent", then.changed)
 }
 
 // remembered is how many removals are remembered at most; with more, which somebody
@@ -179,7 +188,7 @@ func (s *Sync) send(ctx context.Context, all []wire.ExtensionWant) error {
 		s.sent.sending(w)
 		g.Go(func() error {
 			subject, data := w.Encode()
-			_, err := s.deps.Bus.Publish(ctx, bus.Message{Subject: subject, Data: data})
+			err := s.around("want", func() error { return s.publish(ctx, subject, data) })
 			if err != nil {
 				s.sent.failed(w)
 			}
@@ -187,6 +196,11 @@ func (s *Sync) send(ctx context.Context, all []wire.ExtensionWant) error {
 		})
 	}
 	return g.Wait()
+}
+
+func (s *Sync) publish(ctx context.Context, subject string, data []byte) error {
+	_, err := s.deps.Bus.Publish(ctx, bus.Message{Subject: subject, Data: data})
+	return err
 }
 
 // removals are those of a phone system within the window of the brake.
@@ -233,6 +247,8 @@ func (s *Sync) remember(ctx context.Context, p planned) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.plans.Put(ctx, removalsKey(p.system), value)
-	return err
+	return s.around("removal", func() error {
+		_, err := s.plans.Put(ctx, removalsKey(p.system), value)
+		return err
+	})
 }

@@ -21,8 +21,15 @@ type sent struct {
 	lines map[identity.System]map[identity.Extension]sending
 	taken map[identity.System]map[identity.Extension]bool // numbers that turned out to be somebody's
 	full  map[identity.System]int                         // how many extensions there were when the licence was full
-	// photos are the outcomes of pictures that were set and are not noted yet.
-	photos map[identity.Line]wire.ExtensionOutcome
+	// photos are the pictures that were set and are perhaps not noted yet.
+	photos map[identity.Line]pictured
+}
+
+// pictured is whom a picture shows, its ETag, and when it was set.
+type pictured struct {
+	person identity.Person
+	etag   string
+	at     time.Time
 }
 
 // sending is the newest want of a line. There is one of everybody during a first run, so
@@ -47,7 +54,7 @@ const (
 
 func newSent() *sent {
 	return &sent{lines: map[identity.System]map[identity.Extension]sending{}, taken: map[identity.System]map[identity.Extension]bool{}, full: map[identity.System]int{},
-		photos: map[identity.Line]wire.ExtensionOutcome{}}
+		photos: map[identity.Line]pictured{}}
 }
 
 // put keeps what is known of a line's newest want; mu is held.
@@ -64,9 +71,14 @@ func (s *sent) of(line identity.Line) (is sending, known bool) {
 	return is, known
 }
 
-// what is the content of a want, whenever and for whichever plan it is sent.
+// what is the content of a want, whenever and for whichever plan it is sent. To take over or
+// to return an extension is to update it: the next plan finds their records stored, and
+// calls by that name what still waits.
 func what(w wire.ExtensionWant) uint64 {
 	w.ID, w.Plan, w.WantedAt = "", "", w.WantedAt.Truncate(1<<62)
+	if w.Op == wire.OpAdopt || w.Op == wire.OpReturn {
+		w.Op = wire.OpUpdate
+	}
 	_, data := w.Encode()
 	return hash(data)
 }
@@ -133,16 +145,16 @@ func (s *sent) photo(o wire.ExtensionOutcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if o.Result.Well() {
-		s.photos[o.Line] = o
+		s.photos[o.Line] = pictured{o.Person, o.ID, o.At}
 	}
 }
 
 // photosSet returns the pictures that were set since it was last called.
-func (s *sent) photosSet() map[identity.Line]wire.ExtensionOutcome {
+func (s *sent) photosSet() map[identity.Line]pictured {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	set := s.photos
-	s.photos = map[identity.Line]wire.ExtensionOutcome{}
+	s.photos = map[identity.Line]pictured{}
 	return set
 }
 

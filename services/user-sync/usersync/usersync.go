@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"offhook.dev/libs/bus"
-	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/plan"
@@ -34,6 +33,10 @@ type Options struct {
 	Quiet time.Duration
 	// Minute is how often what failed is tried again; 0: a minute.
 	Minute time.Duration
+
+	// effect is called before and after everything that others can see, by name; an error
+	// stops the service there. Tests die at it.
+	effect func(name string) error
 }
 
 // Sync is the service.
@@ -72,13 +75,13 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	var linked, plans, leases *store.Bucket
 	for name, into := range map[topology.Bucket]**store.Bucket{topology.Links: &linked, topology.Plans: &plans, topology.Leases: &leases} {
 		if *into, err = store.Open(ctx, deps.Bus.JetStream(), name); err != nil {
-			return err
+			return run.Ended(ctx, err)
 		}
 	}
 	holder := store.Leases{Bucket: leases, Holder: string(topology.UserSync) + "/" + deps.Instance, Log: deps.Log}
 	return holder.Hold(ctx, topology.Join("user-sync"), func(ctx context.Context, _ store.Lease) error {
-		s := &Sync{deps: deps, opts: opts, plans: plans, records: &records{words: newWords(), bucket: linked}, facts: newFacts(), sent: newSent(), attempts: newAttempts(), metrics: metrics,
-			requests: make(chan request), active: newActive()}
+		s := &Sync{deps: deps, opts: opts, plans: plans, facts: newFacts(), sent: newSent(), attempts: newAttempts(), metrics: metrics, requests: make(chan request), active: newActive()}
+		s.records = &records{words: newWords(), bucket: linked, around: s.around}
 		return s.own(ctx)
 	})
 }
@@ -94,13 +97,23 @@ func (s *Sync) own(outer context.Context) error {
 		return run.Ended(ctx, s.deps.Bus.Follow(ctx, topology.Directory, subjects(), s.facts.fold, func() { close(current) }))
 	})
 	g.Go(func() error {
-		return run.Ended(ctx, s.deps.Bus.Tail(ctx, topology.Outcomes, []string{topology.Wildcard("outcome.extension.<system>.<ext>"), topology.Wildcard("outcome.photo.<system>.<ext>")},
+		return run.Ended(ctx, s.deps.Bus.Tail(ctx, topology.Outcomes, []string{topology.Wildcard("outcome.extension.<system>.<ext>")},
 			func(m bus.Message) error {
 				if o, err := wire.DecodeExtensionOutcome(m.Data); err == nil {
 					s.outcome(ctx, o)
 				}
 				return nil
 			}))
+	})
+	// Whatever nobody heard is read again: of pictures nothing else says what became of them.
+	g.Go(func() error {
+		return run.Ended(ctx, s.deps.Bus.Follow(ctx, topology.Outcomes, []string{topology.Wildcard("outcome.photo.<system>.<ext>")},
+			func(m bus.Message) error {
+				if o, err := wire.DecodeExtensionOutcome(m.Data); err == nil {
+					s.sent.photo(o)
+				}
+				return nil
+			}, func() {}))
 	})
 	g.Go(func() error {
 		select {
@@ -114,6 +127,18 @@ func (s *Sync) own(outer context.Context) error {
 	g.Go(func() error { return s.photos(ctx) })
 	g.Go(func() error { s.follow(ctx); return nil })
 	return g.Wait()
+}
+
+// around does something that others can see.
+func (s *Sync) around(name string, do func() error) error {
+	if err := s.opts.effect("before " + name); err != nil {
+		return err
+	}
+	err := do()
+	if dead := s.opts.effect("after " + name); dead != nil {
+		return dead
+	}
+	return err
 }
 
 // begin reads what this service left: links and records, what is on its way to the phone
@@ -201,10 +226,6 @@ func (s *Sync) lost(lines map[identity.Line]sending) {
 
 // outcome takes in what came of a want.
 func (s *Sync) outcome(ctx context.Context, o wire.ExtensionOutcome) {
-	if o.Op == directory.SetPhoto {
-		s.sent.photo(o)
-		return
-	}
 	extensions := 0
 	if o.Result == wire.ChangeFull {
 		extensions = s.facts.extensionsOf(o.Line.System)
@@ -346,6 +367,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Minute == 0 {
 		o.Minute = time.Minute
+	}
+	if o.effect == nil {
+		o.effect = func(string) error { return nil }
 	}
 	return o
 }
