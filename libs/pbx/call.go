@@ -106,7 +106,7 @@ func (s *System) try(ctx context.Context, c call, send func(context.Context) err
 	}
 	defer func() {
 		if c.outside == nil || !*c.outside {
-			s.lanes.leave()
+			s.lanes.leave(c.lane)
 		}
 	}()
 	if err := ctx.Err(); err != nil {
@@ -199,7 +199,7 @@ func (s *System) list(ctx context.Context, op string, in lane, send func(context
 // as the request that it is.
 func (s *System) breathe(ctx context.Context, c call, in lane) error {
 	if s.lanes.contended() {
-		s.lanes.leave()
+		s.lanes.leave(in)
 		*c.outside = true
 		if err := s.lanes.turn(ctx, s.named(c.op), in); err != nil {
 			return err

@@ -19,7 +19,7 @@ const (
 	urgent lane = iota // one extension's status: somebody's phone rings or not
 	// gather is a reading that others may join until its turn comes (Several). The writes
 	// of those who have been read go first, and until they are done whoever else writes
-	// joins: nearly every reading that leaves is full then.
+	// joins: nearly every reading that leaves is full then. One is under way at a time.
 	gather
 	// survey is a listing of all statuses while it is young: one request of it tells of a
 	// hundred extensions what has to be known before each is written, and would else be
@@ -40,7 +40,7 @@ const bulkShare = 16
 // grace is how long the writes may take to come that follow a reading of several. Whoever
 // has been read writes down what is about to be done before it is; who has nothing to write
 // is not waited for any longer.
-const grace = 100 * time.Millisecond
+const grace = 50 * time.Millisecond
 
 // lanes admits requests: no more than limit at a time, urgent ones first, none
 // before an hour that the phone system named. limit moves between 1 and max:
@@ -56,6 +56,7 @@ type lanes struct {
 	waiting   [numLanes]list.List // of chan struct{}, closed when admitted
 	surveyed  bool                // the last admission was one of survey
 	overtaken int                 // other admissions since a bulk request had to wait
+	reading   bool                // one of gather is under way
 	expected  int                 // urgent requests that are about to come
 	until     time.Time           // then they are not expected any more
 	notBefore time.Time           // Retry-After, for everybody
@@ -85,10 +86,10 @@ func (l *lanes) enter(ctx context.Context, op string, in lane, patience time.Dur
 		if l.silence() <= 0 {
 			break
 		}
-		l.leave() // somebody ahead was told to slow down while this one queued
+		l.leave(in) // somebody ahead was told to slow down while this one queued
 	}
 	if err := l.pace(ctx, op); err != nil {
-		l.leave()
+		l.leave(in)
 		return err
 	}
 	return nil
@@ -154,7 +155,7 @@ func (l *lanes) turn(ctx context.Context, op string, in lane) error {
 	defer l.mu.Unlock()
 	select {
 	case <-admitted: // both at once: hand the turn on
-		l.busy--
+		l.gone(in)
 	default:
 		l.waiting[in].Remove(place)
 	}
@@ -162,12 +163,20 @@ func (l *lanes) turn(ctx context.Context, op string, in lane) error {
 	return fault.New(fault.KindOf(ctx.Err()), op, context.Cause(ctx))
 }
 
-// leave ends a turn.
-func (l *lanes) leave() {
+// leave ends a turn of a lane.
+func (l *lanes) leave(in lane) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.busy--
+	l.gone(in)
 	l.admit()
+}
+
+// gone is the end of a turn; mu is held.
+func (l *lanes) gone(in lane) {
+	l.busy--
+	if in == gather {
+		l.reading = false
+	}
 }
 
 // expect has no reading that can be joined leave before so many urgent requests have come,
@@ -204,7 +213,7 @@ func (l *lanes) admit() {
 		case in != survey && l.waiting[bulk].Len() > 0:
 			l.overtaken++
 		}
-		l.surveyed = in == survey
+		l.surveyed, l.reading = in == survey, l.reading || in == gather
 		close(l.waiting[in].Remove(l.waiting[in].Front()).(chan struct{}))
 		l.busy++
 	}
@@ -217,7 +226,7 @@ func (l *lanes) next() lane {
 	switch {
 	case waits(urgent):
 		one = urgent
-	case waits(gather) && (l.expected == 0 || !time.Now().Before(l.until)):
+	case waits(gather) && !l.reading && (l.expected == 0 || !time.Now().Before(l.until)):
 		one = gather
 	}
 	switch {

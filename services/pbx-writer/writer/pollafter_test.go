@@ -21,7 +21,9 @@ func TestWhenStatusesAreListedAgain(t *testing.T) {
 		{"half of the time is left to what is done in bulk", 5 * time.Second, 0, 2, false, 5 * time.Second},
 		{"which a quick listing leaves anyhow", 500 * time.Millisecond, 0, 2, false, 1500 * time.Millisecond},
 		{"a status that is written goes before that", 5 * time.Second, 1, 2, false, 500 * time.Millisecond},
-		{"and needs no listing where several are read with one request", 5 * time.Second, 1, 0, true, 5 * time.Second},
+		{"where several are read with one request wants get four fifths of the time", 1500 * time.Millisecond, 1, 0, true, 6 * time.Second},
+		{"but a person waits for no more than a sweep", 5 * time.Second, 1, 2, true, 10 * time.Second},
+		{"and a quick listing is no burden", 200 * time.Millisecond, 1, 0, true, 1800 * time.Millisecond},
 	}
 	for _, c := range cases {
 		s := &system{conf: SystemConfig{Poll: 2 * time.Second}}

@@ -181,17 +181,24 @@ func (s *system) polls(ctx context.Context, part string) error {
 	}
 }
 
+// unlisted is for how long wants keep statuses from being listed at most: as long as a
+// change in Teams may take that no notification tells of.
+const unlisted = 10 * time.Second
+
 // pollAfter is how long to wait after a listing that took so long. While wants are being
 // carried out the next one is to end when the readings of this one get too old for a
-// write to rest on them, or each write would cost a reading of its own, where these are
-// not read together. Else what is done gets half of the time: a listing of tens of thousands of
-// extensions takes long, and one would follow on the other.
+// write to rest on them, or each write would cost a reading of its own. Where these are read
+// together, wants get four fifths of the time, and a person who chooses something meanwhile
+// waits for unlisted at most. What is done in bulk gets half: a listing of
+// tens of thousands of extensions takes long, and one would follow on the other.
 func (s *system) pollAfter(took time.Duration, together bool) time.Duration {
 	wait := s.conf.Poll - took
 	switch {
 	case s.inHand.Load() > 0 && !together:
 		wait -= took
-	case s.inHand.Load() > 0 || s.inBulk.Load() > 0:
+	case s.inHand.Load() > 0:
+		wait = max(wait, min(4*took, unlisted))
+	case s.inBulk.Load() > 0:
 		wait = max(wait, took)
 	}
 	return max(wait, s.conf.Poll/4)
