@@ -7,9 +7,12 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -140,7 +143,7 @@ func (f *bare) write(b *testing.B, n, inFlight int) {
 		f.oneByOne(b, n)
 		return
 	}
-	f.together(b, n, inFlight)
+	f.callers(b, n, inFlight)
 }
 
 // oneByOne has the answer to the first frame of a write before the others leave, together,
@@ -157,30 +160,68 @@ func (f *bare) oneByOne(b *testing.B, n int) {
 	}
 }
 
-// together always has another write to go on with: whatever may leave leaves in one go,
-// and whatever has come is read before.
-func (f *bare) together(b *testing.B, n, inFlight int) {
-	var frames [][]byte
-	for i := range n {
-		frames = append(frames, f.frames[i%len(f.frames)]...)
-	}
-	var out []byte
-	for underWay := 0; underWay > 0 || len(frames) > 0; {
-		more := min(inFlight-underWay, len(frames))
-		if out = out[:0]; more > 0 {
-			for _, frame := range frames[:more] {
-				out = append(out, frame...)
-			}
-			f.send(b, out)
-		}
-		frames, underWay = frames[more:], underWay+more
-		f.skip(b, 1)
-		for underWay--; underWay > 0 && f.in.Buffered() > 0; underWay-- {
+// callers are as many as there are writes under way, each of whom waits for its own
+// answers, because a write ends for whoever wanted it. They share the connection by the
+// least that can be: what gathers while one writes leaves at once afterwards, and answers
+// are taken to belong to the frames in their order. (One goroutine that has nobody to wake
+// makes three times as many: it answers nobody.)
+func (f *bare) callers(b *testing.B, n, inFlight int) {
+	s := &sharing{bare: f, order: make(chan chan<- struct{}, 4*inFlight)}
+	var reading, writing sync.WaitGroup
+	reading.Go(func() {
+		for answered := range s.order {
 			f.skip(b, 1)
+			answered <- struct{}{}
 		}
-		if b.Failed() {
-			return
-		}
+	})
+	var next atomic.Int64
+	for range inFlight {
+		writing.Go(func() {
+			answered := make(chan struct{}, 4)
+			for i := int(next.Add(1)) - 1; i < n && !b.Failed(); i = int(next.Add(1)) - 1 {
+				frames := f.frames[i%len(f.frames)]
+				s.ask(b, frames[:1], answered)
+				s.ask(b, frames[1:], answered)
+			}
+		})
+	}
+	writing.Wait()
+	close(s.order)
+	reading.Wait()
+}
+
+// sharing is a connection that several write to.
+type sharing struct {
+	*bare
+	order chan chan<- struct{} // who waits for an answer, in the order of the frames
+
+	mu   sync.Mutex // guards what follows
+	out  []byte     // leaves next
+	busy bool       // somebody writes
+}
+
+// ask sends frames and waits for the answer to each.
+func (s *sharing) ask(b *testing.B, frames [][]byte, answered chan struct{}) {
+	s.mu.Lock()
+	for _, frame := range frames {
+		s.out = append(s.out, frame...)
+		s.order <- answered
+	}
+	for first := !s.busy; first && len(s.out) > 0; {
+		s.busy = true
+		s.mu.Unlock()
+		runtime.Gosched() // whoever has just been answered asks again, and its frame leaves with this one
+		s.mu.Lock()
+		out := s.out
+		s.out = nil
+		s.mu.Unlock()
+		s.send(b, out)
+		s.mu.Lock()
+		s.busy = false
+	}
+	s.mu.Unlock()
+	for range frames {
+		<-answered
 	}
 }
 
