@@ -170,7 +170,10 @@ func (l *loop) change() string {
 		l.most["preferred"] = 0
 		before := l.calls
 		l.calls, l.confirm = l.r.IntN(2), l.now.Add(3*time.Minute)
-		if l.calls >= before && l.preferred == "" { // a session lets what is preferred show
+		// A session lets what is preferred show, or that it is not there any more: whoever
+		// took back ours while Teams showed the same by itself is noticed only now, and the
+		// choice on the phone behind it ends.
+		if l.calls >= before && l.preferred == "" && l.ledger == "" {
 			l.most["phone"] = 0 // a call is no reason for dnd on the phone
 		}
 		l.arrive(presence.CallReading{Line: lineOf(0), Calls: l.calls, Since: l.now, SeenAt: l.now})
