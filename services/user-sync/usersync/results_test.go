@@ -350,3 +350,32 @@ func TestTheEndOfAPlanIsToldThoughItWasNotedBefore(t *testing.T) {
 		t.Errorf("%+v", out)
 	}
 }
+
+// A plan is refused once something else would be done than was shown; whoever orders what
+// is due now was shown nothing, and gets what came in meanwhile, too.
+func TestWhatComesInWhileItIsPlannedDoesNotRefuseWhatIsDueNow(t *testing.T) {
+	s := newStage(t)
+	p := s.phones()
+	p.listed()
+	s.publish(named(1, "Anna"))
+	opts := synchronising(string(plan.Off))
+	const more = 100
+	opts.effect = func(effect string) error {
+		if effect == "after plan" && !p.made("201") {
+			for i := range more { // before the last is there the first has been heard of
+				s.publish(named(2+i, fmt.Sprint("Ben", i)))
+			}
+		}
+		return nil
+	}
+	s.start(opts)
+	s.eventually(wire.SyncOrder{Op: wire.SyncNow}, func(o wire.SyncOutcome) bool {
+		if o.State == wire.SyncStale {
+			t.Fatalf("%+v", o)
+		}
+		return o.State == wire.SyncDone && p.made("201")
+	})
+}
+
+// made says whether there is an extension of a number.
+func (p *phones) made(number identity.Extension) bool { return p.extension(number).Number != "" }
