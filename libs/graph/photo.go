@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/identity"
 )
 
@@ -11,7 +12,7 @@ const (
 	// PhotoEdge is the edge in pixels of the square in which photos are asked for. Graph
 	// may answer with another one.
 	// https://learn.microsoft.com/graph/api/profilephoto-get
-	PhotoEdge = 240
+	PhotoEdge = directory.PhotoEdge
 	// MaxPhoto is the size in bytes of the largest photo that is read: as much as Microsoft
 	// lets people upload.
 	MaxPhoto = 4 << 20

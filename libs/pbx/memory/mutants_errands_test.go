@@ -64,6 +64,14 @@ func errandMutants() map[string]func(Full) mutant {
 				return except(d.Contacts(ctx, owner, yield), fault.Unavailable, nonsense)
 			}}}
 		},
+		"a photo as all are made is taken, of either type": func(d Full) mutant {
+			return photographing(d, func(ctx context.Context, ext identity.Extension, image []byte, mime string) error {
+				if mime == directory.PNG { // declared all the same
+					return fault.New(fault.Invalid, "mutant", nil)
+				}
+				return d.SetPhoto(ctx, ext, image, mime)
+			})
+		},
 		"a photo is one request, or as many as is said": func(d Full) mutant {
 			return photographing(d, func(ctx context.Context, ext identity.Extension, image []byte, mime string) error {
 				err := d.SetPhoto(ctx, ext, image, mime)

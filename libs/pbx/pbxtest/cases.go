@@ -82,6 +82,7 @@ var cases = []suiteCase{
 	on("a senseless answer about a book is classified", about(areClassified, bookErrands)),
 	on("a photo is set, replaced and removed", photoSet),
 	on("a photo of nobody is not found", photoOfNobody),
+	on("a photo as all are made is taken, of either type", photoAsMade),
 	on("a picture of another type is unsupported and never sent", pictureType),
 	on("a photo is one request, or as many as is said", about(asManyRequests, photoErrands)),
 	on("throttling of a photo carries its delay", about(carryTheDelay, photoErrands)),

@@ -5,7 +5,9 @@ import (
 	"image"
 	"image/jpeg"
 	"image/png"
+	"slices"
 
+	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/pbx"
 )
@@ -28,9 +30,15 @@ func hung(h Harness) (gallery, bool) {
 // picture is a picture of one colour in the driver's favourite format.
 func (g gallery) picture(t T, side int) (data []byte, mime string) {
 	t.Helper()
+	mime = g.powers.Formats[0]
+	return picture(t, side, mime), mime
+}
+
+func picture(t T, side int, mime string) []byte {
+	t.Helper()
 	var out bytes.Buffer
 	var err error
-	switch mime = g.powers.Formats[0]; mime {
+	switch mime {
 	case "image/jpeg":
 		err = jpeg.Encode(&out, image.NewGray(image.Rect(0, 0, side, side)), nil)
 	case "image/png":
@@ -41,7 +49,7 @@ func (g gallery) picture(t T, side int) (data []byte, mime string) {
 	if err != nil {
 		t.Fatalf("picture: %v", err)
 	}
-	return out.Bytes(), mime
+	return out.Bytes()
 }
 
 func photoSet(t T, h Harness) {
@@ -62,6 +70,23 @@ func photoSet(t T, h Harness) {
 	}
 	if g.Photo(other) != nil {
 		t.Errorf("%s has a photo as well", other)
+	}
+}
+
+func photoAsMade(t T, h Harness) {
+	g, ok := hung(h)
+	if !ok {
+		return
+	}
+	ext := h.Extensions()[0]
+	for _, mime := range []string{directory.JPEG, directory.PNG} {
+		data := picture(t, directory.PhotoEdge, mime)
+		if err := g.SetPhoto(t.Context(), ext, data, mime); err != nil || !slices.Contains(g.powers.Formats, mime) {
+			t.Errorf("a photo of %d pixels of the type %q: %v; declared is %+v", directory.PhotoEdge, mime, err, g.powers)
+		}
+	}
+	if g.powers.Pixels < directory.PhotoEdge {
+		t.Errorf("it is declared to take %d pixels, and photos have %d", g.powers.Pixels, directory.PhotoEdge)
 	}
 }
 

@@ -2,30 +2,20 @@ package poller
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"hash/crc32"
 	"image"
 	"image/color"
 	"image/gif"
 	"image/jpeg"
 	"image/png"
-	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/core/identity"
-	"offhook.dev/libs/graph"
 	"offhook.dev/libs/graph/graphsim"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
@@ -99,109 +89,6 @@ func TestAnAvatarIsSmallAndNothingButAPicture(t *testing.T) {
 			t.Errorf("%s: its colour is %d %d", c.claim, r>>8, g>>8)
 		}
 	}
-}
-
-// Pictures are made once, for all phone systems, so every driver that shows some has to take
-// them as they are made.
-func TestEveryDriverTakesPicturesAsTheyAreMade(t *testing.T) {
-	drivers, err := filepath.Glob("../../../libs/pbx/*")
-	must(t, err)
-	shows := 0
-	for _, driver := range drivers {
-		sources, err := filepath.Glob(filepath.Join(driver, "*.go"))
-		must(t, err)
-		var texts []string
-		for _, name := range sources {
-			if !strings.HasSuffix(name, "_test.go") {
-				text, err := os.ReadFile(name)
-				must(t, err)
-				texts = append(texts, string(text))
-			}
-		}
-		sets, why := takesAvatars(t, texts...)
-		if why != "" {
-			t.Errorf("%s: %s", filepath.Base(driver), why)
-		}
-		if sets {
-			shows++
-		}
-	}
-	if shows == 0 {
-		t.Error("no driver shows a picture: they are not where they were")
-	}
-}
-
-func TestADriverThatDoesNotTakeThemIsFound(t *testing.T) {
-	const set = "func (d *Driver) SetPhoto() {}\n"
-	for _, c := range []struct {
-		claim, source, why string
-	}{
-		{"one that takes them", set + `var p = pbx.PhotoPowers{Pixels: 240, Formats: []string{"image/png", "image/jpeg"}}`, ""},
-		{"one that shows none", "func (d *Driver) Status() {}", ""},
-		{"one for smaller ones", set + `var p = pbx.PhotoPowers{Pixels: 128, Formats: []string{"image/png", "image/jpeg"}}`, "it takes 128 pixels, and they have 240"},
-		{"one for as many as there are", set + `var p = pbx.PhotoPowers{Formats: []string{"image/png", "image/jpeg"}}`, "it does not say how many pixels it takes, as a number"},
-		{"one that does not take what has glass", set + `var p = pbx.PhotoPowers{Pixels: 512, Formats: []string{"image/jpeg"}}`, "it does not say that it takes image/png"},
-		{"the second of two", set + `var p, q = pbx.PhotoPowers{Pixels: 240, Formats: []string{"image/png", "image/jpeg"}}, pbx.PhotoPowers{Pixels: 64}`, "it takes 64 pixels, and they have 240"},
-		{"one that says it elsewhere", set, "it sets pictures and does not say which"},
-	} {
-		if _, why := takesAvatars(t, "package driver\n"+c.source); why != c.why {
-			t.Errorf("%s: %q, want %q", c.claim, why, c.why)
-		}
-	}
-}
-
-// takesAvatars says whether a driver of these sources shows pictures, and why it does not
-// take those that avatar makes.
-func takesAvatars(t testing.TB, sources ...string) (sets bool, why string) {
-	t.Helper()
-	declared := 0
-	for _, source := range sources {
-		file, err := parser.ParseFile(token.NewFileSet(), "", source, parser.SkipObjectResolution)
-		must(t, err)
-		ast.Inspect(file, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.FuncDecl:
-				sets = sets || n.Recv != nil && n.Name.Name == "SetPhoto"
-			case *ast.CompositeLit:
-				if is, ok := n.Type.(*ast.SelectorExpr); ok && is.Sel.Name == "PhotoPowers" && len(n.Elts) > 0 {
-					declared++
-					why = cmp.Or(why, refuses(n.Elts))
-				}
-			}
-			return true
-		})
-	}
-	if sets && declared == 0 {
-		why = "it sets pictures and does not say which"
-	}
-	return sets, why
-}
-
-// refuses says what of declared photo powers does not fit to what avatar makes.
-func refuses(powers []ast.Expr) string {
-	pixels, formats := 0, []string{}
-	for _, power := range powers {
-		ast.Inspect(power, func(n ast.Node) bool {
-			if is, ok := n.(*ast.BasicLit); ok && is.Kind == token.INT {
-				pixels, _ = strconv.Atoi(is.Value)
-			} else if ok {
-				formats = append(formats, strings.Trim(is.Value, `"`))
-			}
-			return true
-		})
-	}
-	switch {
-	case pixels == 0:
-		return "it does not say how many pixels it takes, as a number"
-	case pixels < graph.PhotoEdge:
-		return fmt.Sprintf("it takes %d pixels, and they have %d", pixels, graph.PhotoEdge)
-	}
-	for _, mime := range []string{"image/jpeg", "image/png"} { // as TestAnAvatarIsSmallAndNothingButAPicture has them
-		if !slices.Contains(formats, mime) {
-			return "it does not say that it takes " + mime
-		}
-	}
-	return ""
 }
 
 // enormous is a PNG of a few bytes whose header says that it is 60,000 pixels wide.

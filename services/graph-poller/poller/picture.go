@@ -9,7 +9,7 @@ import (
 	"image/jpeg"
 	"image/png"
 
-	"offhook.dev/libs/graph"
+	"offhook.dev/libs/core/directory"
 )
 
 const (
@@ -25,7 +25,7 @@ var (
 	errTooLarge  = errors.New("it is too large")
 )
 
-// avatar makes a photo as phone systems take it: at most graph.PhotoEdge pixels wide and
+// avatar makes a photo as phone systems take it: at most directory.PhotoEdge pixels wide and
 // high, and written anew, so that nothing but the picture is in it. A picture in which
 // something is transparent becomes a PNG, any other a JPEG.
 func avatar(data []byte) (out []byte, mime string, err error) {
@@ -40,12 +40,12 @@ func avatar(data []byte) (out []byte, mime string, err error) {
 	if err != nil {
 		return nil, "", errNoPicture
 	}
-	to := shrink(from, graph.PhotoEdge)
+	to := shrink(from, directory.PhotoEdge)
 	var b bytes.Buffer
 	if to.Opaque() {
-		mime, err = "image/jpeg", jpeg.Encode(&b, to, &jpeg.Options{Quality: jpegQuality})
+		mime, err = directory.JPEG, jpeg.Encode(&b, to, &jpeg.Options{Quality: jpegQuality})
 	} else {
-		mime, err = "image/png", png.Encode(&b, to)
+		mime, err = directory.PNG, png.Encode(&b, to)
 	}
 	return b.Bytes(), mime, err
 }
