@@ -124,13 +124,13 @@ func (v *visit) drop(ctx context.Context) error {
 		if err := v.bad[w.sequence]; err != nil {
 			m, gone := v.t.s.bus.At(ctx, topology.Pages, w.sequence)
 			if gone == nil {
-				if err := v.t.s.around("park", func() error { return v.t.s.bus.Park(ctx, topology.Pages, m, err) }); err != nil {
+				if err := v.t.s.opts.effects.Around("park", func() error { return v.t.s.bus.Park(ctx, topology.Pages, m, err) }); err != nil {
 					return err
 				}
 				v.t.log.Warn("a page that cannot be read is parked", "mailbox", v.who.User, "error", err)
 			}
 		}
-		if err := v.t.s.around("remove", func() error { return v.t.s.bus.Remove(ctx, topology.Pages, w.sequence) }); err != nil {
+		if err := v.t.s.opts.effects.Around("remove", func() error { return v.t.s.bus.Remove(ctx, topology.Pages, w.sequence) }); err != nil {
 			return err
 		}
 		v.forget(w.sequence)
@@ -175,12 +175,12 @@ func (v *visit) ask(ctx context.Context) error {
 	case want.IsZero() && asked.IsZero(), !want.IsZero() && !asked.Before(want):
 		return nil
 	case want.IsZero():
-		if err := v.t.s.around("unask", func() error { return v.t.s.books.Delete(ctx, key, revision) }); err != nil {
+		if err := v.t.s.opts.effects.Around("unask", func() error { return v.t.s.books.Delete(ctx, key, revision) }); err != nil {
 			return err
 		}
 		revision = 0
 	default:
-		err := v.t.s.around("ask", func() (err error) {
+		err := v.t.s.opts.effects.Around("ask", func() (err error) {
 			revision, err = v.t.s.books.Set(ctx, key, books.EncodeLacks(want), revision)
 			return err
 		})

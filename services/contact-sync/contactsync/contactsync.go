@@ -54,10 +54,8 @@ type Options struct {
 
 	// listed is how many changes a plan lists, so that it can be made in little memory of a
 	// million contacts; 10,000. It counts them all.
-	listed int
-	// effect is called before and after everything that others can see, by name; an error
-	// stops the service there. Tests die at it.
-	effect func(name string) error
+	listed  int
+	effects run.Effects // tests let it die at them
 }
 
 // Tenant is one Microsoft 365 tenant.
@@ -98,9 +96,6 @@ func (o Options) withDefaults() Options {
 	set(&o.PlanFor, time.Hour)
 	set(&o.Progress, time.Second)
 	set(&o.Settle, 2*time.Minute)
-	if o.effect == nil {
-		o.effect = func(string) error { return nil }
-	}
 	return o
 }
 
@@ -270,16 +265,4 @@ func (s *service) followOutcomes(ctx context.Context) error {
 		}
 		return nil
 	}, func() {})
-}
-
-// around does something that others can see.
-func (s *service) around(name string, do func() error) error {
-	if err := s.opts.effect("before " + name); err != nil {
-		return err
-	}
-	err := do()
-	if dead := s.opts.effect("after " + name); dead != nil {
-		return dead
-	}
-	return err
 }

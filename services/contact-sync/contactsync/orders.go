@@ -143,7 +143,7 @@ func (t *tenant) tell(ctx context.Context, out wire.SyncOutcome, o wire.SyncOrde
 			"total", out.Total, "done", out.Done, "failed", out.Failed, "detail", out.Detail)
 	}
 	subject, data := out.Encode()
-	return t.s.around("tell", func() error {
+	return t.s.opts.effects.Around("tell", func() error {
 		_, err := t.s.bus.Publish(ctx, bus.Message{Subject: subject, Data: data})
 		return err
 	})
@@ -183,7 +183,7 @@ func (t *tenant) begin(ctx context.Context, o wire.SyncOrder) error {
 	if j.revision, err = t.s.plans.Put(ctx, t.jobKey(), value); err != nil {
 		return err
 	}
-	if err := t.s.around("note", func() error { return t.applying(ctx, j) }); err != nil {
+	if err := t.s.opts.effects.Around("note", func() error { return t.applying(ctx, j) }); err != nil {
 		return err
 	}
 	t.mu.Lock()
@@ -274,7 +274,7 @@ func (t *tenant) look(ctx context.Context) error {
 	default:
 		out.State = wire.SyncDone
 	}
-	if err := t.s.around("over", func() error { return t.over(ctx, j, out, sum.Held) }); err != nil {
+	if err := t.s.opts.effects.Around("over", func() error { return t.over(ctx, j, out, sum.Held) }); err != nil {
 		return err
 	}
 	t.mu.Lock()
@@ -353,7 +353,7 @@ func (t *tenant) standing(v stored) standing {
 // on the book meanwhile starts again.
 func (t *tenant) change(ctx context.Context, v stored, do func(*book) bool) error {
 	for do(v.book) {
-		err := t.s.around("lift", func() (err error) {
+		err := t.s.opts.effects.Around("lift", func() (err error) {
 			v.revision, err = t.s.books.Set(ctx, bookKey(v.who, v.where), v.book.encode(), v.revision)
 			return err
 		})

@@ -36,7 +36,7 @@ func (t *tenant) makePlan(ctx context.Context, o wire.SyncOrder) (plans.Head, er
 	if err := plans.Forget(ctx, t.s.plans, t.s.bus.Now()); err != nil {
 		return p, err
 	}
-	if err := t.s.around("plan", func() error { return plans.Save(ctx, t.s.plans, p) }); err != nil {
+	if err := t.s.opts.effects.Around("plan", func() error { return plans.Save(ctx, t.s.plans, p) }); err != nil {
 		return p, err
 	}
 	return p, t.tell(ctx, wire.SyncOutcome{State: wire.SyncPlanned, Plan: p.ID, Total: p.Total, Detail: p.Incomplete}, o)

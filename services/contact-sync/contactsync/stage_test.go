@@ -175,7 +175,7 @@ func (s *stage) startReplica(instance string, die func(effect string) bool) *lif
 	opts := s.opts
 	var mu sync.Mutex
 	died := false
-	opts.effect = func(name string) error {
+	opts.effects = func(name string) error {
 		mu.Lock()
 		defer mu.Unlock()
 		if !died && die != nil && die(name) {

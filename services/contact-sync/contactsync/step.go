@@ -122,7 +122,7 @@ func (s *stepping) save(ctx context.Context) error {
 		return s.forgetBook(ctx)
 	}
 	if s.dirty {
-		err := s.t.s.around("save", func() (err error) {
+		err := s.t.s.opts.effects.Around("save", func() (err error) {
 			s.revision, err = s.t.s.books.Set(ctx, s.key, s.book.encode(), s.revision)
 			return err
 		})
@@ -138,7 +138,7 @@ func (s *stepping) save(ctx context.Context) error {
 // forgetBook takes away the value of a book that has nothing of the mailbox any more.
 func (s *stepping) forgetBook(ctx context.Context) error {
 	if s.revision != 0 {
-		err := s.t.s.around("forget", func() error { return s.t.s.books.Delete(ctx, s.key, s.revision) })
+		err := s.t.s.opts.effects.Around("forget", func() error { return s.t.s.books.Delete(ctx, s.key, s.revision) })
 		if err != nil {
 			return err
 		}
@@ -327,7 +327,7 @@ func (s *stepping) launch(ctx context.Context, changes []wire.ContactChange) err
 	}
 	want := wire.ContactsWant{ID: id, Mailbox: s.who, Book: s.where, Chunk: chunk(s.who), Changes: changes, Again: again, Plan: s.t.planID(), WantedAt: at}
 	subject, data := want.Encode()
-	err := s.t.s.around("send", func() error {
+	err := s.t.s.opts.effects.Around("send", func() error {
 		_, err := s.t.s.bus.Publish(bus.After(ctx, s.message), bus.Message{Subject: subject, Data: data, ID: id})
 		return err
 	})

@@ -152,11 +152,11 @@ func (s *Sync) make(ctx context.Context, o wire.SyncOrder) (head plans.Head, cou
 
 // part stores the changes of a plan that its head holds, and note how far it has got.
 func (s *Sync) part(ctx context.Context, head *plans.Head) error {
-	return s.around("part", func() error { return head.Part(ctx, s.plans) })
+	return s.opts.effects.Around("part", func() error { return head.Part(ctx, s.plans) })
 }
 
 func (s *Sync) note(ctx context.Context, head plans.Head) error {
-	return s.around("plan", func() error { return plans.Note(ctx, s.plans, head) })
+	return s.opts.effects.Around("plan", func() error { return plans.Note(ctx, s.plans, head) })
 }
 
 // planAll plans for all phone systems of a tenant, as far as that can be.
@@ -317,5 +317,5 @@ func summary(h plans.Head, counts map[plan.Op]int) string {
 func (s *Sync) say(ctx context.Context, o wire.SyncOutcome) error {
 	o.At = s.deps.Bus.Now()
 	subject, data := o.Encode()
-	return s.around("tell", func() error { return s.publish(ctx, subject, data) })
+	return s.opts.effects.Around("tell", func() error { return s.publish(ctx, subject, data) })
 }

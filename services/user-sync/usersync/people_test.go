@@ -113,12 +113,18 @@ func (p *phones) remove(number identity.Extension) {
 
 // shows is "200 Anna; 201 Ben off", by number.
 func (p *phones) shows() string {
+	return p.list(func(directory.Extension) string { return "" })
+}
+
+// list is a word for each extension, by number: its number and name, what is said of it,
+// and whether it is off.
+func (p *phones) list(said func(directory.Extension) string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var words []string
 	for _, number := range slices.Sorted(maps.Keys(p.has)) {
 		e := p.has[number]
-		word := string(number) + " " + e.FirstName
+		word := string(number) + " " + e.FirstName + said(e)
 		if !e.Enabled {
 			word += " off"
 		}
@@ -357,26 +363,9 @@ func errDone(p *phones, w wire.ExtensionWant) error {
 
 func TestAPhotoGoesToWhoeverHasAnExtension(t *testing.T) {
 	s := newStage(t)
-	p := s.phones()
-	p.listed()
-	anna := named(1, "Anna")
-	anna.Photo = "etag"
-	s.publish(anna)
-	s.start(synchronising("sync"))
-	p.eventually("200 Anna")
-	s.owned("200", person(1))
-	s.publish(wire.Photo{Person: person(1), ETag: "etag", MIME: "image/jpeg", Image: []byte("\xff\xd8")})
-	bustest.Eventually(t, 10*time.Second, func() string {
-		m, err := s.bus.Last(t.Context(), topology.Changes, "pbx.want.photo."+wire.LineKey(lineOf("200")))
-		if err != nil {
-			return err.Error()
-		}
-		want, err := wire.DecodePhotoWant(m.Data)
-		if err != nil || want.ETag != "etag" || string(want.Image) != "\xff\xd8" {
-			return fmt.Sprintf("%+v, %v", want, err)
-		}
-		return ""
-	})
+	s.withAnna()
+	s.photo("1")
+	s.wantsPhoto("200", "1")
 }
 
 // ordered asks for something and returns its last outcome.

@@ -44,7 +44,7 @@ func (s *Sync) photo(ctx context.Context, photo wire.Photo) error {
 		}
 		want := wire.PhotoWant{Person: photo.Person, Line: owned.Line, ETag: photo.ETag, MIME: photo.MIME, Image: photo.Image}
 		subject, data := want.Encode()
-		if err := s.around("picture", func() error { return s.publish(ctx, subject, data) }); err != nil {
+		if err := s.opts.effects.Around("picture", func() error { return s.publish(ctx, subject, data) }); err != nil {
 			return err
 		}
 	}

@@ -70,12 +70,7 @@ func (s *stage) photo(etag string) {
 
 func TestAPictureIsRememberedWhereItWasTakenAndDueAgainWhereItWasNot(t *testing.T) {
 	s := newStage(t)
-	p := s.phones()
-	p.listed()
-	s.publish(named(1, "Anna"))
-	s.start(synchronising("sync"))
-	p.eventually("200 Anna")
-	s.owned("200", person(1))
+	p, _ := s.withAnna()
 
 	// Refused: as soon as a run is due it is known that the picture is missing.
 	s.photo("1")
@@ -188,25 +183,40 @@ func (s *stage) due() {
 // What came of a picture is told while nobody is there to hear it.
 func TestAPictureThatWasSetMeanwhileIsRemembered(t *testing.T) {
 	s := newStage(t)
-	p := s.phones()
+	_, stop := s.withAnna()
+	s.photo("1")
+	s.wantsPhoto("200", "1")
+	stop()
+	s.sentPhoto("200", "1", wire.ChangeDone)
+	s.mirror = links.NewMirror()
+	s.start(synchronising("sync"))
+	s.pictured(person(1), "1", false)
+}
+
+// withAnna starts the service, of which Anna has an extension, without a picture.
+func (s *stage) withAnna() (p *phones, stop func()) {
+	s.t.Helper()
+	p = s.phones()
 	p.listed()
-	anna := named(1, "Anna")
-	anna.Photo = "etag"
-	s.publish(anna)
-	stop := s.start(synchronising("sync"))
+	s.publish(named(1, "Anna"))
+	stop = s.start(synchronising("sync"))
 	p.eventually("200 Anna")
 	s.owned("200", person(1))
-	s.publish(wire.Photo{Person: person(1), ETag: "etag", MIME: "image/jpeg", Image: []byte("\xff\xd8")})
-	bustest.Eventually(t, 20*time.Second, func() string {
-		_, err := s.bus.Last(t.Context(), topology.Changes, "pbx.want.photo."+wire.LineKey(lineOf("200")))
+	return p, stop
+}
+
+// wantsPhoto waits until a picture as photo publishes it is wanted of an extension.
+func (s *stage) wantsPhoto(number identity.Extension, etag string) {
+	s.t.Helper()
+	bustest.Eventually(s.t, 10*time.Second, func() string {
+		m, err := s.bus.Last(s.t.Context(), topology.Changes, "pbx.want.photo."+wire.LineKey(lineOf(number)))
 		if err != nil {
 			return err.Error()
 		}
+		want, err := wire.DecodePhotoWant(m.Data)
+		if err != nil || want.ETag != etag || string(want.Image) != "\xff\xd8"+etag {
+			return fmt.Sprintf("%+v, %v", want, err)
+		}
 		return ""
 	})
-	stop()
-	s.sentPhoto("200", "etag", wire.ChangeDone)
-	s.mirror = links.NewMirror()
-	s.start(synchronising("sync"))
-	s.pictured(person(1), "etag", false)
 }

@@ -11,6 +11,7 @@ import (
 
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/links"
+	"offhook.dev/libs/run"
 	"offhook.dev/libs/store"
 	"offhook.dev/libs/wire"
 )
@@ -18,10 +19,10 @@ import (
 // records are the values of the bucket `links`, of which this service is the only
 // writer, in memory. They belong to the goroutine that plans.
 type records struct {
-	words  *words
-	bucket *store.Bucket
-	around func(name string, do func() error) error // see Sync.around
-	known  map[identity.Tenant]*shelf[packedRecord]
+	words   *words
+	bucket  *store.Bucket
+	effects run.Effects
+	known   map[identity.Tenant]*shelf[packedRecord]
 }
 
 type kept struct {
@@ -88,7 +89,7 @@ func (r *records) store(ctx context.Context, name string, next map[identity.Pers
 			continue
 		}
 		g.Go(func() error {
-			err := r.around(name, func() (err error) {
+			err := r.effects.Around(name, func() (err error) {
 				revision, err = r.write(ctx, person, record, revision)
 				return err
 			})

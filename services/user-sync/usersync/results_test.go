@@ -360,7 +360,7 @@ func TestWhatComesInWhileItIsPlannedDoesNotRefuseWhatIsDueNow(t *testing.T) {
 	s.publish(named(1, "Anna"))
 	opts := synchronising(string(plan.Off))
 	const more = 100
-	opts.effect = func(effect string) error {
+	opts.effects = func(effect string) error {
 		if effect == "after plan" && !p.made("201") {
 			for i := range more { // before the last is there the first has been heard of
 				s.publish(named(2+i, fmt.Sprint("Ben", i)))

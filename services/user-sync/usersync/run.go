@@ -188,7 +188,7 @@ func (s *Sync) send(ctx context.Context, all []wire.ExtensionWant) error {
 		s.sent.sending(w)
 		g.Go(func() error {
 			subject, data := w.Encode()
-			err := s.around("want", func() error { return s.publish(ctx, subject, data) })
+			err := s.opts.effects.Around("want", func() error { return s.publish(ctx, subject, data) })
 			if err != nil {
 				s.sent.failed(w)
 			}
@@ -247,7 +247,7 @@ func (s *Sync) remember(ctx context.Context, p planned) error {
 	if err != nil {
 		return err
 	}
-	return s.around("removal", func() error {
+	return s.opts.effects.Around("removal", func() error {
 		_, err := s.plans.Put(ctx, removalsKey(p.system), value)
 		return err
 	})

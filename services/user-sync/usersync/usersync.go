@@ -34,9 +34,7 @@ type Options struct {
 	// Minute is how often what failed is tried again; 0: a minute.
 	Minute time.Duration
 
-	// effect is called before and after everything that others can see, by name; an error
-	// stops the service there. Tests die at it.
-	effect func(name string) error
+	effects run.Effects // tests let it die at them
 }
 
 // Sync is the service.
@@ -81,7 +79,7 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	holder := store.Leases{Bucket: leases, Holder: string(topology.UserSync) + "/" + deps.Instance, Log: deps.Log}
 	return holder.Hold(ctx, topology.Join("user-sync"), func(ctx context.Context, _ store.Lease) error {
 		s := &Sync{deps: deps, opts: opts, plans: plans, facts: newFacts(), sent: newSent(), attempts: newAttempts(), metrics: metrics, requests: make(chan request), active: newActive()}
-		s.records = &records{words: newWords(), bucket: linked, around: s.around}
+		s.records = &records{words: newWords(), bucket: linked, effects: opts.effects}
 		return s.own(ctx)
 	})
 }
@@ -127,18 +125,6 @@ func (s *Sync) own(outer context.Context) error {
 	g.Go(func() error { return s.photos(ctx) })
 	g.Go(func() error { s.follow(ctx); return nil })
 	return g.Wait()
-}
-
-// around does something that others can see.
-func (s *Sync) around(name string, do func() error) error {
-	if err := s.opts.effect("before " + name); err != nil {
-		return err
-	}
-	err := do()
-	if dead := s.opts.effect("after " + name); dead != nil {
-		return dead
-	}
-	return err
 }
 
 // begin reads what this service left: links and records, what is on its way to the phone
@@ -367,9 +353,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Minute == 0 {
 		o.Minute = time.Minute
-	}
-	if o.effect == nil {
-		o.effect = func(string) error { return nil }
 	}
 	return o
 }
