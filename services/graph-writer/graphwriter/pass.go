@@ -143,9 +143,22 @@ func (t *tenant) tidyOne(ctx context.Context, p *person, wanted map[identity.Use
 		return nil // there is a next pass
 	}
 	defer p.mu.Unlock()
-	done := p.told == p.pins.Revision || wanted[p.id.User] != p.pins.Revision
-	if p.revision == 0 || !done || !p.pins.empty(t.w.bus.Now()) {
+	if p.revision == 0 || !p.over(wanted) || !p.pins.empty(t.w.bus.Now()) {
 		return nil
 	}
 	return t.drop(ctx, p)
+}
+
+// over says whether nothing of a person's last want is left to be told: that was done,
+// something newer is wanted, or nothing is any more. Of a want that came after wanted was
+// read it says nothing. p.mu is held.
+func (p *person) over(wanted map[identity.User]wire.Revision) bool {
+	if p.told == p.pins.Revision {
+		return true
+	}
+	now, there := wanted[p.id.User]
+	if !there {
+		return p.newest == wire.Revision{}
+	}
+	return now.Compare(p.pins.Revision) > 0
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"offhook.dev/libs/bus"
+	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
 )
@@ -94,5 +95,33 @@ func (s *stage) consumed() {
 	stop()
 	if err := <-ended; err != nil {
 		s.t.Fatal(err)
+	}
+}
+
+// Wants come while a pass goes over those that it has read.
+func TestWhetherAnEntryIsOver(t *testing.T) {
+	revision := func(n uint64) wire.Revision { return wire.Revision{Epoch: 1, Sequence: n} }
+	for _, tt := range []struct {
+		name   string
+		newest wire.Revision // that was looked at
+		told   wire.Revision
+		wanted uint64 // by the pass's reading; 0: nothing
+		want   bool
+	}{
+		{"its outcome is told", revision(2), revision(2), 2, true},
+		{"its outcome is not told", revision(2), revision(1), 2, false},
+		{"something newer is wanted", revision(3), revision(1), 3, true},
+		{"it came after an older one was read", revision(2), revision(1), 1, false},
+		{"it came after nothing was read", revision(2), wire.Revision{}, 0, false},
+		{"a former owner wrote it, and nothing is wanted", wire.Revision{}, wire.Revision{}, 0, true},
+	} {
+		p := &person{id: somebody(1), newest: tt.newest, told: tt.told, pins: entry{Revision: revision(2)}}
+		wanted := map[identity.User]wire.Revision{}
+		if tt.wanted > 0 {
+			wanted[p.id.User] = revision(tt.wanted)
+		}
+		if got := p.over(wanted); got != tt.want {
+			t.Errorf("%s: over is %v", tt.name, got)
+		}
 	}
 }
