@@ -274,11 +274,12 @@ func judge(r *rand.Rand, h presencetest.History, powers []presence.Powers, late 
 			newest = t
 		}
 		woken := !v.Wake.IsZero() && !v.Wake.After(at(t))
+		told := len(facts) > 0 && facts[0].at == t
 		changed := t > 0 && (newest == t && h.Blind[t-1] || denied(t) && !denied(t-1)) || t == 0 && denied(t)
 		if h.Rules.PausedTo > 0 && t == h.Rules.PausedFrom {
 			o.PausedUntil, changed = at(h.Rules.PausedTo), true
 		}
-		if woken || changed || len(facts) > 0 && facts[0].at == t {
+		if woken || changed || told {
 			if denied(t) {
 				v = decide(v.Memory, presence.Sweep{Began: at(t), Ended: at(t), Denied: true}, o, at(t))
 			} else if newest >= 0 {
@@ -294,8 +295,9 @@ func judge(r *rand.Rand, h presencetest.History, powers []presence.Powers, late 
 			v = decide(v.Memory, presence.Tick{}, o, at(t))
 		}
 		paused := o.PausedUntil.After(at(t))
+		ordered := late == 0 && !(told && t == h.Rules.PausedTo) // the end of a pause and a fact of that moment have no order
 		if held[t] && (late > 0 || !paused) {
-			if len(v.Wants) > 0 && !paused && late == 0 && held[max(t-1, 0)] && t > 0 && fmt.Sprint(statuses(v)) != fmt.Sprint(before) {
+			if len(v.Wants) > 0 && !paused && ordered && held[max(t-1, 0)] && t > 0 && fmt.Sprint(statuses(v)) != fmt.Sprint(before) {
 				return fmt.Sprintf("at tick %d, while nothing can be decided, %v are wanted after %v\n%+v", t, statuses(v), before, h)
 			}
 			before = statuses(v)
