@@ -45,6 +45,7 @@ type Choice struct {
 	Offhook bool
 	Until   int  // 0: no time given
 	Before  bool // what was wanted under it was decided a tick before
+	After   bool // or a tick after: what it lets come out in Teams counts as there before it
 }
 
 // Line is an extension of the person.

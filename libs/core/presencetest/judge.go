@@ -198,6 +198,9 @@ func (l Life) seenAs(i int, seen Seen) (how []int) {
 	if e.writesAgain() && crowded || e.Kind == Chooses && unmasks {
 		with(ahead)
 	}
+	if l.unpins(i) {
+		with(reveals)
+	}
 	if l.unread(i, seen) {
 		with(never)
 	}
@@ -229,6 +232,20 @@ func (l Life) unread(i int, seen Seen) bool {
 		return l.Events[i].Kind == Chooses && l.crowded(i)
 	}
 	return seen.Missed[i]
+}
+
+// unpins says whether a choice may end what Offhook preferred in Teams for the one before it.
+func (l Life) unpins(i int) bool {
+	if l.Events[i].Kind != Chooses || l.Rules.Mode != "both" {
+		return false
+	}
+	for _, e := range slices.Backward(l.Events[:i]) {
+		if e.Kind == Chooses {
+			before := preferredFor[e.Says]
+			return before != "" && before != "clear" && before != preferredFor[l.Events[i].Says]
+		}
+	}
+	return false
 }
 
 // crowded says whether something else happens so shortly after an event that what

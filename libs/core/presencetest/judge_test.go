@@ -63,6 +63,15 @@ func TestJudge(t *testing.T) {
 		"or in the tick before, in which it ended": {[]Event{call, hungUp, {At: 30, Kind: Shows, Says: "Busy/InACall"}}, "both", func(s *Seen) {
 			s.shows("dnd", 37, 38)
 		}, true},
+		"a choice that lets a meeting come out of what Offhook preferred overrides it": {[]Event{
+			{At: 6, Kind: Prefers, Says: "Away/Away"}, busy, {At: 20, Kind: Chooses, Says: "dnd"}, {At: 40, Kind: Chooses, Says: "lunch"},
+		}, "both", func(s *Seen) { s.shows("lunch", 40, 80) }, true},
+		"or does not, where it was read later": {[]Event{
+			{At: 6, Kind: Prefers, Says: "Away/Away"}, busy, {At: 20, Kind: Chooses, Says: "dnd"}, {At: 40, Kind: Chooses, Says: "lunch"},
+		}, "both", func(s *Seen) { s.shows("dnd", 42, 80) }, true},
+		"a meeting that begins after the choice is not overridden": {[]Event{
+			{At: 6, Kind: Prefers, Says: "Away/Away"}, {At: 20, Kind: Chooses, Says: "lunch"}, {At: 40, Kind: Prefers}, {At: 50, Kind: Shows, Says: "Busy/InAMeeting"},
+		}, "both", func(s *Seen) { s.shows("lunch", 50, 80) }, false},
 		"not earlier": {[]Event{call, hungUp, {At: 30, Kind: Shows, Says: "Busy/InACall"}}, "both", func(s *Seen) {
 			s.shows("dnd", 36, 38)
 		}, false},

@@ -231,7 +231,9 @@ func NewSeen(l Life) Seen {
 // what was wanted all the while is written before whatever else happens in that tick, and read
 // before it or after it. Or told: a notification told of it, and it was read some ticks later,
 // if it still showed then. Or earlier: somebody chose before what was read in the same tick,
-// or before a mask ended in it, and what that leads to in Teams is written after it.
+// or before a mask ended in it, and what that leads to in Teams is written after it. Or it
+// reveals: the choice ends what Offhook preferred, and what comes out is read by a request
+// that began before the choice, so that it counts as there before it, as it was.
 type world struct {
 	l        Life
 	late     []int
@@ -249,6 +251,7 @@ const (
 	swift   = 40
 	ahead   = 41
 	earlier = 42
+	reveals = 43
 	told    = 50 // and 10 for each tick that the notification was late
 )
 
@@ -262,7 +265,7 @@ func when(tick, lateness int) int {
 		return tick + (lateness-told)/10
 	case isEarly(lateness):
 		return max(tick-1, 0)
-	case lateness == earlier:
+	case lateness == earlier, lateness == reveals:
 		return tick
 	}
 	for _, kind := range []int{first, again, blind} {
@@ -280,6 +283,7 @@ func (l Life) play(lateness []int) world {
 		Event
 		first   bool // it is read before what is wanted is written
 		earlier bool
+		reveals bool
 	}
 	var events []seen
 	sees := 0 // the tick from which on Teams is seen again
@@ -308,7 +312,7 @@ func (l Life) play(lateness []int) world {
 		if e.Kind != Boundary {
 			e.At = max(e.At, newest[e.source()])
 			newest[e.source()] = e.At
-			events = append(events, seen{e, lateness[i] >= first && lateness[i] < swift, lateness[i] == earlier})
+			events = append(events, seen{e, lateness[i] >= first && lateness[i] < swift, lateness[i] == earlier, lateness[i] == reveals})
 		}
 	}
 	slices.SortStableFunc(events, func(a, b seen) int { return a.At - b.At })
@@ -327,7 +331,7 @@ func (l Life) play(lateness []int) world {
 	for _, e := range events {
 		switch e.Kind {
 		case Chooses:
-			h.Choices = append(h.Choices, Choice{At: e.At, Line: e.Line, Status: e.Says, Before: e.earlier})
+			h.Choices = append(h.Choices, Choice{At: e.At, Line: e.Line, Status: e.Says, Before: e.earlier, After: e.reveals})
 		case Talks:
 			confirm(e.Line, e.At)
 			talking[e.Line] = len(h.Calls)

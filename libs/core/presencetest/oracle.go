@@ -392,8 +392,11 @@ func (t *table) holds(line Line, p choice, now int, u []string) (status string, 
 		status = line.possible(status)
 	}
 	chosen := p.At
-	if p.Before {
+	switch {
+	case p.Before:
 		chosen--
+	case p.After && now > chosen:
+		chosen++
 	}
 	under := u[chosen]
 	if under == "" {
@@ -411,7 +414,7 @@ func (t *table) holds(line Line, p choice, now int, u []string) (status string, 
 	overrides := line.rings(status) && !line.rings(under) && !p.first
 	if t.Rules.Policy != "until-cleared" {
 		if overrides {
-			for _, later := range u[p.At : now+1] {
+			for _, later := range u[max(chosen, p.At) : now+1] {
 				if later != under && later != "" {
 					return "", false, false
 				}
