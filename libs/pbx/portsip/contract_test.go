@@ -198,7 +198,7 @@ func TestTheWebhookKeepsTheVendorsContract(t *testing.T) {
 			g, d := through(t, sim, c, config)
 			w := watch(t, d)
 			sim.StartCall("200")
-			w.until(t, "of a call", func() bool { return w.calls["200"] == 1 })
+			w.until(t, "of a call", func(is tale) bool { return is.calls["200"] == 1 })
 			g.Verdict(t, "POST /auth/sign_in 200", "GET /users 200", "GET /users/{id}/status 200", "GET /tenant 200")
 		})
 	}

@@ -69,13 +69,13 @@ func TestWhatTheWebhookAnswers(t *testing.T) {
 				t.Errorf("answered %d, want %d", status, c.status)
 			}
 			sim.StartCall("203")
-			w.until(t, "of a call", func() bool { return w.calls["203"] == 1 })
+			w.until(t, "of a call", func(is tale) bool { return is.calls["203"] == 1 })
 			told := 0
 			if c.status == 200 && c.body == event("201") {
 				told = 1
 			}
-			if w.calls["201"] != told || w.calls["200"] != 0 || len(w.calls) != 1+told {
-				t.Errorf("told %v", w.calls)
+			if w.told().calls["201"] != told || w.told().calls["200"] != 0 || len(w.told().calls) != 1+told {
+				t.Errorf("told %v", w.told().calls)
 			}
 		})
 	}
@@ -175,9 +175,9 @@ func TestAWrongCredentialIsAnsweredSoThatItIsSentAgain(t *testing.T) {
 			wrong.URL = "http://" + *address
 			sim.SetWebhook(t.Context(), wrong)
 			sim.StartCall("200")
-			w.until(t, "anything yet", func() bool { return sim.EventStats().GivenUp == 1 })
-			if stats := sim.EventStats(); stats.Answers[http.StatusUnauthorized] != 3 || w.events != 0 {
-				t.Errorf("%+v, and %d events", stats, w.events)
+			w.until(t, "anything yet", func(tale) bool { return sim.EventStats().GivenUp == 1 })
+			if stats := sim.EventStats(); stats.Answers[http.StatusUnauthorized] != 3 || w.told().events != 0 {
+				t.Errorf("%+v, and %d events", stats, w.told().events)
 			}
 		})
 	}
@@ -193,9 +193,9 @@ func TestAWatchByWebhookLeavesNothingBehind(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		w := newWatched()
 		go func() { w.ended <- d.Watch(ctx, w.hear) }()
-		w.until(t, "that this was all", func() bool { return w.syncs > 0 })
+		w.until(t, "that this was all", func(is tale) bool { return is.syncs > 0 })
 		sim.StartCall("200")
-		w.until(t, "of a call", func() bool { return w.calls["200"] == 1 })
+		w.until(t, "of a call", func(is tale) bool { return is.calls["200"] == 1 })
 		idle, err := net.Dial("tcp", *address) // somebody who has only begun
 		if err != nil {
 			t.Fatal(err)

@@ -18,7 +18,12 @@ import (
 type watched struct {
 	ended chan error
 
-	mu       sync.Mutex
+	mu  sync.Mutex // guards all
+	all tale
+}
+
+// tale is what a watch has told.
+type tale struct {
 	syncs    int
 	calls    map[identity.Extension]int
 	statuses map[identity.Extension]presence.Status
@@ -27,7 +32,16 @@ type watched struct {
 }
 
 func newWatched() *watched {
-	return &watched{ended: make(chan error, 1), calls: map[identity.Extension]int{}, statuses: map[identity.Extension]presence.Status{}, after: map[identity.Extension]int{}}
+	return &watched{ended: make(chan error, 1), all: tale{calls: map[identity.Extension]int{}, statuses: map[identity.Extension]presence.Status{}, after: map[identity.Extension]int{}}}
+}
+
+// told is what it has told so far.
+func (w *watched) told() tale {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := w.all
+	all.calls, all.statuses, all.after = maps.Clone(all.calls), maps.Clone(all.statuses), maps.Clone(all.after)
+	return all
 }
 
 func watch(t *testing.T, d *Driver) *watched {
@@ -39,7 +53,7 @@ func watch(t *testing.T, d *Driver) *watched {
 		cancel()
 		<-w.ended
 	})
-	w.until(t, "that this was all", func() bool { return w.syncs > 0 })
+	w.until(t, "that this was all", func(is tale) bool { return is.syncs > 0 })
 	return w
 }
 
@@ -66,23 +80,20 @@ func (w *watched) hear(e pbx.WatchEvent) {
 	defer w.mu.Unlock()
 	switch e := e.(type) {
 	case pbx.CallEvent:
-		w.calls[e.Extension], w.after[e.Extension] = e.Calls, w.syncs
-		w.events++
+		w.all.calls[e.Extension], w.all.after[e.Extension] = e.Calls, w.all.syncs
+		w.all.events++
 	case pbx.StatusEvent:
-		w.statuses[e.Extension] = e.Status
+		w.all.statuses[e.Extension] = e.Status
 	case pbx.Synced:
-		w.syncs++
+		w.all.syncs++
 	}
 }
 
-func (w *watched) until(t *testing.T, what string, so func() bool) {
+func (w *watched) until(t *testing.T, what string, so func(tale) bool) {
 	t.Helper()
 	deadline := time.After(20 * time.Second)
 	for {
-		w.mu.Lock()
-		done := so()
-		w.mu.Unlock()
-		if done {
+		if so(w.told()) {
 			return
 		}
 		select {
@@ -90,7 +101,7 @@ func (w *watched) until(t *testing.T, what string, so func() bool) {
 			w.ended <- err
 			t.Fatalf("the watch ended before it told %s: %v", what, err)
 		case <-deadline:
-			t.Fatalf("the watch never told %s: %v %v", what, w.calls, w.statuses)
+			t.Fatalf("the watch never told %s: %+v", what, w.told())
 		case <-time.After(time.Millisecond):
 		}
 	}
@@ -126,11 +137,11 @@ func TestAWatchSubscribesToAllAndToThoseWhoCome(t *testing.T) {
 	if err := admin.CreateExtension(t.Context(), directoryExtension("600")); err != nil {
 		t.Fatal(err)
 	}
-	w.until(t, "of the new one", func() bool { _, ok := w.statuses["600"]; return ok })
+	w.until(t, "of the new one", func(is tale) bool { _, ok := is.statuses["600"]; return ok })
 	sim.StartCall("600")
-	w.until(t, "of its call", func() bool { return w.calls["600"] == 1 })
+	w.until(t, "of its call", func(is tale) bool { return is.calls["600"] == 1 })
 	sim.Remove("600")
-	w.until(t, "that it is gone", func() bool { return w.calls["600"] == 0 })
+	w.until(t, "that it is gone", func(is tale) bool { return is.calls["600"] == 0 })
 }
 
 func TestOnlyAConnectedCallIsOne(t *testing.T) {
@@ -139,19 +150,19 @@ func TestOnlyAConnectedCallIsOne(t *testing.T) {
 		sim.StartCall("200")
 		sim.Ring("201")
 		w := watch(t, open(t, quickly(sim, "")))
-		if want := (map[identity.Extension]int{"200": 1}); !maps.Equal(w.calls, want) {
-			t.Errorf("22.%d: in calls are %v", minor, w.calls)
+		if want := (map[identity.Extension]int{"200": 1}); !maps.Equal(w.told().calls, want) {
+			t.Errorf("22.%d: in calls are %v", minor, w.told().calls)
 		}
 		sim.Ring("202")
 		sim.StartCall("202")
-		w.until(t, "of a call that was answered", func() bool { return w.calls["202"] == 1 })
+		w.until(t, "of a call that was answered", func(is tale) bool { return is.calls["202"] == 1 })
 		sim.StartCall("202") // a second one is no news: how many there are is not told
 		sim.StartCall("203")
-		w.until(t, "of another", func() bool { return w.calls["203"] == 1 })
+		w.until(t, "of another", func(is tale) bool { return is.calls["203"] == 1 })
 		sim.EndCalls("202")
-		w.until(t, "of its end", func() bool { return w.calls["202"] == 0 })
-		if w.events != 4 || w.calls["201"] != 0 {
-			t.Errorf("22.%d: %d events, %v", minor, w.events, w.calls)
+		w.until(t, "of its end", func(is tale) bool { return is.calls["202"] == 0 })
+		if w.told().events != 4 || w.told().calls["201"] != 0 {
+			t.Errorf("22.%d: %d events, %v", minor, w.told().events, w.told().calls)
 		}
 	}
 }
@@ -163,22 +174,22 @@ func TestAPresenceEventIsReadAgain(t *testing.T) {
 	config.Beat = time.Hour // only events can tell
 	w := watch(t, open(t, config))
 	sim.Switch("200", true)
-	w.until(t, "do not disturb", func() bool { return w.statuses["200"] == presence.DND })
+	w.until(t, "do not disturb", func(is tale) bool { return is.statuses["200"] == presence.DND })
 	sim.Choose("200", presence.Lunch) // hidden by the switch
 	sim.Choose("201", presence.Away)
-	w.until(t, "away", func() bool { return w.statuses["201"] == presence.Away })
-	if w.statuses["200"] != presence.DND {
-		t.Errorf("200 shows %v", w.statuses["200"])
+	w.until(t, "away", func(is tale) bool { return is.statuses["201"] == presence.Away })
+	if w.told().statuses["200"] != presence.DND {
+		t.Errorf("200 shows %v", w.told().statuses["200"])
 	}
 	sim.Switch("200", false)
-	w.until(t, "lunch", func() bool { return w.statuses["200"] == presence.Lunch })
+	w.until(t, "lunch", func(is tale) bool { return is.statuses["200"] == presence.Lunch })
 	for _, spelling := range []string{"AVAILABLE", "ONLINE", "ASLEEP", ""} {
 		sim.Say(`{"event_type":"extension_presence","extension":"sip:200@x","presence":"` + spelling + `"}`)
 	}
 	sim.Switch("201", true)
-	w.until(t, "the last", func() bool { return w.statuses["201"] == presence.DND })
-	if w.statuses["200"] != presence.Lunch {
-		t.Errorf("what was said and is not so was told: %v", w.statuses["200"])
+	w.until(t, "the last", func(is tale) bool { return is.statuses["201"] == presence.DND })
+	if w.told().statuses["200"] != presence.Lunch {
+		t.Errorf("what was said and is not so was told: %v", w.told().statuses["200"])
 	}
 }
 
@@ -186,9 +197,9 @@ func TestASwitchThatIsNoEventIsFoundWithTheNextBeat(t *testing.T) {
 	sim := start(t, portsipsim.Config{Extensions: 2, Quiet: true, FilterDND: true})
 	w := watch(t, open(t, quickly(sim, "")))
 	sim.Switch("200", true)
-	w.until(t, "do not disturb", func() bool { return w.statuses["200"] == presence.DND })
-	before := w.syncs
-	w.until(t, "signs of life", func() bool { return w.syncs > before+2 })
+	w.until(t, "do not disturb", func(is tale) bool { return is.statuses["200"] == presence.DND })
+	before := w.told().syncs
+	w.until(t, "signs of life", func(is tale) bool { return is.syncs > before+2 })
 }
 
 func TestWhatMakesNoSenseEndsAWatch(t *testing.T) {
@@ -217,9 +228,9 @@ func TestWhatIsNotForUsIsOverheard(t *testing.T) {
 		sim.Say(message)
 	}
 	sim.StartCall("200")
-	w.until(t, "of a call", func() bool { return w.calls["200"] == 1 })
-	if len(w.calls) != 1 {
-		t.Errorf("told %v", w.calls)
+	w.until(t, "of a call", func(is tale) bool { return is.calls["200"] == 1 })
+	if len(w.told().calls) != 1 {
+		t.Errorf("told %v", w.told().calls)
 	}
 }
 
@@ -240,13 +251,13 @@ func TestAWatchBehindASystemComesBackAfterADrop(t *testing.T) {
 	sim := start(t, portsipsim.Config{Extensions: 3, FilterDND: true})
 	w := watchBehind(t, open(t, quickly(sim, "")))
 	sim.StartCall("200")
-	w.until(t, "of a call", func() bool { return w.calls["200"] == 1 })
+	w.until(t, "of a call", func(is tale) bool { return is.calls["200"] == 1 })
 	sim.CutWatches()
 	sim.EndCalls("200")
 	sim.StartCall("201")
-	w.until(t, "what is so after the drop", func() bool { return w.calls["200"] == 0 && w.calls["201"] == 1 })
+	w.until(t, "what is so after the drop", func(is tale) bool { return is.calls["200"] == 0 && is.calls["201"] == 1 })
 	if err := sim.Restart(); err != nil {
 		t.Fatal(err)
 	}
-	w.until(t, "what is so after a restart", func() bool { return w.calls["201"] == 0 })
+	w.until(t, "what is so after a restart", func(is tale) bool { return is.calls["201"] == 0 })
 }

@@ -37,19 +37,19 @@ func TestEventsArriveByWebhook(t *testing.T) {
 				sim.StartCall("203")
 				sim.Ring("202")
 				w := watch(t, open(t, toldByEvents(t, sim, to)))
-				if len(w.calls) != 1 || w.calls["203"] != 1 {
-					t.Errorf("in calls are %v", w.calls)
+				if len(w.told().calls) != 1 || w.told().calls["203"] != 1 {
+					t.Errorf("in calls are %v", w.told().calls)
 				}
 				sim.Ring("200")
 				sim.StartCall("200")
-				w.until(t, "of a call", func() bool { return w.calls["200"] == 1 })
+				w.until(t, "of a call", func(is tale) bool { return is.calls["200"] == 1 })
 				sim.EndCalls("200")
 				sim.EndCalls("203")
-				w.until(t, "of their ends", func() bool { return w.calls["200"] == 0 && w.calls["203"] == 0 })
+				w.until(t, "of their ends", func(is tale) bool { return is.calls["200"] == 0 && is.calls["203"] == 0 })
 				sim.Switch("201", true)
-				w.until(t, "do not disturb", func() bool { return w.statuses["201"] == presence.DND })
-				if w.events != 4 {
-					t.Errorf("%d events about calls", w.events)
+				w.until(t, "do not disturb", func(is tale) bool { return is.statuses["201"] == presence.DND })
+				if w.told().events != 4 {
+					t.Errorf("%d events about calls", w.told().events)
 				}
 			})
 		}
@@ -64,9 +64,9 @@ func TestEventsMayComeInAnyWay(t *testing.T) {
 			sim := start(t, portsipsim.Config{Extensions: 3, FilterDND: true, Retries: soon})
 			w := watch(t, open(t, toldByEvents(t, sim, byToken)))
 			sim.StartCall("200")
-			w.until(t, "of a call", func() bool { return w.calls["200"] == 1 })
+			w.until(t, "of a call", func(is tale) bool { return is.calls["200"] == 1 })
 			sim.EndCalls("200")
-			w.until(t, "of its end", func() bool { return w.calls["200"] == 0 })
+			w.until(t, "of its end", func(is tale) bool { return is.calls["200"] == 0 })
 			sim.InjectEvent(portsipsim.EventFault{Kind: kind, Times: 1})
 			sim.StartCall("200")
 			sim.EndCalls("200") // both before anybody is told of the first
@@ -75,13 +75,13 @@ func TestEventsMayComeInAnyWay(t *testing.T) {
 			if kind == portsipsim.Twice {
 				accepted++
 			}
-			w.until(t, "anything yet", func() bool { return sim.EventStats().Accepted >= accepted-1 })
+			w.until(t, "anything yet", func(tale) bool { return sim.EventStats().Accepted >= accepted-1 })
 			sim.StartCall("201")
-			w.until(t, "of another call", func() bool { return w.calls["201"] == 1 && sim.EventStats().Accepted >= accepted })
+			w.until(t, "of another call", func(is tale) bool { return is.calls["201"] == 1 && sim.EventStats().Accepted >= accepted })
 			sim.Switch("202", true)
-			w.until(t, "what came last", func() bool { return w.statuses["202"] == presence.DND })
-			if w.calls["200"] != 0 {
-				t.Errorf("a call that is over was told: %v", w.calls)
+			w.until(t, "what came last", func(is tale) bool { return is.statuses["202"] == presence.DND })
+			if w.told().calls["200"] != 0 {
+				t.Errorf("a call that is over was told: %v", w.told().calls)
 			}
 		})
 	}
@@ -100,17 +100,17 @@ func TestAnAnswerThatAnEventContradictsIsReadOnceMore(t *testing.T) {
 	}{{"ON_CALL", 2}, {"", 1}, {"RINGING", 1}, {"On Call", 2}} {
 		before := sim.Stats().Requests
 		sim.SendEvent(`{"event_type":"extension_call","extension":"sip:200@x","call_status":"` + c.status + `","time":"1703690276"}`)
-		w.until(t, "anything", func() bool { return sim.Stats().Requests >= before+c.requests })
+		w.until(t, "anything", func(tale) bool { return sim.Stats().Requests >= before+c.requests })
 		sim.StartCall("201")
-		w.until(t, "of a call", func() bool { return w.calls["201"] == 1 })
+		w.until(t, "of a call", func(is tale) bool { return is.calls["201"] == 1 })
 		sim.EndCalls("201")
-		w.until(t, "of its end", func() bool { return w.calls["201"] == 0 })
+		w.until(t, "of its end", func(is tale) bool { return is.calls["201"] == 0 })
 		// One request for each event of 201, and at most one more for each: the answer may be
 		// of after the next event.
 		if n := sim.Stats().Requests - before - c.requests; n < 2 || n > 4 {
 			t.Errorf("%q: %d requests beside the %d", c.status, n, c.requests)
 		}
-		if w.calls["200"] != 0 {
+		if w.told().calls["200"] != 0 {
 			t.Errorf("%q: a call was told that there is not", c.status)
 		}
 	}
@@ -120,22 +120,22 @@ func TestALostEventIsMendedByTheBeat(t *testing.T) {
 	sim := start(t, portsipsim.Config{Extensions: 2*portion + 30, FilterDND: true})
 	w := watch(t, open(t, toldByBeats(t, sim)))
 	sim.StartCall("200")
-	w.until(t, "of a call", func() bool { return w.calls["200"] == 1 })
+	w.until(t, "of a call", func(is tale) bool { return is.calls["200"] == 1 })
 	sim.InjectEvent(portsipsim.EventFault{Kind: portsipsim.Lost})
 	sim.EndCalls("200")
 	sim.StartCall("429") // the last one to be asked
 	sim.Switch("300", true)
-	w.until(t, "the end of the call", func() bool { return w.calls["200"] == 0 })
-	w.until(t, "the status", func() bool { return w.statuses["300"] == presence.DND })
-	w.until(t, "the beginning of the call", func() bool { return w.calls["429"] == 1 })
+	w.until(t, "the end of the call", func(is tale) bool { return is.calls["200"] == 0 })
+	w.until(t, "the status", func(is tale) bool { return is.statuses["300"] == presence.DND })
+	w.until(t, "the beginning of the call", func(is tale) bool { return is.calls["429"] == 1 })
 	sim.Remove("429")
-	w.until(t, "that it is gone", func() bool { return w.calls["429"] == 0 })
+	w.until(t, "that it is gone", func(is tale) bool { return is.calls["429"] == 0 })
 	admin := open(t, configFor(sim))
 	if err := admin.CreateExtension(t.Context(), directoryExtension("600")); err != nil {
 		t.Fatal(err)
 	}
 	sim.StartCall("600")
-	w.until(t, "of who is new", func() bool { return w.calls["600"] == 1 })
+	w.until(t, "of who is new", func(is tale) bool { return is.calls["600"] == 1 })
 }
 
 // Whoever is in a call is asked with every beat, however many others there are.
@@ -143,14 +143,12 @@ func TestTheLostEndOfACallIsSeenWithTheNextBeat(t *testing.T) {
 	sim := start(t, portsipsim.Config{Extensions: 7 * portion, FilterDND: true})
 	w := watch(t, open(t, toldByBeats(t, sim)))
 	sim.StartCall("899")
-	w.until(t, "of the call", func() bool { return w.calls["899"] == 1 })
+	w.until(t, "of the call", func(is tale) bool { return is.calls["899"] == 1 })
 	sim.InjectEvent(portsipsim.EventFault{Kind: portsipsim.Lost})
 	sim.EndCalls("899")
-	w.mu.Lock()
-	said := w.syncs
-	w.mu.Unlock()
-	w.until(t, "of its end", func() bool { return w.calls["899"] == 0 })
-	if after := w.after["899"]; after > said+1 {
+	said := w.told().syncs
+	w.until(t, "of its end", func(is tale) bool { return is.calls["899"] == 0 })
+	if after := w.told().after["899"]; after > said+1 {
 		t.Errorf("it was told with beat %d, and the call was over before beat %d", after+1, said+1)
 	}
 }
@@ -161,12 +159,10 @@ func TestAfterWhatCannotBeReadManyAreAsked(t *testing.T) {
 	w := watch(t, open(t, toldByBeats(t, sim)))
 	sim.InjectEvent(portsipsim.EventFault{Kind: portsipsim.GarbageEvent, Times: 1})
 	sim.StartCall("899") // seven beats away
-	w.until(t, "anything yet", func() bool { return sim.EventStats().Accepted == 1 })
-	w.mu.Lock()
-	said := w.syncs
-	w.mu.Unlock()
-	w.until(t, "of the call", func() bool { return w.calls["899"] == 1 })
-	if after := w.after["899"]; after > said+1 {
+	w.until(t, "anything yet", func(tale) bool { return sim.EventStats().Accepted == 1 })
+	said := w.told().syncs
+	w.until(t, "of the call", func(is tale) bool { return is.calls["899"] == 1 })
+	if after := w.told().after["899"]; after > said+1 {
 		t.Errorf("it was told with beat %d, and something was missed before beat %d", after, said+1)
 	}
 }
@@ -224,7 +220,7 @@ func TestWhileAnotherProcessListensEverythingIsReadAllTheSame(t *testing.T) {
 	config.Webhook.OnListening = func(string) { t.Error("it listens") }
 	w := watch(t, open(t, config))
 	sim.StartCall("200")
-	w.until(t, "of a call", func() bool { return w.calls["200"] == 1 })
+	w.until(t, "of a call", func(is tale) bool { return is.calls["200"] == 1 })
 }
 
 func TestAPhoneSystemThatFailsEndsAWatchByWebhook(t *testing.T) {
@@ -244,10 +240,10 @@ func TestAWatchByWebhookBehindASystemComesBack(t *testing.T) {
 	sim := start(t, portsipsim.Config{Extensions: 3, FilterDND: true, Retries: soon})
 	w := watchBehind(t, open(t, toldByBeats(t, sim)))
 	sim.StartCall("200")
-	w.until(t, "of a call", func() bool { return w.calls["200"] == 1 })
+	w.until(t, "of a call", func(is tale) bool { return is.calls["200"] == 1 })
 	if err := sim.Restart(); err != nil {
 		t.Fatal(err)
 	}
 	sim.StartCall("201")
-	w.until(t, "what is so after a restart", func() bool { return w.calls["200"] == 0 && w.calls["201"] == 1 })
+	w.until(t, "what is so after a restart", func(is tale) bool { return is.calls["200"] == 0 && is.calls["201"] == 1 })
 }
