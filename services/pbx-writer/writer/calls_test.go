@@ -343,6 +343,12 @@ func TestWhatTheStreamLostOfCallsIsToldAgain(t *testing.T) {
 	s.watched()
 	s.phones.StartCall(extension(0))
 	first := r.tells(0, 1, 1)
+	s.eventually(func() string { // what is heard need not be stored yet
+		if _, stored := s.call(0); !stored {
+			return "not stored"
+		}
+		return ""
+	})
 	stream, err := s.bus.JetStream().Stream(t.Context(), string(topology.Facts))
 	if err == nil {
 		err = stream.Purge(t.Context())
