@@ -217,9 +217,19 @@ func (p *synced) follow() error {
 	return p.links.Current(p.ctx)
 }
 
-// settled says whether a plan, asked for now, has nothing to do.
-func (p *synced) settled(kind wire.SyncKind) string {
-	return p.nothing(kind, wire.SyncPlan, wire.SyncPlanned)
+// anew starts all services anew.
+func (p *synced) anew() error { return errors.Join(p.halt(), p.start()) }
+
+// readAll is done once pbx-writer has read every status since it was started: before that it
+// writes nothing.
+func (p *synced) readAll(done func() string) func() string {
+	return func() string {
+		up, err := p.services[slices.Index(p.parts, topology.PBXWriter)].total(p.ctx, "offhook_pbx_up")
+		if err != nil || up == 0 {
+			return fmt.Sprint("pbx-writer has not read all statuses ", err)
+		}
+		return done()
+	}
 }
 
 // nothing orders something, and says whether it ended well and with nothing to do.

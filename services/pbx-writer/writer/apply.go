@@ -140,7 +140,7 @@ func (s *system) write(ctx context.Context, l *line, want wire.Want, o wire.Outc
 		return err
 	}
 	_, l.origin = l.ledger.explained()
-	l.status, l.began, l.told = want.Status, o.EndedAt, false
+	l.status, l.began = want.Status, o.EndedAt
 	o.Result = wire.Applied
 	if err := s.tell(ctx, l); err != nil {
 		return err

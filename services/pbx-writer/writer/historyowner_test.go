@@ -137,7 +137,7 @@ func (o *owner) see(l *owned) bool {
 
 func (o *owner) tell(l *owned) {
 	fact := presence.StatusReading{Line: historyLine(l.index), Status: l.status, Origin: l.origin, SeenAt: l.began, Observation: l.ledger.Observation, LastPerson: l.ledger.Person}
-	if known := o.h.facts[l.index]; sameFact(known, fact) || !known.SeenAt.Before(l.began) {
+	if known := o.h.facts[l.index]; sayingOf(known) == sayingOf(fact) || !known.SeenAt.Before(l.began) {
 		return
 	}
 	o.h.facts[l.index] = fact

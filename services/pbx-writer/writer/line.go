@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"hash/maphash"
 	"sync"
 	"time"
 
@@ -27,11 +28,12 @@ type line struct {
 	ledger   entry
 	revision uint64 // of the ledger's key in its bucket
 	// The newest reading.
-	began  time.Time
-	origin presence.Origin
-	status presence.Status
-	// told says that the newest fact in the stream is what the line shows.
-	told bool
+	began   time.Time
+	origin  presence.Origin
+	status  presence.Status
+	settled bool // the outcome of newest is published
+	// told is what the newest fact in the stream says, as far as that is known.
+	told saying
 	// blind is when our last request to write ended: a reading that began earlier
 	// can show the time before it.
 	blind time.Time
@@ -39,9 +41,8 @@ type line struct {
 	generation uint64
 	// newest is the revision of the newest want that was looked at, whether or not
 	// there was anything to write: the ledger knows of writes alone.
-	newest  wire.Revision
-	settled bool  // its outcome is published
-	rare    *rare // nil: nothing of it
+	newest wire.Revision
+	rare   *rare // nil: nothing of it
 }
 
 // rare is what few lines have.
@@ -124,8 +125,23 @@ func (s *system) reload(ctx context.Context, l *line) error {
 	return nil
 }
 
-// load reads the whole ledger of a system: a new owner's first step.
+// load reads the whole ledger of a system, and what the stream tells of its lines: a new
+// owner's first step.
 func (s *system) load(ctx context.Context) error {
+	if err := s.loadLedger(ctx); err != nil {
+		return err
+	}
+	return s.eachFact(ctx, func(said presence.StatusReading) {
+		if _, linked := s.w.links.Who(said.Line); linked {
+			l := s.line(said.Line)
+			l.mu.Lock()
+			l.told = sayingOf(said)
+			l.mu.Unlock()
+		}
+	})
+}
+
+func (s *system) loadLedger(ctx context.Context) error {
 	filter := wire.LineKey(identity.Line{System: s.id, Extension: "x"})
 	filter = filter[:len(filter)-1] + "*"
 	return s.w.ledger.Each(ctx, filter, func(e store.Entry) error {
@@ -165,7 +181,6 @@ func (s *system) see(ctx context.Context, l *line, status presence.Status, began
 		}
 	}
 	if l.status != r.status || l.origin != origin {
-		l.told = false
 		s.w.metrics.observed(ctx, s.id, origin)
 	}
 	l.status, l.origin, l.began, l.generation = r.status, origin, r.began, generation
@@ -197,31 +212,40 @@ func (s *system) tell(ctx context.Context, l *line) error {
 	if l.origin == presence.Person {
 		ctx = bus.Begin(ctx)
 	}
-	for !l.told {
+	for says := sayingOf(l.fact().Reading); l.told != says; {
 		last, sequence, err := s.lastFact(ctx, l.id)
 		if err != nil {
 			return err
 		}
-		fact := l.fact()
 		switch {
-		case sequence > 0 && sameFact(last.Reading, fact.Reading):
-			l.told = true
+		case sequence > 0 && sayingOf(last.Reading) == says:
+			l.told = says
 			return nil
 		case sequence > 0 && !last.Reading.SeenAt.Before(l.began):
 			return nil
 		}
-		err = s.w.publishOver(ctx, fact, sequence)
-		if err != nil && fault.KindOf(err) != fault.Conflict {
+		err = s.w.publishOver(ctx, l.fact(), sequence)
+		if err == nil {
+			l.told = says
+		} else if fault.KindOf(err) != fault.Conflict {
 			return err
 		}
-		l.told = err == nil
 	}
 	return nil
 }
 
-// sameFact says whether two readings differ in their time alone.
-func sameFact(a, b presence.StatusReading) bool {
-	samePerson := a.LastPerson == nil && b.LastPerson == nil ||
-		a.LastPerson != nil && b.LastPerson != nil && a.LastPerson.Observation == b.LastPerson.Observation
-	return a.Status == b.Status && a.Origin == b.Origin && samePerson
+// saying stands for what a reading says but for its time. It is as small as a comparison
+// allows, and compares within this process only. The zero value is that of no reading.
+type saying uint64
+
+func sayingOf(r presence.StatusReading) saying {
+	says := struct {
+		status presence.Status
+		origin presence.Origin
+		person int64 // the observation of their newest choice
+	}{r.Status, r.Origin, -1}
+	if r.LastPerson != nil {
+		says.person = r.LastPerson.Observation
+	}
+	return saying(maphash.Comparable(prints, says) | 1)
 }

@@ -1,9 +1,13 @@
 package writer
 
 import (
+	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/nats-io/nats.go"
 
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/wire"
@@ -46,5 +50,45 @@ func TestWhatIsKnownWithoutAReading(t *testing.T) {
 		if got := l.knows(want, now); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
+	}
+}
+
+// A new owner of many extensions that asked for each fact alone would not write for minutes.
+func TestANewOwnerAsksForNoFactThatTellsWhatShows(t *testing.T) {
+	const lines = 40
+	s := newStage(t, lines)
+	stop := s.run("a")
+	for i := range lines {
+		s.tells(i, presence.Available, presence.Person)
+	}
+	stop()
+	s.phones.Choose(extension(7), presence.Lunch)
+
+	var mu sync.Mutex // guards asked
+	asked := map[string]int{}
+	for _, subject := range []string{"$JS.API.DIRECT.GET.FACTS.>", "$JS.API.STREAM.MSG.GET.FACTS"} {
+		sub, err := s.bus.JetStream().Conn().Subscribe(subject, func(m *nats.Msg) {
+			mu.Lock()
+			defer mu.Unlock()
+			asked[strings.TrimPrefix(m.Subject, "$JS.API.DIRECT.GET.FACTS.")]++
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = sub.Unsubscribe() }()
+	}
+	s.run("b")
+	s.eventually(func() string { // all has been read then
+		if s.phones.watchers() == 0 {
+			return "nobody watches"
+		}
+		return ""
+	})
+	s.tells(7, presence.Lunch, presence.Person)
+	mu.Lock()
+	defer mu.Unlock()
+	delete(asked, wire.StatusSubject(lineOf(extension(7))))
+	if len(asked) > 0 {
+		t.Errorf("asked for %v", asked)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"offhook.dev/libs/bus"
 	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
 )
@@ -183,16 +184,10 @@ func (s *system) compareFacts(ctx context.Context) error {
 	s.mu.Lock()
 	s.compared++
 	s.mu.Unlock()
-	filter := topology.Wildcard("pbx.fact.status." + topology.Token(string(s.id)) + ".<ext>")
-	err := s.w.bus.Each(ctx, topology.Facts, filter, func(m bus.Message) error {
-		fact, err := wire.DecodeStatus(m.Data)
-		if err != nil {
-			return nil
+	err := s.eachFact(ctx, func(said presence.StatusReading) {
+		if l := s.found(said.Line); l != nil {
+			l.believe(func() bool { return l.told == sayingOf(said) })
 		}
-		if l := s.found(fact.Reading.Line); l != nil {
-			l.believe(func() bool { return sameFact(fact.Reading, l.fact().Reading) })
-		}
-		return nil
 	})
 	if err != nil {
 		return err
@@ -203,6 +198,17 @@ func (s *system) compareFacts(ctx context.Context) error {
 		l.believe(func() bool { return l.compared == s.compared })
 	}
 	return nil
+}
+
+// eachFact reads what the stream tells of the system's lines.
+func (s *system) eachFact(ctx context.Context, do func(presence.StatusReading)) error {
+	filter := topology.Wildcard("pbx.fact.status." + topology.Token(string(s.id)) + ".<ext>")
+	return s.w.bus.Each(ctx, topology.Facts, filter, func(m bus.Message) error {
+		if fact, err := wire.DecodeStatus(m.Data); err == nil {
+			do(fact.Reading)
+		}
+		return nil
+	})
 }
 
 // found notes that the stream has a fact of a line, and returns the line; nil: there is none.
@@ -220,7 +226,9 @@ func (s *system) found(id identity.Line) *line {
 // written to or told it is left to the next comparison.
 func (l *line) believe(right func() bool) {
 	if l.mu.TryLock() {
-		l.told = l.told && right()
+		if !right() {
+			l.told = 0
+		}
 		l.mu.Unlock()
 	}
 }

@@ -1,11 +1,11 @@
 package writer
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,6 +71,7 @@ func (w *Writer) own(ctx context.Context, conf SystemConfig, lease store.Lease) 
 		return run.Ended(ctx, err)
 	}
 	w.deps.Health.Set(part, nil)
+	w.metrics.up(ctx, s.id, true)
 
 	outer := ctx // tells an end that was asked for from one part stopping the others
 	g, ctx := errgroup.WithContext(ctx)
@@ -236,13 +237,15 @@ func (s *system) probe(ctx context.Context) error {
 	return nil // it has answered, whatever it said of the line
 }
 
+// shown is what a listing says of a line.
+type shown struct {
+	id     identity.Line
+	status presence.Status
+}
+
 // poll reads all statuses and then folds in those of linked lines: only when the
 // listing is over is it known whether the phone system had been away before it.
 func (s *system) poll(ctx context.Context) error {
-	type shown struct {
-		id     identity.Line
-		status presence.Status
-	}
 	if s.pbx.Resting() {
 		if err := s.probe(ctx); err != nil {
 			return err
@@ -260,21 +263,37 @@ func (s *system) poll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	generation := s.pbx.Generation()
-	var lost error
-	for _, one := range all {
-		l := s.line(one.id)
-		if !l.mu.TryLock() {
-			continue // a write is under way: this reading is too old already, and the next one comes
-		}
-		_, err := s.see(ctx, l, one.status, began, generation)
-		l.mu.Unlock()
-		if err != nil && fault.KindOf(err) != fault.Conflict {
-			return err
-		}
-		lost = cmp.Or(lost, err) // a conflict is one line's affair
+	return s.foldAll(ctx, all, began, s.pbx.Generation())
+}
+
+// foldAll folds in what a listing says, several lines side by side: where much of it is
+// news each of them waits for the broker to store it.
+func (s *system) foldAll(ctx context.Context, all []shown, began time.Time, generation uint64) error {
+	var lost atomic.Pointer[error]
+	fold, ctx := errgroup.WithContext(ctx)
+	for part := range slices.Chunk(all, len(all)/publishAtOnce+1) {
+		fold.Go(func() error {
+			for _, one := range part {
+				l := s.line(one.id)
+				if !l.mu.TryLock() {
+					continue // a write is under way: this reading is too old already, and the next one comes
+				}
+				_, err := s.see(ctx, l, one.status, began, generation)
+				l.mu.Unlock()
+				if err != nil && fault.KindOf(err) != fault.Conflict {
+					return err
+				} else if err != nil { // which is one line's affair
+					lost.Store(&err)
+				}
+			}
+			return nil
+		})
 	}
-	return lost
+	err := fold.Wait()
+	if conflict := lost.Load(); err == nil && conflict != nil {
+		return *conflict
+	}
+	return err
 }
 
 // consume applies the wants of this system as they come.
