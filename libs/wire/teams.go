@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"hash/maphash"
 	"time"
 
 	"offhook.dev/libs/core/fault"
@@ -33,10 +34,23 @@ type TeamsWant struct {
 func TeamsWantSubject(p identity.Person) string { return "m365.want.presence." + PersonKey(p) }
 
 // Same says whether two wants ask for the same thing, whenever they were decided.
-func (w TeamsWant) Same(other TeamsWant) bool {
-	return w.Person == other.Person && w.Session == other.Session && w.SessionUntil.Equal(other.SessionUntil) &&
-		w.Preferred == other.Preferred && w.PreferredUntil.Equal(other.PreferredUntil) &&
-		w.Disowned == other.Disowned && w.Release == other.Release && w.Revision.Epoch == other.Revision.Epoch
+func (w TeamsWant) Same(other TeamsWant) bool { return w.asks() == other.asks() }
+
+// Print stands for what Same compares, within this process: for who would keep many wants.
+func (w TeamsWant) Print() uint64 { return maphash.Comparable(prints, w.asks()) }
+
+// teamsAsks is what a TeamsWant asks for. Moments are compared wherever they were read.
+type teamsAsks struct {
+	person                       identity.Person
+	session, preferred           string
+	sessionUntil, preferredUntil [2]int64
+	disowned, release            bool
+	epoch                        uint64
+}
+
+func (w TeamsWant) asks() teamsAsks {
+	instant := func(t time.Time) [2]int64 { return [2]int64{t.Unix(), int64(t.Nanosecond())} }
+	return teamsAsks{w.Person, w.Session, w.Preferred, instant(w.SessionUntil), instant(w.PreferredUntil), w.Disowned, w.Release, w.Revision.Epoch}
 }
 
 func (w TeamsWant) proto() *eventv1.PresenceWant {

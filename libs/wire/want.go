@@ -2,6 +2,7 @@ package wire
 
 import (
 	"cmp"
+	"hash/maphash"
 	"strings"
 	"time"
 
@@ -50,9 +51,26 @@ func WantSubject(l identity.Line) string { return "pbx.want.status." + LineKey(l
 
 // Same says whether two wants ask for the same thing on the same grounds, whenever
 // they were decided.
-func (w Want) Same(other Want) bool {
-	return w.Person == other.Person && w.Line == other.Line && w.Status == other.Status &&
-		w.DecidedOn == other.DecidedOn && w.Release == other.Release && w.LinkRevision == other.LinkRevision && w.Revision.Epoch == other.Revision.Epoch
+func (w Want) Same(other Want) bool { return w.asks() == other.asks() }
+
+// Print stands for what Same compares, within this process: for who would keep many wants.
+func (w Want) Print() uint64 { return maphash.Comparable(prints, w.asks()) }
+
+var prints = maphash.MakeSeed()
+
+// wantAsks is what a want asks for.
+type wantAsks struct {
+	person    identity.Person
+	line      identity.Line
+	status    presence.Status
+	decidedOn int64
+	release   bool
+	link      uint64
+	epoch     uint64
+}
+
+func (w Want) asks() wantAsks {
+	return wantAsks{w.Person, w.Line, w.Status, w.DecidedOn, w.Release, w.LinkRevision, w.Revision.Epoch}
 }
 
 func (w Want) proto() *eventv1.StatusWant {

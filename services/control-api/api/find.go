@@ -122,13 +122,13 @@ func (m *model) people(of identity.Tenant, match func(identity.Person, user) boo
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	var found []identity.Person
-	for who, u := range m.users {
-		if (of == "" || who.Tenant == of) && match(who, u) {
+	for who, p := range m.byPerson {
+		if p.listed && (of == "" || who.Tenant == of) && match(who, p.user) {
 			found = append(found, who)
 		}
 	}
 	for _, who := range linked {
-		if _, known := m.users[who]; !known && match(who, user{}) {
+		if p := m.byPerson[who]; (p == nil || !p.listed) && match(who, user{}) {
 			found = append(found, who)
 		}
 	}
@@ -146,7 +146,7 @@ func (m *model) describe(people []identity.Person) string {
 			words = append(words, fmt.Sprintf("and %d more", len(people)-i))
 			break
 		}
-		text := m.users[who].upn
+		text := m.user(who).upn
 		if text == "" {
 			text = string(who.User)
 		}

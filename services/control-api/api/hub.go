@@ -104,7 +104,7 @@ func (h *hub) catchUp(ctx context.Context, o outcome) {
 		return // the change is told without its claims
 	}
 	if d, err := wire.DecodeDecision(msg.Data); err == nil && d.ID == o.decision() {
-		h.model.foldDecision(d)
+		h.model.foldDecision(d, msg.Data)
 	}
 }
 

@@ -15,7 +15,9 @@ func TestAWatcherWithoutRoomIsDroppedAtOnceAndTheOthersGetEverything(t *testing.
 	m := newModel(slog.New(slog.DiscardHandler), links.NewMirror(), options.NewMirror(base(nil), slog.New(slog.DiscardHandler)), nil, time.Now)
 	h := newHub(m, nil)
 	who := identity.Person{Tenant: "contoso", User: "00000000-0000-4000-8000-000000000001"}
-	m.foldDecision(wire.Decision{ID: "d", Person: who})
+	d := wire.Decision{ID: "d", Person: who}
+	_, data := d.Encode()
+	m.foldDecision(d, data)
 	slow, _, err := h.watch("contoso", "")
 	if err != nil {
 		t.Fatal(err)

@@ -26,29 +26,20 @@ type model struct {
 	tenants map[identity.Tenant]Tenant
 	now     func() time.Time // broker time
 
-	mu        sync.RWMutex // guards what follows
-	users     map[identity.Person]user
-	teams     map[identity.Person]presence.TeamsReading
-	shown     map[identity.Line]presence.StatusReading
-	decisions map[identity.Person]wire.Decision
-	outcomes  map[identity.Line]wire.Outcome
-	toTeams   map[identity.Person]wire.TeamsOutcome
-	sweeps    map[identity.Tenant]map[string]wire.Sweep // the last good one of each shard
+	mu       sync.RWMutex // guards what follows
+	byPerson map[identity.Person]*aboutPerson
+	byLine   map[identity.Line]aboutLine
+	sweeps   map[identity.Tenant]map[string]wire.Sweep // the last good one of each shard
 
 	laneFacts map[laneKey]wire.Lane
 
 	lanes subscription.Lanes
 }
 
-// user is what is kept of the directory: names to find people by.
-type user struct{ upn, mail, name string }
-
 func newModel(log *slog.Logger, mirror *links.Mirror, optioned *options.Mirror, tenants map[identity.Tenant]Tenant, now func() time.Time) *model {
 	return &model{
 		log: log, links: mirror, options: optioned, tenants: tenants, now: now,
-		users: map[identity.Person]user{}, teams: map[identity.Person]presence.TeamsReading{},
-		shown: map[identity.Line]presence.StatusReading{}, decisions: map[identity.Person]wire.Decision{},
-		outcomes: map[identity.Line]wire.Outcome{}, toTeams: map[identity.Person]wire.TeamsOutcome{}, sweeps: map[identity.Tenant]map[string]wire.Sweep{},
+		byPerson: map[identity.Person]*aboutPerson{}, byLine: map[identity.Line]aboutLine{}, sweeps: map[identity.Tenant]map[string]wire.Sweep{},
 		laneFacts: map[laneKey]wire.Lane{},
 	}
 }
@@ -67,12 +58,14 @@ func (m *model) foldDirectory(msg bus.Message) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if u.Gone {
-		delete(m.users, u.Person)
-		delete(m.teams, u.Person)
-		delete(m.toTeams, u.Person)
+		m.leave(u.Person)
 		return
 	}
-	m.users[u.Person] = user{upn: u.UPN, mail: u.Mail, name: u.DisplayName}
+	p := m.person(u.Person)
+	p.listed, p.user = true, user{upn: u.UPN, mail: u.Mail, name: u.DisplayName}
+	if p.user.mail == p.user.upn {
+		p.user.mail = p.user.upn // once in memory
+	}
 }
 
 // foldFact takes a fact in; for a status it returns what was shown before.
@@ -86,7 +79,8 @@ func (m *model) foldFact(msg bus.Message) (status *presence.StatusReading, befor
 		}
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		m.teams[fact.Person] = fact.Reading
+		fact.Reading.Availability, fact.Reading.Activity = word(fact.Reading.Availability), word(fact.Reading.Activity)
+		m.person(fact.Person).teams = fact.Reading
 	case strings.HasPrefix(msg.Subject, "m365.fact.sweep."):
 		sweep, err := wire.DecodeSweep(msg.Data)
 		if err != nil {
@@ -104,9 +98,7 @@ func (m *model) foldFact(msg bus.Message) (status *presence.StatusReading, befor
 		}
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		before = m.shown[fact.Reading.Line]
-		m.shown[fact.Reading.Line] = fact.Reading
-		return &fact.Reading, before
+		return &fact.Reading, m.see(fact.Reading)
 	}
 	return nil, before
 }
@@ -124,19 +116,21 @@ func (m *model) foldSweep(sweep wire.Sweep) {
 	}
 }
 
-func (m *model) foldDecision(d wire.Decision) {
+// foldDecision takes a decision in, and the message that it came in.
+func (m *model) foldDecision(d wire.Decision, data []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.decisions[d.Person] = d
+	m.person(d.Person).decision = packed(data)
 }
 
-func (m *model) foldOutcome(o outcome) {
+// foldOutcome is the same for an outcome.
+func (m *model) foldOutcome(o outcome, data []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if o.teams != nil {
-		m.toTeams[o.teams.Person] = *o.teams
+		m.person(o.teams.Person).toTeams = packed(data)
 	} else {
-		m.outcomes[o.line.Line] = *o.line
+		m.wrote(*o.line)
 	}
 }
 
@@ -144,8 +138,7 @@ func (m *model) foldOutcome(o outcome) {
 func (m *model) decision(who identity.Person) (wire.Decision, bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	d, ok := m.decisions[who]
-	return d, ok
+	return m.decided(who)
 }
 
 // presenceAges returns, for each tenant, how old the stalest shard's last good
@@ -194,7 +187,7 @@ func (m *model) follow(ctx context.Context, b *bus.Bus, filled func(topology.Str
 				m.skip(msg, err)
 				return
 			}
-			m.foldDecision(d)
+			m.foldDecision(d, msg.Data)
 		}),
 		mirror(topology.Outcomes, outcomes(), func(msg bus.Message, full bool) {
 			o, err := decodeOutcome(msg.Subject, msg.Data)
@@ -202,7 +195,7 @@ func (m *model) follow(ctx context.Context, b *bus.Bus, filled func(topology.Str
 				m.skip(msg, err)
 				return
 			}
-			m.foldOutcome(o)
+			m.foldOutcome(o, msg.Data)
 			live.outcome(ctx, msg.Sequence, o, full)
 		}),
 	}

@@ -406,8 +406,9 @@ func (k keeper) entry(key options.Key, record options.Record, revision uint64) O
 		who := identity.Person{Tenant: key.Tenant, User: identity.User(key.ID)}
 		e.User = key.ID
 		k.model.mu.RLock()
-		e.UPN, e.Name = k.model.users[who].upn, k.model.users[who].name
+		u := k.model.user(who)
 		k.model.mu.RUnlock()
+		e.UPN, e.Name = u.upn, u.name
 		for _, o := range k.model.options.Effective(who) {
 			named, _ := k.model.options.Membership(key.Tenant, identity.Group(o.ID))
 			e.Effective = append(e.Effective, EffectiveOption{Key: o.Key, Value: o.Value, From: string(o.From), ID: o.ID, Name: named.Name})

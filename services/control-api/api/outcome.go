@@ -101,7 +101,7 @@ func (m *model) changedTeams(o wire.TeamsOutcome) Change {
 	}
 	m.grounds(&c, o.Person, identity.Line{}, o.Decision)
 	c.Reason, c.ToTeams = o.Reason, toTeamsAfter(o)
-	if d, ok := m.decisions[o.Person]; ok && d.ID == o.Decision && !settled(o.Result) {
+	if d, ok := m.decided(o.Person); ok && d.ID == o.Decision && !settled(o.Result) {
 		c.ToTeams = toTeams(&d, &o) // with what was wanted in vain
 	}
 	return c
@@ -109,13 +109,13 @@ func (m *model) changedTeams(o wire.TeamsOutcome) Change {
 
 // grounds fills in what the decision behind a change rested on. m.mu is held.
 func (m *model) grounds(c *Change, who identity.Person, line identity.Line, decision string) {
-	d, ok := m.decisions[who]
+	d, ok := m.decided(who)
 	if !ok || d.ID != decision {
 		return
 	}
 	c.decided(d, line)
 	c.Teams = teamsOf(d, m.now())
-	if r, ok := m.teams[who]; ok && c.Teams == nil {
+	if r, ok := m.reading(who); ok && c.Teams == nil {
 		c.Teams = &Teams{Availability: r.Availability, Activity: r.Activity, AgeMS: ms(m.now().Sub(m.confirmed(who, r)))}
 	}
 }

@@ -12,7 +12,14 @@ import (
 )
 
 // Part is the service as a part of a process.
-func Part() run.Part { return run.NewPart(topology.ControlAPI, FromConfig, Run) }
+func Part() run.Part {
+	part := run.NewPart(topology.ControlAPI, FromConfig, Run)
+	part.Garbage = garbage
+	return part
+}
+
+// garbage is little: nearly all memory is the read model, which stays and is packed.
+const garbage = 25
 
 // FromConfig takes what concerns this service from the configuration.
 func FromConfig(c config.Config) (Options, error) {

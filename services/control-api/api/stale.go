@@ -23,7 +23,7 @@ func (m *model) stale(people []identity.Person) []identity.Person {
 		if !m.reads(who, now) {
 			continue
 		}
-		r, known := m.teams[who]
+		r, known := m.reading(who)
 		if !known || now.Sub(m.confirmed(who, r)) > staleAfter*m.tenants[who.Tenant].sweep() {
 			found = append(found, who)
 		}
@@ -47,7 +47,7 @@ func (m *model) laneAges() map[laneKey][]time.Duration {
 	defer m.mu.RUnlock()
 	for tenant := range m.tenants {
 		for _, who := range m.links.People(tenant) {
-			if r, known := m.teams[who]; known && m.reads(who, now) {
+			if r, known := m.reading(who); known && m.reads(who, now) {
 				lane := laneKey{tenant, m.lanes.On(who)}
 				ages[lane] = append(ages[lane], max(0, now.Sub(m.confirmed(who, r))))
 			}

@@ -43,12 +43,12 @@ func (m *model) status(who identity.Person, line identity.Line) Status {
 		s.Shown, s.AgeMS = shown.String(), ms(now.Sub(seen))
 	}
 	var decision *wire.Decision
-	if d, ok := m.decisions[who]; ok {
+	if d, ok := m.decided(who); ok {
 		decision = &d
 		s.decided(d, line)
 	}
 	s.ToTeams = m.toTeamsNow(who, decision)
-	if r, ok := m.teams[who]; ok {
+	if r, ok := m.reading(who); ok {
 		s.Teams = &Teams{Availability: r.Availability, Activity: r.Activity, AgeMS: ms(now.Sub(m.confirmed(who, r)))}
 	}
 	return s
@@ -56,7 +56,7 @@ func (m *model) status(who identity.Person, line identity.Line) Status {
 
 // toTeamsNow is what Teams should show of a person now. m.mu is held.
 func (m *model) toTeamsNow(who identity.Person, d *wire.Decision) *ToTeams {
-	if o, ok := m.toTeams[who]; ok {
+	if o, ok := m.toTeamsOutcome(who); ok {
 		return toTeams(d, &o)
 	}
 	return toTeams(d, nil)
@@ -64,7 +64,7 @@ func (m *model) toTeamsNow(who identity.Person, d *wire.Decision) *ToTeams {
 
 // named is a Status with nothing but the names. m.mu is held.
 func (m *model) named(who identity.Person, line identity.Line) Status {
-	u := m.users[who]
+	u := m.user(who)
 	return Status{
 		Tenant: string(who.Tenant), User: string(who.User), UPN: u.upn, Name: u.name,
 		System: string(line.System), Extension: string(line.Extension), Claims: []Claim{},
@@ -83,15 +83,6 @@ func (s *Status) decided(d wire.Decision, line identity.Line) {
 	for _, c := range d.Claims {
 		s.Claims = append(s.Claims, Claim{Source: c.Source, Status: c.Status.String(), Until: moment(c.Until)})
 	}
-}
-
-// shownNow is the newer of what was read and what was written. m.mu is held.
-func (m *model) shownNow(line identity.Line) (presence.Status, time.Time) {
-	r, o := m.shown[line], m.outcomes[line]
-	if (o.Result == wire.Applied || o.Result == wire.Already) && o.EndedAt.After(r.SeenAt) {
-		return o.Status, o.EndedAt
-	}
-	return r.Status, r.SeenAt
 }
 
 // confirmed is when Teams was last known to show r: a sweep that read the user and

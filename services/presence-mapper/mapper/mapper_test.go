@@ -254,7 +254,7 @@ func TestSupersedes(t *testing.T) {
 	} {
 		next := base
 		c.change(&next)
-		if stood, changed := supersedes(base, next, false), supersedes(base, next, true); stood != c.stood || changed != c.changed {
+		if stood, changed := supersedes(standingOf(base), standingOf(next), false), supersedes(standingOf(base), standingOf(next), true); stood != c.stood || changed != c.changed {
 			t.Errorf("%s: nothing to publish %v and %v, want %v and %v", c.name, stood, changed, c.stood, c.changed)
 		}
 	}

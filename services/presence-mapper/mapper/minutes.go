@@ -2,6 +2,7 @@ package mapper
 
 import (
 	"context"
+	"hash/maphash"
 	"time"
 
 	"offhook.dev/libs/bus"
@@ -63,7 +64,7 @@ func (m *Mapper) pass(ctx context.Context) error {
 		return err
 	}
 	now := m.bus.Now()
-	remembered := map[identity.Person]bool{}
+	remembered := map[uint64]struct{}{} // personPrint: of a large installation, its names would be most of it
 	var due []identity.Person
 	var lost, clearing []identity.Person
 	err = m.memory.Each(ctx, ">", func(e store.Entry) error {
@@ -71,7 +72,7 @@ func (m *Mapper) pass(ctx context.Context) error {
 		if err != nil {
 			return nil
 		}
-		remembered[who] = true
+		remembered[personPrint(who)] = struct{}{}
 		r, err := decodeRecord(e.Value)
 		if err != nil {
 			// Their facts are parked; nobody else is concerned. It is not thrown away: a
@@ -94,7 +95,7 @@ func (m *Mapper) pass(ctx context.Context) error {
 		return err
 	}
 	for _, who := range m.links.People("") {
-		if !remembered[who] {
+		if _, ok := remembered[personPrint(who)]; !ok {
 			due = append(due, who)
 		}
 	}
@@ -127,17 +128,24 @@ func (m *Mapper) repair(ctx context.Context, who identity.Person, do func(contex
 	}
 }
 
-// wanted is what the stream of wants holds.
-type wanted struct {
-	lines map[identity.Line]wire.Want
-	teams map[identity.Person]wire.TeamsWant
+var prints = maphash.MakeSeed()
+
+// personPrint stands for a person, within this process.
+func personPrint(who identity.Person) uint64 { return maphash.Comparable(prints, who) }
+
+// wanted is what the stream of wants holds, by the prints of subjects.
+type wanted map[uint64]standing
+
+func (w wanted) superseded(subject string, want standing) bool {
+	stored, ok := w[maphash.String(prints, subject)]
+	return ok && supersedes(stored, want, false)
 }
 
 func (m *Mapper) storedWants(ctx context.Context) (wanted, error) {
-	stored := wanted{map[identity.Line]wire.Want{}, map[identity.Person]wire.TeamsWant{}}
+	stored := wanted{}
 	err := m.bus.Each(ctx, topology.Wants, topology.Wildcard("pbx.want.status.<system>.<ext>"), func(msg bus.Message) error {
 		if want, err := wire.DecodeWant(msg.Data); err == nil {
-			stored.lines[want.Line] = want
+			stored[maphash.String(prints, msg.Subject)] = standingOf(want)
 		}
 		return nil
 	})
@@ -146,7 +154,7 @@ func (m *Mapper) storedWants(ctx context.Context) (wanted, error) {
 	}
 	err = m.bus.Each(ctx, topology.Wants, topology.Wildcard("m365.want.presence.<tenant>.<user>"), func(msg bus.Message) error {
 		if want, err := wire.DecodeTeamsWant(msg.Data); err == nil {
-			stored.teams[want.Person] = want
+			stored[maphash.String(prints, msg.Subject)] = standingOfTeams(want)
 		}
 		return nil
 	})
@@ -156,14 +164,10 @@ func (m *Mapper) storedWants(ctx context.Context) (wanted, error) {
 // lacks says whether the stream lacks a want that memory implies.
 func (m *Mapper) lacks(stored wanted, who identity.Person, r record, revision uint64) bool {
 	for _, want := range m.wants(who, r, revision) {
-		if s, ok := stored.lines[want.Line]; !ok || !supersedes(s, want, false) {
+		if !stored.superseded(wire.WantSubject(want.Line), standingOf(want)) {
 			return true
 		}
 	}
 	want, ok := m.teamsWant(who, r, revision)
-	if !ok {
-		return false
-	}
-	s, ok := stored.teams[who]
-	return !ok || !supersedesTeams(s, want, false)
+	return ok && !stored.superseded(wire.TeamsWantSubject(who), standingOfTeams(want))
 }

@@ -23,7 +23,7 @@ func (m *Mapper) publishWants(ctx context.Context, who identity.Person, r record
 		changed := !slices.ContainsFunc(had, func(w wire.Want) bool { return w.Same(want) })
 		err := m.publishWant(ctx, want, changed, mark{link: want.LinkRevision, memory: want.Revision}, func(stored []byte) bool {
 			s, err := wire.DecodeWant(stored)
-			return err == nil && supersedes(s, want, changed)
+			return err == nil && supersedes(standingOf(s), standingOf(want), changed)
 		})
 		if err != nil {
 			return err
@@ -36,7 +36,7 @@ func (m *Mapper) publishWants(ctx context.Context, who identity.Person, r record
 	changed := !sameTeams(before, r.Memory)
 	return m.publishWant(ctx, want, changed, mark{memory: want.Revision}, func(stored []byte) bool {
 		s, err := wire.DecodeTeamsWant(stored)
-		return err == nil && supersedesTeams(s, want, changed)
+		return err == nil && supersedes(standingOfTeams(s), standingOfTeams(want), changed)
 	})
 }
 
@@ -112,27 +112,33 @@ func (p *published) forget() {
 	p.last = nil
 }
 
+// standing is what decides between two wants of a subject: a fraction of either.
+type standing struct {
+	asks     uint64 // wire.Want.Print, or that of a wire.TeamsWant
+	link     uint64 // 0 for Teams
+	revision wire.Revision
+}
+
+func standingOf(w wire.Want) standing { return standing{w.Print(), w.LinkRevision, w.Revision} }
+
+func standingOfTeams(w wire.TeamsWant) standing {
+	return standing{asks: w.Print(), revision: w.Revision}
+}
+
 // supersedes says whether there is nothing to publish: the stored want belongs to a
 // newer link or, of the same person, to a newer memory, or asks for the same and what
 // is wanted has not changed since.
-func supersedes(stored, want wire.Want, changed bool) bool {
+func supersedes(stored, want standing, changed bool) bool {
+	same := stored.asks == want.asks
 	switch {
-	case stored.Same(want) && !changed:
+	case same && !changed:
 		return true
-	case stored.LinkRevision != want.LinkRevision:
-		return stored.LinkRevision > want.LinkRevision
-	case changed && stored.Same(want):
-		return stored.Revision.Compare(want.Revision) >= 0
+	case stored.link != want.link:
+		return stored.link > want.link
+	case changed && same:
+		return stored.revision.Compare(want.revision) >= 0
 	}
-	return stored.Revision.Compare(want.Revision) > 0
-}
-
-// supersedesTeams is supersedes for what Teams should show.
-func supersedesTeams(stored, want wire.TeamsWant, changed bool) bool {
-	if stored.Same(want) {
-		return !changed || stored.Revision.Compare(want.Revision) >= 0
-	}
-	return stored.Revision.Compare(want.Revision) > 0
+	return stored.revision.Compare(want.revision) > 0
 }
 
 // sameTeams says whether two memories want the same of Teams.
