@@ -76,10 +76,14 @@ func Open(ctx context.Context, config Config) (pbx.Driver, error) {
 	return d, nil
 }
 
-// Capabilities is the same for every server. SIP has no way to ask for a version
-// that all servers answer.
+// Capabilities is the same for every server but for the version: what the server called
+// itself in its last answer, if it has told. SIP has no way to ask that all servers answer.
 func (d *driver) Capabilities() pbx.Capabilities {
-	return pbx.Capabilities{Powers: powers, Volatile: true}
+	c := pbx.Capabilities{Powers: powers, Volatile: true}
+	if name := d.line.server.Load(); name != nil {
+		c.Version = *name
+	}
+	return c
 }
 
 // Capabilities has the inventory beside it.

@@ -3,6 +3,7 @@ package sippresence
 import (
 	"crypto/x509"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,6 +100,17 @@ func TestKamailio(t *testing.T) {
 			}
 		})
 	}
+
+	t.Run("its answers tell its version", func(t *testing.T) {
+		d := open(t, k.config(UDP))
+		if told := d.Capabilities().Version; told != "" {
+			t.Errorf("before anything was asked: %q", told)
+		}
+		reads(t, d, "219", presence.Unset)
+		if told := d.Capabilities().Version; !strings.HasPrefix(told, "kamailio (") {
+			t.Errorf("%q", told)
+		}
+	})
 
 	t.Run("a publication is refreshed before it expires", func(t *testing.T) {
 		config := k.config(UDP)

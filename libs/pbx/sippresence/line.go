@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/emiago/sipgo"
 	"github.com/emiago/sipgo/sip"
@@ -25,6 +26,7 @@ type line struct {
 
 	routes routes
 	kept   keptChallenge
+	server atomic.Pointer[string] // as it names itself; nil: it has not
 
 	mu      sync.Mutex
 	closed  bool
@@ -109,8 +111,29 @@ func (l *line) do(ctx context.Context, op string, req *sip.Request) (*sip.Respon
 	res, err := l.converse(ctx, op, way.client, req)
 	if err != nil {
 		l.routes.failed(way)
+		return nil, err
 	}
-	return res, err
+	l.named(res)
+	return res, nil
+}
+
+// longestName is how much of a server's name is kept: it goes into what people read.
+const longestName = 80
+
+// named keeps what a server calls itself: its product and version (RFC 3261 section 20.35),
+// which it need not tell.
+func (l *line) named(res *sip.Response) {
+	header := res.GetHeader("Server")
+	if header == nil {
+		return
+	}
+	name := strings.Join(strings.Fields(strings.ToValidUTF8(header.Value(), "")), " ")
+	if name = name[:min(len(name), longestName)]; name == "" {
+		return
+	}
+	if known := l.server.Load(); known == nil || *known != name {
+		l.server.Store(&name)
+	}
 }
 
 // reach gives a request the Contact of the connection by which it goes, which stays open

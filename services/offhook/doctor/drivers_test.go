@@ -263,6 +263,7 @@ func TestEachKindOfPhoneSystemIsExaminedInItsOwnWords(t *testing.T) {
 			want: all("3cx portsip asterisk freeswitch sip-presence", want{"OH-PBX-007", "warning", "999 (anna@contoso.example of contoso)", "correct links"})},
 		{claim: "it syncs calendars itself", spoil: func(_ *testing.T, p *patient) { p.syncs(pbx.SyncState{Calendar: true}) },
 			want: all("3cx portsip", want{"OH-PBX-004", "problem", "two masters", "switch its presence and calendar sync off"})},
+		{claim: "its answers tell what it is", want: map[string]want{"sip-presence": {"OH-PBX-010", "ok", "", ""}}},
 		{claim: "all is well",
 			want: all("3cx portsip asterisk freeswitch sip-presence", want{"OH-PBX-003", "ok", "", ""})},
 	}

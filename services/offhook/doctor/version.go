@@ -28,6 +28,14 @@ func (p *patient) version() {
 	}
 }
 
+// versionOfAnswers says what the phone system calls itself where there is no session, so
+// that nothing told it before the first answer.
+func (p *patient) versionOfAnswers() {
+	if now := p.driver.Capabilities().Version; p.can.Version == "" && now != "" {
+		p.ok(p.group, "OH-PBX-010", "the server calls itself "+now)
+	}
+}
+
 // before compares the numbers in a version with others; false if it has none. A version
 // with fewer numbers has zeros.
 func before(version string, other []int) (older, ok bool) {
