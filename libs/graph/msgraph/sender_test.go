@@ -181,7 +181,7 @@ func TestATryEndsByItself(t *testing.T) {
 		}
 	})
 	defer close(release)
-	sender.timeout = 100 * time.Millisecond
+	sender.timeout = 500 * time.Millisecond // in which every try arrives
 	create := httptest.NewRequestWithContext(t.Context(), http.MethodPost, host.URL+"/v1.0/subscriptions", strings.NewReader("{}"))
 	if _, err := sender.RoundTrip(create); fault.KindOf(err) != fault.Timeout || arrived.Load() != 1 {
 		t.Errorf("a create: %v after %d requests, want a timeout after 1", err, arrived.Load())

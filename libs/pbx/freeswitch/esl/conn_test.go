@@ -125,9 +125,10 @@ func TestABeginningThatIsNone(t *testing.T) {
 		"good-bye in between":         {[]string{greeting, accepted, "Content-Type: text/disconnect-notice\n\n"}, esl.ErrLeft},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			timeout := 20 * time.Second
 			if errors.Is(c.want, esl.ErrOverdue) {
-				timeout = 50 * time.Millisecond
+				timeout = 2 * time.Second // to be connected takes its time, too
 			}
 			_, err := esl.Dial(t.Context(), esl.Config{Address: script(t, c.say...), Password: secret.NewValue("x"), Timeout: timeout})
 			if !errors.Is(err, c.want) {
