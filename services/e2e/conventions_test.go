@@ -90,6 +90,8 @@ func wall(s source, imported string) string {
 	switch {
 	case in("libs/core") && !under(to, "libs/core") && (mine || strings.Contains(strings.Split(imported, "/")[0], ".")):
 		return "the core has no dependencies"
+	case in("libs/core") && !s.test && under(imported, "sync"):
+		return "the core shares nothing: it is tested without the race detector"
 	case in("libs", "proto") && under(to, "services"):
 		return "libraries do not import services"
 	case in("services") && under(to, "services") && !in("services/offhook", "services/e2e") && firstTwo(to) != firstTwo(s.dir):
@@ -156,6 +158,10 @@ func calls(s source, where string) []string {
 			if n.Recv == nil && n.Name.Name == "init" {
 				found = append(found, where+": init functions hide what happens at the start")
 			}
+		case *ast.GoStmt:
+			if !s.test && under(s.dir, "libs/core") {
+				found = append(found, where+": the core starts no goroutine, and so is tested without the race detector")
+			}
 		case *ast.SelectorExpr:
 			base, ok := n.X.(*ast.Ident)
 			if !ok || s.test {
@@ -212,6 +218,7 @@ func TestEachConventionCanBeBroken(t *testing.T) {
 	cases := []struct{ name, file, text, want string }{
 		{"the core imports a library", "libs/core/presence/x.go", `import _ "offhook.dev/libs/bus"`, "no dependencies"},
 		{"the core imports a module", "libs/core/presence/x.go", `import _ "github.com/nats-io/nats.go"`, "no dependencies"},
+		{"the core shares something", "libs/core/presence/x.go", `import _ "sync/atomic"`, "shares nothing"},
 		{"a sibling imports a sibling", "libs/pbx/threecx/x.go", `import _ "offhook.dev/libs/graph"`, "does not import libs/graph"},
 		{"a library imports a service", "libs/run/x.go", `import _ "offhook.dev/services/offhook/cli"`, "do not import services"},
 		{"a service imports a service", "services/user-sync/usersync/x.go", `import _ "offhook.dev/services/pbx-writer/writer"`, "nobody imports a service"},
@@ -219,6 +226,7 @@ func TestEachConventionCanBeBroken(t *testing.T) {
 		{"wire types leak", "services/pbx-writer/writer/x.go", `import _ "offhook.dev/proto/gen/offhook/event/v1"`, "only bridge"},
 		{"production imports a simulator", "services/graph-poller/poller/x.go", `import _ "offhook.dev/libs/graph/graphsim"`, "packages for tests"},
 		{"the core reads the clock", "libs/core/presence/x.go", `import "time"; var _ = time.Now`, "no clock"},
+		{"the core does something beside", "libs/core/presence/x.go", `func x() { go x() }`, "starts no goroutine"},
 		{"a context from nowhere", "services/user-sync/usersync/x.go", `import "context"; var _ = context.Background`, "below main"},
 		{"an init function", "libs/bus/x.go", `func init() {}`, "init functions"},
 		{"a sleep", "libs/bus/x.go", `import "time"; var _ = time.Sleep`, "cannot be cancelled"},
