@@ -168,7 +168,7 @@ func (b *Bus) Publish(ctx context.Context, m Message) (uint64, error) {
 func (b *Bus) PublishOnce(ctx context.Context, m Message) (sequence uint64, repeated bool, err error) {
 	var opts []jetstream.PublishOpt
 	if m.ID != "" {
-		opts = append(opts, jetstream.WithMsgID(m.ID))
+		opts = append(opts, jetstream.WithMsgID(m.id()))
 	}
 	ack, err := b.publish(ctx, m, opts...)
 	return ack.Sequence, ack.Duplicate, err
@@ -222,7 +222,7 @@ func (b *Bus) header(ctx context.Context, m Message) nats.Header {
 	h.Set(ceSrcHeader, "/"+b.opts.Service+"/"+b.opts.Instance)
 	h.Set(ceTimeHeader, b.Now().UTC().Format(time.RFC3339Nano))
 	if m.ID != "" {
-		h.Set(ceIDHeader, m.ID)
+		h.Set(ceIDHeader, m.id())
 	} else {
 		h.Set(ceIDHeader, nats.NewInbox()[len("_INBOX."):])
 	}

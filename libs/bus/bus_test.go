@@ -48,6 +48,21 @@ func TestPublishOverRefusesWhatSomebodyElseReplaced(t *testing.T) {
 	}
 }
 
+// Two series of contacts that were launched within the same microsecond, which is their id,
+// were one message to the broker: the second was lost for a minute.
+func TestAnIDIsThatOfItsSubject(t *testing.T) {
+	b := bustest.Connect(t, bustest.Broker(t), "test")
+	for i, c := range []struct {
+		subject  string
+		repeated bool
+	}{{want101, false}, {want101, true}, {"pbx.want.status.hq.102", false}, {"pbx.want.status.hq.102", true}} {
+		_, repeated, err := b.PublishOnce(t.Context(), bus.Message{Subject: c.subject, Data: []byte("x"), ID: "of the same moment"})
+		if err != nil || repeated != c.repeated {
+			t.Errorf("%d, on %s: repeated %v, %v", i, c.subject, repeated, err)
+		}
+	}
+}
+
 func TestLastOfAnUnknownSubjectIsNotFound(t *testing.T) {
 	b := bustest.Connect(t, bustest.Broker(t), "test")
 	if _, err := b.Last(t.Context(), topology.Wants, want101); fault.KindOf(err) != fault.NotFound {

@@ -27,8 +27,8 @@ type Message struct {
 	Subject string
 	Data    []byte
 	Header  nats.Header // may be nil
-	// ID makes a repetition within the stream's dedupe window the same message.
-	// Only where the same id provably means the same thing; "" otherwise.
+	// ID makes a repetition on the subject within the stream's dedupe window the same
+	// message. Only where the same id provably means the same thing there; "" otherwise.
 	ID string
 
 	// Of received messages only:
@@ -40,6 +40,10 @@ type Message struct {
 
 	overtaken func() bool
 }
+
+// id is what the broker knows the message by: to it an id is that of the whole stream, and
+// what two subjects call alike, such as a moment, would be one message.
+func (m Message) id() string { return m.Subject + "/" + m.ID }
 
 // Overtaken says whether a newer message of the subject has arrived since: the
 // handler's work will be done again, on what is newer. Only of a consumer of

@@ -328,8 +328,7 @@ func (s *stepping) launch(ctx context.Context, changes []wire.ContactChange) err
 	want := wire.ContactsWant{ID: id, Mailbox: s.who, Book: s.where, Chunk: chunk(s.who), Changes: changes, Again: again, Plan: s.t.planID(), WantedAt: at}
 	subject, data := want.Encode()
 	err := s.t.s.opts.effects.Around("send", func() error {
-		// By the time alone two phonebooks' series would be one to the broker, and one of them lost.
-		_, err := s.t.s.bus.Publish(bus.After(ctx, s.message), bus.Message{Subject: subject, Data: data, ID: subject + "-" + id})
+		_, err := s.t.s.bus.Publish(bus.After(ctx, s.message), bus.Message{Subject: subject, Data: data, ID: id})
 		return err
 	})
 	if err != nil {

@@ -86,7 +86,7 @@ func (o orders) put(ctx context.Context, tenant, id string, body OrderBody) (Ord
 		return Order{}, err
 	}
 	subject, data := order.Encode()
-	if _, err := o.bus.Publish(bus.Begin(ctx), bus.Message{Subject: subject, Data: data, ID: subject}); err != nil {
+	if _, err := o.bus.Publish(bus.Begin(ctx), bus.Message{Subject: subject, Data: data, ID: id}); err != nil {
 		return Order{}, err
 	}
 	o.model.log.Info("order", "kind", order.Kind, "tenant", tenant, "id", id, "account", order.Account, "by", by)

@@ -162,7 +162,7 @@ func (o orders) once(ctx context.Context, ordered, publish wire.SyncOrder, check
 
 func (o orders) publish(ctx context.Context, order wire.SyncOrder) error {
 	subject, data := order.Encode()
-	_, err := o.bus.Publish(bus.Begin(ctx), bus.Message{Subject: subject, Data: data, ID: subject})
+	_, err := o.bus.Publish(bus.Begin(ctx), bus.Message{Subject: subject, Data: data, ID: order.ID})
 	return err
 }
 
