@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"unicode"
 
 	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
@@ -76,14 +78,30 @@ func Open(ctx context.Context, config Config) (pbx.Driver, error) {
 	return d, nil
 }
 
-// Capabilities is the same for every server but for the version: what the server called
-// itself in its last answer, if it has told. SIP has no way to ask that all servers answer.
+// Capabilities is the same for every server. SIP has no way to ask for a version
+// that all servers answer: see Server.
 func (d *driver) Capabilities() pbx.Capabilities {
-	c := pbx.Capabilities{Powers: powers, Volatile: true}
-	if name := d.line.server.Load(); name != nil {
-		c.Version = *name
+	return pbx.Capabilities{Powers: powers, Volatile: true}
+}
+
+// longestName is how many bytes of a server's name are told: people read it.
+const longestName = 80
+
+// Server is what the server called itself in its answers, its product and version as a
+// rule. It is "" before the first of them, and of a server that does not tell.
+func (d *driver) Server() string {
+	says := d.line.server.Load()
+	if says == nil {
+		return ""
 	}
-	return c
+	plain := strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+			return ' '
+		}
+		return r
+	}, *says)
+	name := strings.Join(strings.Fields(plain), " ")
+	return strings.ToValidUTF8(name[:min(len(name), longestName)], "")
 }
 
 // Capabilities has the inventory beside it.

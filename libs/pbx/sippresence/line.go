@@ -26,7 +26,7 @@ type line struct {
 
 	routes routes
 	kept   keptChallenge
-	server atomic.Pointer[string] // as it names itself; nil: it has not
+	server atomic.Pointer[string] // the header Server of its last answer that had one; nil: none had
 
 	mu      sync.Mutex
 	closed  bool
@@ -117,22 +117,15 @@ func (l *line) do(ctx context.Context, op string, req *sip.Request) (*sip.Respon
 	return res, nil
 }
 
-// longestName is how much of a server's name is kept: it goes into what people read.
-const longestName = 80
-
-// named keeps what a server calls itself: its product and version (RFC 3261 section 20.35),
-// which it need not tell.
+// named keeps what a server calls itself (RFC 3261 section 20.35), which it need not tell.
 func (l *line) named(res *sip.Response) {
 	header := res.GetHeader("Server")
 	if header == nil {
 		return
 	}
-	name := strings.Join(strings.Fields(strings.ToValidUTF8(header.Value(), "")), " ")
-	if name = name[:min(len(name), longestName)]; name == "" {
-		return
-	}
-	if known := l.server.Load(); known == nil || *known != name {
-		l.server.Store(&name)
+	says := header.Value()
+	if known := l.server.Load(); says != "" && (known == nil || *known != says) {
+		l.server.Store(&says)
 	}
 }
 

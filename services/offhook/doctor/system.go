@@ -43,7 +43,7 @@ func (d *run) system(ctx context.Context, c config.Config, s config.System) {
 	if !p.read(ctx) {
 		return
 	}
-	p.versionOfAnswers()
+	p.server()
 	p.inventory(ctx)
 	p.watch(ctx)
 	p.routes(ctx)

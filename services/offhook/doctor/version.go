@@ -28,11 +28,15 @@ func (p *patient) version() {
 	}
 }
 
-// versionOfAnswers says what the phone system calls itself where there is no session, so
-// that nothing told it before the first answer.
-func (p *patient) versionOfAnswers() {
-	if now := p.driver.Capabilities().Version; p.can.Version == "" && now != "" {
-		p.ok(p.group, "OH-PBX-010", "the server calls itself "+now)
+// server says what the server calls itself where there is no session, so that nothing tells
+// it before the first answer.
+func (p *patient) server() {
+	told, ok := p.driver.(interface{ Server() string })
+	if !ok {
+		return
+	}
+	if name := told.Server(); name != "" {
+		p.ok(p.group, "OH-PBX-010", "the server calls itself "+name)
 	}
 }
 
