@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unique"
 
 	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
@@ -165,7 +164,7 @@ func (m *Mirror) set(person identity.Person, record Record, revision uint64) (to
 	}
 	for i := range p.lines {
 		line := &p.lines[i]
-		line.System, line.How = shared(line.System), shared(line.How)
+		line.System, line.How = identity.Shared(line.System), identity.Shared(line.How)
 		if !slices.Contains(touched, line.Line) {
 			touched = append(touched, line.Line)
 		}
@@ -201,7 +200,7 @@ func (m *Mirror) member(person identity.Person) *member {
 	p := m.people[in][person.User]
 	if p == nil {
 		// The names are parts of a longer key, which would be kept as well.
-		in.tenant = shared(person.Tenant)
+		in.tenant = identity.Shared(person.Tenant)
 		p = &member{person: identity.Person{Tenant: in.tenant, User: identity.User(strings.Clone(string(person.User)))}}
 		if m.people[in] == nil {
 			m.people[in] = map[identity.User]*member{}
@@ -218,9 +217,6 @@ func (m *Mirror) own(line identity.Line, p *member) {
 	}
 	m.lines[line.System][line.Extension] = p
 }
-
-// shared returns a name that many share as the one that they share.
-func shared[S ~string](name S) S { return S(unique.Make(string(name)).Value()) }
 
 // Of returns a person's lines. The slice is not to be changed.
 func (m *Mirror) Of(person identity.Person) []Line {

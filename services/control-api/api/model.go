@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"strings"
@@ -79,7 +80,7 @@ func (m *model) foldFact(msg bus.Message) (status *presence.StatusReading, befor
 		}
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		fact.Reading.Availability, fact.Reading.Activity = word(fact.Reading.Availability), word(fact.Reading.Activity)
+		fact.Reading.Availability, fact.Reading.Activity = identity.Shared(fact.Reading.Availability), identity.Shared(fact.Reading.Activity)
 		m.person(fact.Person).teams = fact.Reading
 	case strings.HasPrefix(msg.Subject, "m365.fact.sweep."):
 		sweep, err := wire.DecodeSweep(msg.Data)
@@ -116,11 +117,12 @@ func (m *model) foldSweep(sweep wire.Sweep) {
 	}
 }
 
-// foldDecision takes a decision in, and the message that it came in.
+// foldDecision takes a decision in, and a copy of the message that it came in: that itself is
+// a part of something larger.
 func (m *model) foldDecision(d wire.Decision, data []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.person(d.Person).decision = packed(data)
+	m.person(d.Person).decision = bytes.Clone(data)
 }
 
 // foldOutcome is the same for an outcome.
@@ -128,7 +130,7 @@ func (m *model) foldOutcome(o outcome, data []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if o.teams != nil {
-		m.person(o.teams.Person).toTeams = packed(data)
+		m.person(o.teams.Person).toTeams = bytes.Clone(data)
 	} else {
 		m.wrote(*o.line)
 	}

@@ -1,9 +1,7 @@
 package api
 
 import (
-	"bytes"
 	"time"
-	"unique"
 
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
@@ -34,7 +32,7 @@ type aboutLine struct {
 func (m *model) person(who identity.Person) *aboutPerson {
 	p := m.byPerson[who]
 	if p == nil {
-		who.Tenant = word(who.Tenant)
+		who.Tenant = identity.Shared(who.Tenant)
 		p = &aboutPerson{}
 		m.byPerson[who] = p
 	}
@@ -43,7 +41,7 @@ func (m *model) person(who identity.Person) *aboutPerson {
 
 // see takes in what was read of a line, and returns what was read before. m.mu is held.
 func (m *model) see(r presence.StatusReading) (before presence.StatusReading) {
-	r.Line.System = word(r.Line.System)
+	r.Line.System = identity.Shared(r.Line.System)
 	l := m.byLine[r.Line]
 	before = presence.StatusReading{Line: r.Line, Status: l.read, SeenAt: l.readAt, Observation: l.observation}
 	l.read, l.readAt, l.observation = r.Status, r.SeenAt, r.Observation
@@ -55,7 +53,7 @@ func (m *model) see(r presence.StatusReading) (before presence.StatusReading) {
 // held.
 func (m *model) wrote(o wire.Outcome) {
 	if o.Result == wire.Applied || o.Result == wire.Already {
-		o.Line.System = word(o.Line.System)
+		o.Line.System = identity.Shared(o.Line.System)
 		l := m.byLine[o.Line]
 		l.written, l.writtenAt = o.Status, o.EndedAt
 		m.byLine[o.Line] = l
@@ -71,9 +69,6 @@ func (m *model) leave(who identity.Person) {
 		}
 	}
 }
-
-// word returns a word that many share as the one that they share.
-func word[S ~string](s S) S { return S(unique.Make(string(s)).Value()) }
 
 // user returns the names of a person. m.mu is held.
 func (m *model) user(who identity.Person) (u user) {
@@ -121,6 +116,3 @@ func unpacked[V any](data []byte, decode func([]byte) (V, error)) (V, bool) {
 	v, err := decode(data)
 	return v, err == nil
 }
-
-// packed is a message to be kept: not a part of something larger.
-func packed(data []byte) []byte { return bytes.Clone(data) }
