@@ -55,6 +55,9 @@ func (s *system) carryOut(ctx context.Context, l *line, want wire.Want, received
 		if e := l.ledger.Effect; e != nil && e.Revision == want.Revision {
 			o.Result, o.BeganAt, o.EndedAt = wire.Applied, e.Began, e.Ended
 			if told, err := s.reported(ctx, o); err != nil || told {
+				if told {
+					s.unsettled.ended(o)
+				}
 				return err
 			}
 		}
@@ -190,9 +193,13 @@ func (s *system) report(ctx context.Context, l *line, o wire.Outcome) error {
 		s.w.metrics.latency(ctx, o.EndedAt.Sub(o.SeenAt))
 	}
 	s.log.Info("want settled", "extension", l.id.Extension, "result", o.Result.String(), "status", o.Status.String(), "reason", o.Reason, "detail", o.Detail)
-	err := s.w.publish(ctx, o, o.ID)
-	l.settled = err == nil && o.Revision == l.newest
-	return err
+	if err := s.w.publish(ctx, o, o.ID); err != nil {
+		l.settled = false
+		return err
+	}
+	l.settled = o.Revision == l.newest
+	s.unsettled.ended(o)
+	return nil
 }
 
 // reported says whether the newest outcome of the line is o: a want that comes again

@@ -2,6 +2,8 @@ package writer
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -81,11 +83,19 @@ func (s *system) pass(ctx context.Context) error {
 // that shows them rings.
 func (s *system) openWants(ctx context.Context) (silent, ringing []wire.Want, err error) {
 	filter := topology.Wildcard("pbx.want.status." + topology.Token(string(s.id)) + ".<ext>")
+	newest := map[identity.Line]wire.Revision{} // of the lines listed: another want can come while wants are read
 	err = s.w.bus.Each(ctx, topology.Wants, filter, func(m bus.Message) error {
 		// What cannot be decoded is parked by consume.
 		want, err := wire.DecodeWant(m.Data)
+		if err != nil {
+			return nil
+		}
+		look := s.worthALook(want)
+		if _, listed := newest[want.Line]; listed || look {
+			newest[want.Line] = want.Revision
+		}
 		switch {
-		case err != nil || !s.worthALook(want):
+		case !look:
 		case s.rings(want):
 			ringing = append(ringing, want)
 		default:
@@ -93,7 +103,8 @@ func (s *system) openWants(ctx context.Context) (silent, ringing []wire.Want, er
 		}
 		return nil
 	})
-	return silent, ringing, err
+	older := func(want wire.Want) bool { return newest[want.Line] != want.Revision }
+	return slices.DeleteFunc(silent, older), slices.DeleteFunc(ringing, older), err
 }
 
 // repairAll carries wants out, some at a time. What fails is tried again by others.
@@ -131,13 +142,49 @@ func (s *system) waits(want wire.Want) bool {
 	if !s.rings(want) || !s.away.Load() && !s.silencing.Load() {
 		return false
 	}
+	s.unsettled.note(want)
 	s.owed.Store(true)
 	return true
+}
+
+// unsettled are the wants that were left to a pass and have no outcome yet, the newest of each
+// line. They get one also where the line shows what is wanted by then.
+type unsettled struct {
+	mu   sync.Mutex // guards want
+	want map[identity.Line]wire.Revision
+}
+
+func (l *unsettled) note(want wire.Want) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.want == nil {
+		l.want = map[identity.Line]wire.Revision{}
+	}
+	l.want[want.Line] = want.Revision
+}
+
+func (l *unsettled) has(want wire.Want) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	revision, noted := l.want[want.Line]
+	return noted && revision == want.Revision
+}
+
+// ended forgets what the outcome is of, or a newer one than.
+func (l *unsettled) ended(o wire.Outcome) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if revision, noted := l.want[o.Line]; noted && revision.Compare(o.Revision) <= 0 {
+		delete(l.want, o.Line)
+	}
 }
 
 // worthALook says whether a want may be open. A line that is busy may be: whoever
 // has it can be a reading that has just found out, and nobody else asks again.
 func (s *system) worthALook(want wire.Want) bool {
+	if s.unsettled.has(want) {
+		return true
+	}
 	l := s.line(want.Line)
 	if !l.mu.TryLock() {
 		return true
@@ -151,7 +198,7 @@ func (s *system) repair(ctx context.Context, want wire.Want) error {
 	l := s.line(want.Line)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !s.open(l, want) {
+	if !s.unsettled.has(want) && !s.open(l, want) {
 		return nil
 	}
 	s.w.metrics.repaired(ctx, s.id)

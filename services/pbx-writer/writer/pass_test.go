@@ -1,7 +1,10 @@
 package writer
 
 import (
+	"context"
+	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -60,4 +63,35 @@ func TestAWantOfThePassThatIsOvertakenIsNotWritten(t *testing.T) {
 	if got := s.phones.written(extension(0)); !slices.Equal(got, []presence.Status{presence.DND}) {
 		t.Errorf("written %v, want the newest alone", got)
 	}
+}
+
+// While the phone system is away, a want that would let a phone ring is left to the pass
+// that its return causes. By then the phone shows what is wanted, and the want has its
+// outcome nevertheless.
+func TestAWantThatIsLeftToAPassAndShowsByThenHasAnOutcome(t *testing.T) {
+	s := newStage(t, 1)
+	s.run("a")
+	seen := s.tells(0, presence.Available, presence.Person)
+	var asked atomic.Int64
+	s.phones.stand(func(context.Context, string, identity.Extension, func() error) error {
+		asked.Add(1)
+		return fault.New(fault.Unavailable, "test", nil)
+	})
+	s.eventually(func() string { // it is known to be away when it is hardly asked any more
+		before := asked.Load()
+		<-time.After(25 * s.opts.Systems[0].Poll)
+		if n := asked.Load(); before == 0 || n > before+1 {
+			return fmt.Sprintf("asked %d times, then %d", before, n)
+		}
+		return ""
+	})
+	want := s.wanted(0, presence.Available)
+	want.DecidedOn = seen.Observation
+	s.publish(want)
+	s.settled()
+	if all := s.outcomes(want.Line); len(all) > 0 {
+		t.Fatalf("outcomes while the phone system is away: %+v", all)
+	}
+	s.phones.stand(nil)
+	s.ends(want, wire.Already)
 }

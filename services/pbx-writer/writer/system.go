@@ -40,6 +40,7 @@ type system struct {
 	inBulk    atomic.Int64                  // extensions, photos and phonebooks that are being changed, and listings of them
 	away      atomic.Bool                   // a poll could not reach the phone system, and no pass has begun since it could be
 	owed      atomic.Bool                   // something is left to a pass
+	unsettled unsettled                     // what was left, if it was wants
 	postponed bool                          // the last pass left ringing to the next one; of minutes alone
 	kept      atomic.Pointer[pbx.SyncState] // what its own Microsoft 365 sync does; set before changes begin
 
