@@ -61,6 +61,8 @@ func Flows() []Flow {
 			Meaning: "the status an extension should show"},
 		{Subject: "m365.want.presence.<tenant>.<user>", Stream: Wants, Produce: []Service{PresenceMapper}, Consume: []Service{GraphWriter},
 			Meaning: "what Teams should show of a user's calls and choices"},
+		{Subject: "pbx.want.inventory.<system>", Stream: Wants, Produce: []Service{UserSync}, Consume: []Service{PBXWriter},
+			Meaning: "extensions to be listed anew, before a run goes by them"},
 		{Subject: "pbx.want.extension.<system>.<ext>", Stream: Changes, Produce: []Service{UserSync}, Consume: []Service{PBXWriter},
 			Meaning: "what an extension should be, or that it should not be"},
 		{Subject: "pbx.want.photo.<system>.<ext>", Stream: Changes, Produce: []Service{UserSync}, Consume: []Service{PBXWriter},

@@ -21,6 +21,9 @@ func peopleKinds() []kind {
 			}
 			return s
 		}},
+		{name: "inventory want", decode: decoder(wire.DecodeInventoryWant), random: func(r *rand.Rand) wire.Message {
+			return wire.InventoryWant{System: line(r).System, WantedAt: moment(r)}
+		}},
 		{name: "photo", decode: decoder(wire.DecodePhoto), random: func(r *rand.Rand) wire.Message {
 			return wire.Photo{Person: somebody(r), ETag: word(r), MIME: word(r), Image: image(r), SeenAt: moment(r)}
 		}},

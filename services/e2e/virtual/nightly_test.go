@@ -33,7 +33,10 @@ type night struct {
 
 	mu    sync.Mutex // guards what follows
 	tries []time.Time
-	other []time.Time // of the other tenant's
+	other []time.Time    // of the other tenant's
+	made  wire.Inventory // Anna's extension
+	byHer string         // what somebody calls it there; "": nothing else
+	away  bool           // it does not list its extensions
 }
 
 // refused is the user whom the phone system will not have, and refusedToo the other tenant's.
@@ -63,13 +66,16 @@ func inTheNightOf(t *testing.T, rules map[identity.Tenant]usersync.Rules, live f
 		ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 		deps := run.Deps{Instance: "test", Bus: b, Meter: meter.Meter{}, Log: log, Health: run.NewHealth()}
 		opts := usersync.Options{Serves: map[identity.System][]identity.Tenant{"hq": slices.Sorted(maps.Keys(rules))}, Rules: rules}
-		ended := make(chan error, 2)
+		ended := make(chan error, 3)
 		go func() { ended <- usersync.Run(ctx, deps, opts) }()
+		go func() {
+			ended <- run.Ended(ctx, b.Follow(ctx, topology.Wants, []string{topology.Wildcard("pbx.want.inventory.<system>")}, n.list, func() {}))
+		}()
 		go func() {
 			ended <- b.Consume(ctx, bus.Consumer{Stream: topology.Changes, Durable: "phones", NewestOnly: true,
 				Filters: []string{topology.Wildcard("pbx.want.extension.<system>.<ext>")}}, n.carryOut)
 		}()
-		n.publish(wire.System{System: "hq", ListedAt: b.Now(), Fields: []directory.Field{directory.FirstName, directory.LastName, directory.Mail, directory.Enabled}})
+		must(t, n.list(bus.Message{}))
 		n.named(1, "anna@contoso.example", "Anna")
 		n.named(2, refused, "Ben")
 		if len(rules) > 1 {
@@ -79,7 +85,7 @@ func inTheNightOf(t *testing.T, rules map[identity.Tenant]usersync.Rules, live f
 		n.tried(1, "at the start")
 		live(n)
 		stop()
-		for range 2 {
+		for range 3 {
 			if err := <-ended; err != nil {
 				t.Error(err)
 			}
@@ -105,9 +111,27 @@ func (n *night) carryOut(_ context.Context, m bus.Message) error {
 		result, n.other = wire.ChangeRefused, append(n.other, time.Now())
 	default:
 		e := w.Update.To
-		n.publish(wire.Inventory{Line: w.Line, Fields: e.Fields, Marker: e.Marker, Enabled: e.Enabled, SeenAt: n.bus.Now()})
+		n.made, n.byHer = wire.Inventory{Line: w.Line, Fields: e.Fields, Marker: e.Marker, Enabled: e.Enabled, SeenAt: n.bus.Now()}, ""
+		n.publish(n.made)
 	}
 	n.publish(wire.ExtensionOutcome{ID: w.ID, Person: w.Person, Line: w.Line, Op: w.Op, Result: result, Plan: w.Plan, At: n.bus.Now()})
+	return nil
+}
+
+// list tells of all extensions.
+func (n *night) list(bus.Message) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.away {
+		return nil
+	}
+	began := n.bus.Now()
+	if n.byHer != "" {
+		shown := n.made
+		shown.FirstName, shown.SeenAt = n.byHer, began
+		n.publish(shown)
+	}
+	n.publish(wire.System{System: "hq", ListedAt: began, Fields: []directory.Field{directory.FirstName, directory.LastName, directory.Mail, directory.Enabled}})
 	return nil
 }
 
@@ -197,5 +221,42 @@ func TestARunByTheClockIsNotLostBecauseSomethingElseIsDoneThen(t *testing.T) {
 			time.Sleep(time.Until(at.Add(time.Minute)))
 			n.tried(2+i, at.Format(time.TimeOnly))
 		}
+	})
+}
+
+// Somebody renames an extension at the phone system in the evening. The run of the night
+// has its extensions listed and gives it the name that Microsoft says.
+func TestARunByTheClockKnowsWhatSomebodyChangedAtThePhoneSystem(t *testing.T) {
+	inTheNight(t, byTheClock("0 22 * * *", "UTC"), func(n *night) {
+		byHer := func(name string) (before string) {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			before, n.byHer = n.byHer, name
+			return before
+		}
+		byHer("Hanna")
+		time.Sleep(time.Until(time.Now().Truncate(time.Hour).Add(2 * time.Hour)))
+		if byHer("Hanna") != "Hanna" {
+			t.Fatal("given back before the run: nothing is shown by what follows")
+		}
+		time.Sleep(time.Minute)
+		if name := byHer(""); name != "" {
+			t.Errorf("after the run it is still called %s", name)
+		}
+	})
+}
+
+// While the phone system does not answer, the run of the night begins two minutes late and
+// goes by what was listed before.
+func TestARunByTheClockDoesNotWaitForAPhoneSystemForGood(t *testing.T) {
+	inTheNight(t, byTheClock("0 22 * * *", "UTC"), func(n *night) {
+		n.mu.Lock()
+		n.away = true
+		n.mu.Unlock()
+		at := time.Now().Truncate(time.Hour).Add(2 * time.Hour)
+		time.Sleep(time.Until(at.Add(119 * time.Second)))
+		n.tried(1, "while the listing is waited for")
+		time.Sleep(2 * time.Second)
+		n.tried(2, "when it was waited for long enough")
 	})
 }

@@ -12,16 +12,19 @@ import (
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/pbx"
+	"offhook.dev/libs/run"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
 )
 
-// inventoryLoop publishes the inventory at the start and every quarter of an hour.
-// listed is called after each listing.
-func (s *system) inventoryLoop(ctx context.Context, listed func()) error {
+// inventoryLoop publishes the inventory at the start, every quarter of an hour, and when
+// it is wanted by a moment at which the last listing had begun already. listed is called
+// after each listing.
+func (s *system) inventoryLoop(ctx context.Context, wanted <-chan time.Time, listed func()) error {
 	for {
+		var began time.Time
 		err := s.until(ctx, "read inventory", func(ctx context.Context) error {
-			began := s.w.bus.Now()
+			began = s.w.bus.Now()
 			if err := s.inventory(ctx); err != nil && fault.KindOf(err) != fault.Unsupported {
 				return err
 			}
@@ -31,12 +34,36 @@ func (s *system) inventoryLoop(ctx context.Context, listed func()) error {
 			return nil // the lease or the service ends
 		}
 		listed()
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(s.conf.Inventory):
+		for next := time.After(s.conf.Inventory); next != nil; {
+			select {
+			case <-ctx.Done():
+				return nil
+			case at := <-wanted:
+				if at.After(began) {
+					next = nil
+				}
+			case <-next:
+				next = nil
+			}
 		}
 	}
+}
+
+// inventoryWanted hears of wants for a listing and hands on when the newest is of. It
+// keeps no position: a new owner lists at its start.
+func (s *system) inventoryWanted(ctx context.Context, wanted chan time.Time) error {
+	return run.Ended(ctx, s.w.bus.Follow(ctx, topology.Wants, []string{wire.InventoryWantSubject(s.id)}, func(m bus.Message) error {
+		want, err := wire.DecodeInventoryWant(m.Data)
+		if err != nil {
+			return nil // it is none; who wanted it goes by the last listing, and says so
+		}
+		select {
+		case <-wanted: // an older one
+		default:
+		}
+		wanted <- want.WantedAt
+		return nil
+	}, func() {}))
 }
 
 // inventory publishes the extensions that are new, changed or gone, several side by side.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"offhook.dev/libs/bus"
 	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/pbx"
@@ -36,16 +38,70 @@ func (d unmarked) Extensions(ctx context.Context, yield func(directory.Extension
 func (s *stage) listedAgain() {
 	s.t.Helper()
 	now := s.bus.Now()
-	s.eventually(func() string {
-		m, err := s.bus.Last(s.t.Context(), topology.Directory, wire.SystemSubject(hq))
-		if err != nil {
-			return err.Error()
+	s.eventually(func() string { return s.listedSince(now) })
+}
+
+// A run is about to begin and wants to know what somebody has just changed at the phone
+// system, whose next listing is an hour away. One want is one listing, and one by which
+// the newest listing goes already is none.
+func TestExtensionsAreListedWhenThatIsWanted(t *testing.T) {
+	s := newStage(t, 1)
+	var listings atomic.Int64
+	conf := &s.opts.Systems[0]
+	conf.Inventory = time.Hour
+	conf.Open = func(ctx context.Context) (pbx.Driver, error) {
+		d, err := s.phones.open(ctx)
+		return counted{d.(*tap), &listings}, err
+	}
+	before := s.bus.Now()
+	s.run("a")
+	s.eventually(func() string { return s.listedSince(before) })
+	s.phones.Edit("200", func(e *directory.Extension) { e.FirstName = "Other" })
+	for _, c := range []struct {
+		name string
+		at   func() time.Time
+		want int64
+	}{
+		{"now", s.bus.Now, 2},
+		{"by a moment before the last", func() time.Time { return before }, 2},
+		{"now again", s.bus.Now, 3},
+	} {
+		at := c.at()
+		subject, data := wire.InventoryWant{System: hq, WantedAt: at}.Encode()
+		if _, err := s.bus.Publish(t.Context(), bus.Message{Subject: subject, Data: data}); err != nil {
+			t.Fatal(err)
 		}
-		if system, err := wire.DecodeSystem(m.Data); err != nil || !system.ListedAt.After(now) {
-			return fmt.Sprintf("listed at %v, %v", system.ListedAt, err)
+		s.eventually(func() string { return s.listedSince(at) })
+		if fact := s.inventory("200"); fact.FirstName != "Other" {
+			t.Errorf("%s: told %q", c.name, fact.FirstName)
 		}
-		return ""
-	})
+		if n := listings.Load(); n != c.want {
+			t.Errorf("%s: %d listings, want %d", c.name, n, c.want)
+		}
+	}
+}
+
+// counted counts the listings of a phone system.
+type counted struct {
+	*tap
+	listings *atomic.Int64
+}
+
+func (d counted) Extensions(ctx context.Context, yield func(directory.Extension) error) error {
+	d.listings.Add(1)
+	return d.tap.Extensions(ctx, yield)
+}
+
+// listedSince says why no listing is published that began at a moment or later.
+func (s *stage) listedSince(at time.Time) string {
+	m, err := s.bus.Last(s.t.Context(), topology.Directory, wire.SystemSubject(hq))
+	if err != nil {
+		return err.Error()
+	}
+	if system, err := wire.DecodeSystem(m.Data); err != nil || system.ListedAt.Before(at) {
+		return fmt.Sprintf("listed at %v, %v", system.ListedAt, err)
+	}
+	return ""
 }
 
 // A listing that tells less than is known is no news: after a first run it would have every

@@ -77,8 +77,9 @@ func (w *Writer) own(ctx context.Context, conf SystemConfig, lease store.Lease) 
 	outer := ctx // tells an end that was asked for from one part stopping the others
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.polls(ctx, part) })
-	listed := make(chan struct{})
-	g.Go(func() error { return s.inventoryLoop(ctx, sync.OnceFunc(func() { close(listed) })) })
+	listed, wanted := make(chan struct{}), make(chan time.Time, 1)
+	g.Go(func() error { return s.inventoryWanted(ctx, wanted) })
+	g.Go(func() error { return s.inventoryLoop(ctx, wanted, sync.OnceFunc(func() { close(listed) })) })
 	g.Go(func() error {
 		select {
 		case <-ctx.Done():

@@ -1,6 +1,7 @@
 package usersync
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -26,11 +27,13 @@ type facts struct {
 	seen    map[string]uint64
 	heard   time.Time // when the last of them came
 	changed chan struct{}
+	// listed is closed when a phone system is heard of, and another is made.
+	listed chan struct{}
 }
 
 func newFacts() *facts {
 	return &facts{words: newWords(), users: map[identity.Tenant]*shelf[packedUser]{}, lines: map[identity.System]*shelf[packedLine]{}, groups: map[identity.Tenant]map[identity.Group]wire.Group{},
-		systems: map[identity.System]wire.System{}, seen: map[string]uint64{}, changed: make(chan struct{}, 1)}
+		systems: map[identity.System]wire.System{}, seen: map[string]uint64{}, changed: make(chan struct{}, 1), listed: make(chan struct{})}
 }
 
 // subjects are what fold takes.
@@ -61,8 +64,12 @@ func (f *facts) fold(m bus.Message) error {
 		}
 	case strings.HasPrefix(m.Subject, "pbx.fact.system."):
 		if system, err := wire.DecodeSystem(m.Data); err == nil {
+			if before, known := f.systems[system.System]; !known || !alike(before, system) {
+				f.see("system "+string(system.System), m)
+			}
 			f.systems[system.System] = system
-			f.see("system "+string(system.System), m)
+			close(f.listed)
+			f.listed = make(chan struct{})
 		}
 	default:
 		if line, err := wire.DecodeInventory(m.Data); err == nil {
@@ -73,6 +80,13 @@ func (f *facts) fold(m bus.Message) error {
 	f.heard = time.Now()
 	poke(f.changed)
 	return nil
+}
+
+// alike says whether two facts of a phone system differ by their times at most: it was
+// listed again.
+func alike(a, b wire.System) bool {
+	a.ListedAt, a.SeenAt = b.ListedAt, b.SeenAt
+	return reflect.DeepEqual(a, b)
 }
 
 // see notes the sequence of a message; mu is held.
@@ -91,6 +105,13 @@ func (f *facts) quiet() (since time.Duration, known bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return time.Since(f.heard), len(f.users) > 0
+}
+
+// news is closed when a phone system is heard of after this.
+func (f *facts) news() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.listed
 }
 
 func (f *facts) system(id identity.System) (wire.System, bool) {

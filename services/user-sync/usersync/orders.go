@@ -30,8 +30,20 @@ func (s *Sync) orders(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return s.between(ctx, func(ctx context.Context) error { return s.order(ctx, order) })
+		late := ""
+		if s.fresh(order) {
+			if late, err = s.listAnew(ctx, []identity.Tenant{order.Tenant}); err != nil {
+				return err
+			}
+		}
+		return s.between(ctx, func(ctx context.Context) error { return s.order(ctx, order, late) })
 	})
+}
+
+// fresh says whether an order goes by what phone systems have at this moment: a plan that
+// is applied was made by it, and changes nothing else.
+func (s *Sync) fresh(o wire.SyncOrder) bool {
+	return o.Op != wire.SyncApply && (o.Expires.IsZero() || s.deps.Bus.Now().Before(o.Expires))
 }
 
 // between has something done between two runs, and waits for it.
@@ -50,8 +62,9 @@ func (s *Sync) between(ctx context.Context, do func(context.Context) error) erro
 	}
 }
 
-// order carries out one order and says what came of it. An error means: try again.
-func (s *Sync) order(ctx context.Context, o wire.SyncOrder) error {
+// order carries out one order and says what came of it, and of what was known too late for
+// it. An error means: try again.
+func (s *Sync) order(ctx context.Context, o wire.SyncOrder, late string) error {
 	out := wire.SyncOutcome{ID: o.ID, Tenant: o.Tenant, Kind: wire.SyncUsers, Op: o.Op}
 	if over, err := plans.Ended(ctx, s.deps.Bus, o); over || err != nil {
 		return err
@@ -75,7 +88,7 @@ func (s *Sync) order(ctx context.Context, o wire.SyncOrder) error {
 		if err != nil {
 			return err
 		}
-		out.State, out.Plan, out.Total, out.Detail = wire.SyncPlanned, head.ID, head.Total, summary(head, counts)
+		out.State, out.Plan, out.Total, out.Detail = wire.SyncPlanned, head.ID, head.Total, summary(head, counts, late)
 		if err := s.say(ctx, out); err != nil || o.Op == wire.SyncPlan {
 			return err
 		}
@@ -298,7 +311,7 @@ func digest(all []planned) string {
 }
 
 // summary is a plan in a line.
-func summary(h plans.Head, counts map[plan.Op]int) string {
+func summary(h plans.Head, counts map[plan.Op]int, late string) string {
 	var words []string
 	for _, op := range []plan.Op{plan.Create, plan.Update, plan.Adopt, plan.Return, plan.Disable, plan.Delete, plan.Skip, plan.Conflict} {
 		if counts[op] > 0 {
@@ -309,7 +322,10 @@ func summary(h plans.Head, counts map[plan.Op]int) string {
 		words = append(words, fmt.Sprintf("%d held back by the brake", h.Brake.Held))
 	}
 	if len(words) == 0 {
-		return "nothing to do"
+		words = append(words, "nothing to do")
+	}
+	if late != "" {
+		return strings.Join(words, ", ") + " (" + late + ")"
 	}
 	return strings.Join(words, ", ")
 }

@@ -17,6 +17,7 @@ import (
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/plans"
+	"offhook.dev/libs/run"
 	"offhook.dev/libs/store"
 	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
@@ -31,23 +32,44 @@ type phones struct {
 	done   []string // "create 200", in order
 	answer func(wire.ExtensionWant) (wire.ChangeResult, error)
 	mute   func(wire.ExtensionWant) bool // whose outcome nobody tells
+	away   bool                          // it does not list its extensions
 }
 
 func (s *stage) phones() *phones {
 	p := &phones{s: s, has: map[identity.Extension]directory.Extension{}}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))
-	ended := make(chan error, 1)
+	ended := make(chan error, 2)
 	go func() {
 		ended <- s.bus.Consume(ctx, bus.Consumer{Stream: topology.Changes, Durable: "phones", NewestOnly: true,
 			Filters: []string{topology.Wildcard("pbx.want.extension.<system>.<ext>")}}, p.carryOut)
 	}()
+	go func() {
+		ended <- run.Ended(ctx, s.bus.Follow(ctx, topology.Wants, []string{topology.Wildcard("pbx.want.inventory.<system>")}, p.inventory, func() {}))
+	}()
 	s.t.Cleanup(func() {
 		cancel()
-		if err := <-ended; err != nil {
-			s.t.Error(err)
+		for range 2 {
+			if err := <-ended; err != nil {
+				s.t.Error(err)
+			}
 		}
 	})
 	return p
+}
+
+// inventory lists everything, because that is wanted.
+func (p *phones) inventory(bus.Message) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.away {
+		return nil
+	}
+	at := p.s.bus.Now()
+	for number := range p.has {
+		p.tell(number)
+	}
+	p.listedAt(at)
+	return nil
 }
 
 func (p *phones) carryOut(ctx context.Context, m bus.Message) error {
@@ -104,6 +126,15 @@ func (p *phones) set(e directory.Extension) {
 	p.tell(e.Number)
 }
 
+// edit is set while nobody looks: the next listing tells.
+func (p *phones) edit(number identity.Extension, how func(*directory.Extension)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := p.has[number]
+	how(&e)
+	p.has[number] = e
+}
+
 func (p *phones) remove(number identity.Extension) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -143,8 +174,10 @@ func (p *phones) did() []string {
 const longest = 255
 
 // listed is what pbx-writer says when it has listed everything.
-func (p *phones) listed() {
-	p.s.publish(wire.System{System: "hq", ListedAt: p.s.bus.Now(), Photo: 240, Limits: map[directory.Field]int{directory.FirstName: longest, directory.Mail: longest, "of-a-later-version": 1},
+func (p *phones) listed() { p.listedAt(p.s.bus.Now()) }
+
+func (p *phones) listedAt(began time.Time) {
+	p.s.publish(wire.System{System: "hq", ListedAt: began, Photo: 240, Limits: map[directory.Field]int{directory.FirstName: longest, directory.Mail: longest, "of-a-later-version": 1},
 		Fields: []directory.Field{directory.FirstName, directory.LastName, directory.Mail, directory.Mobile, directory.CallerID, directory.Department, directory.Language, directory.SignIn, directory.Enabled}})
 }
 

@@ -33,6 +33,9 @@ type Options struct {
 	Quiet time.Duration
 	// Minute is how often what failed is tried again; 0: a minute.
 	Minute time.Duration
+	// Listing is how long a run waits for phone systems to list their extensions anew; 0: two
+	// minutes.
+	Listing time.Duration
 
 	effects run.Effects // tests let it die at them
 }
@@ -54,6 +57,10 @@ type Sync struct {
 	// ran is up to when the clock was looked at, by the goroutine that plans: what becomes due
 	// while it does something else is due as soon as it is done with that.
 	ran time.Time
+	// due are the tenants whose time has come and whose phone systems are being listed for
+	// it; of the goroutine that plans.
+	due    []identity.Tenant
+	listed chan struct{} // tells that they are; nil: nobody is due
 }
 
 // request is something that somebody waits for.
@@ -257,6 +264,9 @@ func (s *Sync) keep(ctx context.Context) error {
 // wait returns when it is time to plan again, and why.
 func (s *Sync) wait(ctx context.Context, settle time.Duration) (demand, error) {
 	next, clock := s.clock()
+	if s.listed != nil {
+		clock = nil
+	}
 	minute := time.NewTimer(s.opts.Minute) // the repair of what failed
 	defer minute.Stop()
 	var settled <-chan time.Time
@@ -278,11 +288,26 @@ func (s *Sync) wait(ctx context.Context, settle time.Duration) (demand, error) {
 			if s.ran = s.deps.Bus.Now(); s.ran.Before(next) { // a clock that is behind must not have it due twice
 				s.ran = next
 			}
-			due := s.dueSince(since)
-			s.deps.Log.Info("synchronise: it is time", "tenants", due)
-			return demand{due: due}, nil
+			s.due, clock = s.dueSince(since), nil
+			s.deps.Log.Info("synchronise: it is time", "tenants", s.due)
+			s.listed = s.listing(ctx, s.due)
+		case <-s.listed:
+			s.listed = nil
+			return demand{due: s.due}, nil
 		}
 	}
+}
+
+// listing has phone systems listed anew and tells when that is done, or would take too long.
+func (s *Sync) listing(ctx context.Context, tenants []identity.Tenant) chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if _, err := s.listAnew(ctx, tenants); err != nil && ctx.Err() == nil {
+			s.deps.Log.Warn("synchronise", "error", err)
+		}
+	}()
+	return done
 }
 
 // dueSince lists the tenants whose time by the clock came after a moment, up to when the
@@ -353,6 +378,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Minute == 0 {
 		o.Minute = time.Minute
+	}
+	if o.Listing == 0 {
+		o.Listing = 2 * time.Minute
 	}
 	return o
 }

@@ -3078,6 +3078,60 @@ func (x *Extension) GetMarker() string {
 	return ""
 }
 
+// InventoryWant is on pbx.want.inventory.<system>.
+type InventoryWant struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	System string                 `protobuf:"bytes,1,opt,name=system,proto3" json:"system,omitempty"`
+	// A listing that began then or later answers it (SystemFact.listed_at).
+	WantedAt      *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=wanted_at,json=wantedAt,proto3" json:"wanted_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InventoryWant) Reset() {
+	*x = InventoryWant{}
+	mi := &file_offhook_event_v1_event_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InventoryWant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InventoryWant) ProtoMessage() {}
+
+func (x *InventoryWant) ProtoReflect() protoreflect.Message {
+	mi := &file_offhook_event_v1_event_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InventoryWant.ProtoReflect.Descriptor instead.
+func (*InventoryWant) Descriptor() ([]byte, []int) {
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *InventoryWant) GetSystem() string {
+	if x != nil {
+		return x.System
+	}
+	return ""
+}
+
+func (x *InventoryWant) GetWantedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WantedAt
+	}
+	return nil
+}
+
 // ExtensionWant is on pbx.want.extension.<system>.<extension>.
 type ExtensionWant struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -3100,7 +3154,7 @@ type ExtensionWant struct {
 
 func (x *ExtensionWant) Reset() {
 	*x = ExtensionWant{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[25]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3112,7 +3166,7 @@ func (x *ExtensionWant) String() string {
 func (*ExtensionWant) ProtoMessage() {}
 
 func (x *ExtensionWant) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[25]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3125,7 +3179,7 @@ func (x *ExtensionWant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExtensionWant.ProtoReflect.Descriptor instead.
 func (*ExtensionWant) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ExtensionWant) GetId() string {
@@ -3220,7 +3274,7 @@ type ExtensionOutcome struct {
 
 func (x *ExtensionOutcome) Reset() {
 	*x = ExtensionOutcome{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[26]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3232,7 +3286,7 @@ func (x *ExtensionOutcome) String() string {
 func (*ExtensionOutcome) ProtoMessage() {}
 
 func (x *ExtensionOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[26]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3245,7 +3299,7 @@ func (x *ExtensionOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExtensionOutcome.ProtoReflect.Descriptor instead.
 func (*ExtensionOutcome) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ExtensionOutcome) GetId() string {
@@ -3335,7 +3389,7 @@ type PhotoWant struct {
 
 func (x *PhotoWant) Reset() {
 	*x = PhotoWant{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[27]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3347,7 +3401,7 @@ func (x *PhotoWant) String() string {
 func (*PhotoWant) ProtoMessage() {}
 
 func (x *PhotoWant) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[27]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3360,7 +3414,7 @@ func (x *PhotoWant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhotoWant.ProtoReflect.Descriptor instead.
 func (*PhotoWant) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PhotoWant) GetTenant() string {
@@ -3429,7 +3483,7 @@ type PhotoFact struct {
 
 func (x *PhotoFact) Reset() {
 	*x = PhotoFact{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[28]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3441,7 +3495,7 @@ func (x *PhotoFact) String() string {
 func (*PhotoFact) ProtoMessage() {}
 
 func (x *PhotoFact) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[28]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3454,7 +3508,7 @@ func (x *PhotoFact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhotoFact.ProtoReflect.Descriptor instead.
 func (*PhotoFact) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PhotoFact) GetTenant() string {
@@ -3510,7 +3564,7 @@ type PhoneNumber struct {
 
 func (x *PhoneNumber) Reset() {
 	*x = PhoneNumber{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[29]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3522,7 +3576,7 @@ func (x *PhoneNumber) String() string {
 func (*PhoneNumber) ProtoMessage() {}
 
 func (x *PhoneNumber) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[29]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3535,7 +3589,7 @@ func (x *PhoneNumber) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhoneNumber.ProtoReflect.Descriptor instead.
 func (*PhoneNumber) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *PhoneNumber) GetKind() string {
@@ -3572,7 +3626,7 @@ type Contact struct {
 
 func (x *Contact) Reset() {
 	*x = Contact{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[30]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3584,7 +3638,7 @@ func (x *Contact) String() string {
 func (*Contact) ProtoMessage() {}
 
 func (x *Contact) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[30]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3597,7 +3651,7 @@ func (x *Contact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Contact.ProtoReflect.Descriptor instead.
 func (*Contact) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Contact) GetId() string {
@@ -3694,7 +3748,7 @@ type ContactsPage struct {
 
 func (x *ContactsPage) Reset() {
 	*x = ContactsPage{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[31]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3706,7 +3760,7 @@ func (x *ContactsPage) String() string {
 func (*ContactsPage) ProtoMessage() {}
 
 func (x *ContactsPage) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[31]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3719,7 +3773,7 @@ func (x *ContactsPage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContactsPage.ProtoReflect.Descriptor instead.
 func (*ContactsPage) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ContactsPage) GetTenant() string {
@@ -3826,7 +3880,7 @@ type ContactChange struct {
 
 func (x *ContactChange) Reset() {
 	*x = ContactChange{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[32]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3838,7 +3892,7 @@ func (x *ContactChange) String() string {
 func (*ContactChange) ProtoMessage() {}
 
 func (x *ContactChange) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[32]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3851,7 +3905,7 @@ func (x *ContactChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContactChange.ProtoReflect.Descriptor instead.
 func (*ContactChange) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{32}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ContactChange) GetOp() string {
@@ -3891,7 +3945,7 @@ type ContactsWant struct {
 
 func (x *ContactsWant) Reset() {
 	*x = ContactsWant{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[33]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3903,7 +3957,7 @@ func (x *ContactsWant) String() string {
 func (*ContactsWant) ProtoMessage() {}
 
 func (x *ContactsWant) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[33]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3916,7 +3970,7 @@ func (x *ContactsWant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContactsWant.ProtoReflect.Descriptor instead.
 func (*ContactsWant) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{33}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ContactsWant) GetId() string {
@@ -4004,7 +4058,7 @@ type ContactResult struct {
 
 func (x *ContactResult) Reset() {
 	*x = ContactResult{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[34]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4016,7 +4070,7 @@ func (x *ContactResult) String() string {
 func (*ContactResult) ProtoMessage() {}
 
 func (x *ContactResult) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[34]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4029,7 +4083,7 @@ func (x *ContactResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContactResult.ProtoReflect.Descriptor instead.
 func (*ContactResult) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{34}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ContactResult) GetSource() string {
@@ -4086,7 +4140,7 @@ type ContactsOutcome struct {
 
 func (x *ContactsOutcome) Reset() {
 	*x = ContactsOutcome{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[35]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4098,7 +4152,7 @@ func (x *ContactsOutcome) String() string {
 func (*ContactsOutcome) ProtoMessage() {}
 
 func (x *ContactsOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[35]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4111,7 +4165,7 @@ func (x *ContactsOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContactsOutcome.ProtoReflect.Descriptor instead.
 func (*ContactsOutcome) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{35}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ContactsOutcome) GetId() string {
@@ -4199,7 +4253,7 @@ type SyncOrder struct {
 
 func (x *SyncOrder) Reset() {
 	*x = SyncOrder{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[36]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4211,7 +4265,7 @@ func (x *SyncOrder) String() string {
 func (*SyncOrder) ProtoMessage() {}
 
 func (x *SyncOrder) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[36]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4224,7 +4278,7 @@ func (x *SyncOrder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncOrder.ProtoReflect.Descriptor instead.
 func (*SyncOrder) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{36}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SyncOrder) GetId() string {
@@ -4307,7 +4361,7 @@ type SyncOutcome struct {
 
 func (x *SyncOutcome) Reset() {
 	*x = SyncOutcome{}
-	mi := &file_offhook_event_v1_event_proto_msgTypes[37]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4319,7 +4373,7 @@ func (x *SyncOutcome) String() string {
 func (*SyncOutcome) ProtoMessage() {}
 
 func (x *SyncOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_offhook_event_v1_event_proto_msgTypes[37]
+	mi := &file_offhook_event_v1_event_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4332,7 +4386,7 @@ func (x *SyncOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncOutcome.ProtoReflect.Descriptor instead.
 func (*SyncOutcome) Descriptor() ([]byte, []int) {
-	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{37}
+	return file_offhook_event_v1_event_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SyncOutcome) GetId() string {
@@ -4709,7 +4763,10 @@ const file_offhook_event_v1_event_proto_rawDesc = "" +
 	"\asign_in\x18\n" +
 	" \x01(\bR\x06signIn\x12\x18\n" +
 	"\aenabled\x18\v \x01(\bR\aenabled\x12\x16\n" +
-	"\x06marker\x18\f \x01(\tR\x06marker\"\xa3\x02\n" +
+	"\x06marker\x18\f \x01(\tR\x06marker\"`\n" +
+	"\rInventoryWant\x12\x16\n" +
+	"\x06system\x18\x01 \x01(\tR\x06system\x127\n" +
+	"\twanted_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bwantedAt\"\xa3\x02\n" +
 	"\rExtensionWant\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
@@ -4875,7 +4932,7 @@ func file_offhook_event_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_offhook_event_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_offhook_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_offhook_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_offhook_event_v1_event_proto_goTypes = []any{
 	(Status)(0),                   // 0: offhook.event.v1.Status
 	(Source)(0),                   // 1: offhook.event.v1.Source
@@ -4906,115 +4963,117 @@ var file_offhook_event_v1_event_proto_goTypes = []any{
 	(*AccountOutcome)(nil),        // 26: offhook.event.v1.AccountOutcome
 	(*LaneFact)(nil),              // 27: offhook.event.v1.LaneFact
 	(*Extension)(nil),             // 28: offhook.event.v1.Extension
-	(*ExtensionWant)(nil),         // 29: offhook.event.v1.ExtensionWant
-	(*ExtensionOutcome)(nil),      // 30: offhook.event.v1.ExtensionOutcome
-	(*PhotoWant)(nil),             // 31: offhook.event.v1.PhotoWant
-	(*PhotoFact)(nil),             // 32: offhook.event.v1.PhotoFact
-	(*PhoneNumber)(nil),           // 33: offhook.event.v1.PhoneNumber
-	(*Contact)(nil),               // 34: offhook.event.v1.Contact
-	(*ContactsPage)(nil),          // 35: offhook.event.v1.ContactsPage
-	(*ContactChange)(nil),         // 36: offhook.event.v1.ContactChange
-	(*ContactsWant)(nil),          // 37: offhook.event.v1.ContactsWant
-	(*ContactResult)(nil),         // 38: offhook.event.v1.ContactResult
-	(*ContactsOutcome)(nil),       // 39: offhook.event.v1.ContactsOutcome
-	(*SyncOrder)(nil),             // 40: offhook.event.v1.SyncOrder
-	(*SyncOutcome)(nil),           // 41: offhook.event.v1.SyncOutcome
-	nil,                           // 42: offhook.event.v1.SystemFact.LimitsEntry
-	nil,                           // 43: offhook.event.v1.SystemFact.BookLimitsEntry
-	(*timestamppb.Timestamp)(nil), // 44: google.protobuf.Timestamp
+	(*InventoryWant)(nil),         // 29: offhook.event.v1.InventoryWant
+	(*ExtensionWant)(nil),         // 30: offhook.event.v1.ExtensionWant
+	(*ExtensionOutcome)(nil),      // 31: offhook.event.v1.ExtensionOutcome
+	(*PhotoWant)(nil),             // 32: offhook.event.v1.PhotoWant
+	(*PhotoFact)(nil),             // 33: offhook.event.v1.PhotoFact
+	(*PhoneNumber)(nil),           // 34: offhook.event.v1.PhoneNumber
+	(*Contact)(nil),               // 35: offhook.event.v1.Contact
+	(*ContactsPage)(nil),          // 36: offhook.event.v1.ContactsPage
+	(*ContactChange)(nil),         // 37: offhook.event.v1.ContactChange
+	(*ContactsWant)(nil),          // 38: offhook.event.v1.ContactsWant
+	(*ContactResult)(nil),         // 39: offhook.event.v1.ContactResult
+	(*ContactsOutcome)(nil),       // 40: offhook.event.v1.ContactsOutcome
+	(*SyncOrder)(nil),             // 41: offhook.event.v1.SyncOrder
+	(*SyncOutcome)(nil),           // 42: offhook.event.v1.SyncOutcome
+	nil,                           // 43: offhook.event.v1.SystemFact.LimitsEntry
+	nil,                           // 44: offhook.event.v1.SystemFact.BookLimitsEntry
+	(*timestamppb.Timestamp)(nil), // 45: google.protobuf.Timestamp
 }
 var file_offhook_event_v1_event_proto_depIdxs = []int32{
 	1,  // 0: offhook.event.v1.PresenceFact.source:type_name -> offhook.event.v1.Source
-	44, // 1: offhook.event.v1.PresenceFact.seen_at:type_name -> google.protobuf.Timestamp
-	44, // 2: offhook.event.v1.SweepFact.began:type_name -> google.protobuf.Timestamp
-	44, // 3: offhook.event.v1.SweepFact.ended:type_name -> google.protobuf.Timestamp
-	44, // 4: offhook.event.v1.UserFact.seen_at:type_name -> google.protobuf.Timestamp
-	44, // 5: offhook.event.v1.GroupFact.seen_at:type_name -> google.protobuf.Timestamp
-	44, // 6: offhook.event.v1.Interval.from:type_name -> google.protobuf.Timestamp
-	44, // 7: offhook.event.v1.Interval.to:type_name -> google.protobuf.Timestamp
-	44, // 8: offhook.event.v1.CalendarFact.from:type_name -> google.protobuf.Timestamp
-	44, // 9: offhook.event.v1.CalendarFact.to:type_name -> google.protobuf.Timestamp
+	45, // 1: offhook.event.v1.PresenceFact.seen_at:type_name -> google.protobuf.Timestamp
+	45, // 2: offhook.event.v1.SweepFact.began:type_name -> google.protobuf.Timestamp
+	45, // 3: offhook.event.v1.SweepFact.ended:type_name -> google.protobuf.Timestamp
+	45, // 4: offhook.event.v1.UserFact.seen_at:type_name -> google.protobuf.Timestamp
+	45, // 5: offhook.event.v1.GroupFact.seen_at:type_name -> google.protobuf.Timestamp
+	45, // 6: offhook.event.v1.Interval.from:type_name -> google.protobuf.Timestamp
+	45, // 7: offhook.event.v1.Interval.to:type_name -> google.protobuf.Timestamp
+	45, // 8: offhook.event.v1.CalendarFact.from:type_name -> google.protobuf.Timestamp
+	45, // 9: offhook.event.v1.CalendarFact.to:type_name -> google.protobuf.Timestamp
 	9,  // 10: offhook.event.v1.CalendarFact.intervals:type_name -> offhook.event.v1.Interval
-	44, // 11: offhook.event.v1.CalendarFact.seen_at:type_name -> google.protobuf.Timestamp
-	44, // 12: offhook.event.v1.CallFact.since:type_name -> google.protobuf.Timestamp
-	44, // 13: offhook.event.v1.CallFact.seen_at:type_name -> google.protobuf.Timestamp
-	44, // 14: offhook.event.v1.Hint.seen_at:type_name -> google.protobuf.Timestamp
+	45, // 11: offhook.event.v1.CalendarFact.seen_at:type_name -> google.protobuf.Timestamp
+	45, // 12: offhook.event.v1.CallFact.since:type_name -> google.protobuf.Timestamp
+	45, // 13: offhook.event.v1.CallFact.seen_at:type_name -> google.protobuf.Timestamp
+	45, // 14: offhook.event.v1.Hint.seen_at:type_name -> google.protobuf.Timestamp
 	0,  // 15: offhook.event.v1.Choice.status:type_name -> offhook.event.v1.Status
-	44, // 16: offhook.event.v1.Choice.at:type_name -> google.protobuf.Timestamp
+	45, // 16: offhook.event.v1.Choice.at:type_name -> google.protobuf.Timestamp
 	0,  // 17: offhook.event.v1.StatusFact.status:type_name -> offhook.event.v1.Status
 	2,  // 18: offhook.event.v1.StatusFact.origin:type_name -> offhook.event.v1.Origin
-	44, // 19: offhook.event.v1.StatusFact.seen_at:type_name -> google.protobuf.Timestamp
+	45, // 19: offhook.event.v1.StatusFact.seen_at:type_name -> google.protobuf.Timestamp
 	13, // 20: offhook.event.v1.StatusFact.last_person:type_name -> offhook.event.v1.Choice
-	44, // 21: offhook.event.v1.InventoryFact.seen_at:type_name -> google.protobuf.Timestamp
-	44, // 22: offhook.event.v1.SystemFact.listed_at:type_name -> google.protobuf.Timestamp
-	44, // 23: offhook.event.v1.SystemFact.seen_at:type_name -> google.protobuf.Timestamp
-	42, // 24: offhook.event.v1.SystemFact.limits:type_name -> offhook.event.v1.SystemFact.LimitsEntry
-	43, // 25: offhook.event.v1.SystemFact.book_limits:type_name -> offhook.event.v1.SystemFact.BookLimitsEntry
+	45, // 21: offhook.event.v1.InventoryFact.seen_at:type_name -> google.protobuf.Timestamp
+	45, // 22: offhook.event.v1.SystemFact.listed_at:type_name -> google.protobuf.Timestamp
+	45, // 23: offhook.event.v1.SystemFact.seen_at:type_name -> google.protobuf.Timestamp
+	43, // 24: offhook.event.v1.SystemFact.limits:type_name -> offhook.event.v1.SystemFact.LimitsEntry
+	44, // 25: offhook.event.v1.SystemFact.book_limits:type_name -> offhook.event.v1.SystemFact.BookLimitsEntry
 	0,  // 26: offhook.event.v1.StatusWant.status:type_name -> offhook.event.v1.Status
 	0,  // 27: offhook.event.v1.StatusWant.projected_from:type_name -> offhook.event.v1.Status
 	17, // 28: offhook.event.v1.StatusWant.revision:type_name -> offhook.event.v1.Revision
-	44, // 29: offhook.event.v1.StatusWant.seen_at:type_name -> google.protobuf.Timestamp
-	44, // 30: offhook.event.v1.StatusWant.decided_at:type_name -> google.protobuf.Timestamp
-	44, // 31: offhook.event.v1.PresenceWant.session_until:type_name -> google.protobuf.Timestamp
-	44, // 32: offhook.event.v1.PresenceWant.preferred_until:type_name -> google.protobuf.Timestamp
+	45, // 29: offhook.event.v1.StatusWant.seen_at:type_name -> google.protobuf.Timestamp
+	45, // 30: offhook.event.v1.StatusWant.decided_at:type_name -> google.protobuf.Timestamp
+	45, // 31: offhook.event.v1.PresenceWant.session_until:type_name -> google.protobuf.Timestamp
+	45, // 32: offhook.event.v1.PresenceWant.preferred_until:type_name -> google.protobuf.Timestamp
 	17, // 33: offhook.event.v1.PresenceWant.revision:type_name -> offhook.event.v1.Revision
-	44, // 34: offhook.event.v1.PresenceWant.seen_at:type_name -> google.protobuf.Timestamp
-	44, // 35: offhook.event.v1.PresenceWant.decided_at:type_name -> google.protobuf.Timestamp
+	45, // 34: offhook.event.v1.PresenceWant.seen_at:type_name -> google.protobuf.Timestamp
+	45, // 35: offhook.event.v1.PresenceWant.decided_at:type_name -> google.protobuf.Timestamp
 	0,  // 36: offhook.event.v1.Claim.status:type_name -> offhook.event.v1.Status
-	44, // 37: offhook.event.v1.Claim.since:type_name -> google.protobuf.Timestamp
-	44, // 38: offhook.event.v1.Claim.until:type_name -> google.protobuf.Timestamp
-	44, // 39: offhook.event.v1.Evidence.seen_at:type_name -> google.protobuf.Timestamp
-	44, // 40: offhook.event.v1.Decision.at:type_name -> google.protobuf.Timestamp
+	45, // 37: offhook.event.v1.Claim.since:type_name -> google.protobuf.Timestamp
+	45, // 38: offhook.event.v1.Claim.until:type_name -> google.protobuf.Timestamp
+	45, // 39: offhook.event.v1.Evidence.seen_at:type_name -> google.protobuf.Timestamp
+	45, // 40: offhook.event.v1.Decision.at:type_name -> google.protobuf.Timestamp
 	17, // 41: offhook.event.v1.Decision.revision:type_name -> offhook.event.v1.Revision
 	20, // 42: offhook.event.v1.Decision.claims:type_name -> offhook.event.v1.Claim
 	21, // 43: offhook.event.v1.Decision.evidence:type_name -> offhook.event.v1.Evidence
 	18, // 44: offhook.event.v1.Decision.wants:type_name -> offhook.event.v1.StatusWant
-	44, // 45: offhook.event.v1.Decision.wake:type_name -> google.protobuf.Timestamp
+	45, // 45: offhook.event.v1.Decision.wake:type_name -> google.protobuf.Timestamp
 	19, // 46: offhook.event.v1.Decision.teams:type_name -> offhook.event.v1.PresenceWant
 	3,  // 47: offhook.event.v1.PresenceOutcome.result:type_name -> offhook.event.v1.Result
-	44, // 48: offhook.event.v1.PresenceOutcome.session_until:type_name -> google.protobuf.Timestamp
-	44, // 49: offhook.event.v1.PresenceOutcome.preferred_until:type_name -> google.protobuf.Timestamp
+	45, // 48: offhook.event.v1.PresenceOutcome.session_until:type_name -> google.protobuf.Timestamp
+	45, // 49: offhook.event.v1.PresenceOutcome.preferred_until:type_name -> google.protobuf.Timestamp
 	17, // 50: offhook.event.v1.PresenceOutcome.revision:type_name -> offhook.event.v1.Revision
-	44, // 51: offhook.event.v1.PresenceOutcome.seen_at:type_name -> google.protobuf.Timestamp
-	44, // 52: offhook.event.v1.PresenceOutcome.received_at:type_name -> google.protobuf.Timestamp
-	44, // 53: offhook.event.v1.PresenceOutcome.began_at:type_name -> google.protobuf.Timestamp
-	44, // 54: offhook.event.v1.PresenceOutcome.ended_at:type_name -> google.protobuf.Timestamp
+	45, // 51: offhook.event.v1.PresenceOutcome.seen_at:type_name -> google.protobuf.Timestamp
+	45, // 52: offhook.event.v1.PresenceOutcome.received_at:type_name -> google.protobuf.Timestamp
+	45, // 53: offhook.event.v1.PresenceOutcome.began_at:type_name -> google.protobuf.Timestamp
+	45, // 54: offhook.event.v1.PresenceOutcome.ended_at:type_name -> google.protobuf.Timestamp
 	3,  // 55: offhook.event.v1.Outcome.result:type_name -> offhook.event.v1.Result
 	0,  // 56: offhook.event.v1.Outcome.status:type_name -> offhook.event.v1.Status
 	0,  // 57: offhook.event.v1.Outcome.before:type_name -> offhook.event.v1.Status
 	17, // 58: offhook.event.v1.Outcome.revision:type_name -> offhook.event.v1.Revision
-	44, // 59: offhook.event.v1.Outcome.seen_at:type_name -> google.protobuf.Timestamp
-	44, // 60: offhook.event.v1.Outcome.received_at:type_name -> google.protobuf.Timestamp
-	44, // 61: offhook.event.v1.Outcome.began_at:type_name -> google.protobuf.Timestamp
-	44, // 62: offhook.event.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
-	44, // 63: offhook.event.v1.AccountOrder.asked_at:type_name -> google.protobuf.Timestamp
-	44, // 64: offhook.event.v1.AccountOrder.expires:type_name -> google.protobuf.Timestamp
-	44, // 65: offhook.event.v1.AccountOutcome.code_expires:type_name -> google.protobuf.Timestamp
-	44, // 66: offhook.event.v1.AccountOutcome.at:type_name -> google.protobuf.Timestamp
-	44, // 67: offhook.event.v1.LaneFact.since:type_name -> google.protobuf.Timestamp
-	44, // 68: offhook.event.v1.LaneFact.expires:type_name -> google.protobuf.Timestamp
-	44, // 69: offhook.event.v1.LaneFact.heard_at:type_name -> google.protobuf.Timestamp
-	44, // 70: offhook.event.v1.LaneFact.seen_at:type_name -> google.protobuf.Timestamp
-	28, // 71: offhook.event.v1.ExtensionWant.to:type_name -> offhook.event.v1.Extension
-	44, // 72: offhook.event.v1.ExtensionWant.wanted_at:type_name -> google.protobuf.Timestamp
-	44, // 73: offhook.event.v1.ExtensionOutcome.at:type_name -> google.protobuf.Timestamp
-	44, // 74: offhook.event.v1.PhotoFact.seen_at:type_name -> google.protobuf.Timestamp
-	33, // 75: offhook.event.v1.Contact.numbers:type_name -> offhook.event.v1.PhoneNumber
-	34, // 76: offhook.event.v1.ContactsPage.contacts:type_name -> offhook.event.v1.Contact
-	44, // 77: offhook.event.v1.ContactsPage.seen_at:type_name -> google.protobuf.Timestamp
-	34, // 78: offhook.event.v1.ContactChange.contact:type_name -> offhook.event.v1.Contact
-	36, // 79: offhook.event.v1.ContactsWant.changes:type_name -> offhook.event.v1.ContactChange
-	44, // 80: offhook.event.v1.ContactsWant.wanted_at:type_name -> google.protobuf.Timestamp
-	38, // 81: offhook.event.v1.ContactsOutcome.results:type_name -> offhook.event.v1.ContactResult
-	44, // 82: offhook.event.v1.ContactsOutcome.at:type_name -> google.protobuf.Timestamp
-	44, // 83: offhook.event.v1.SyncOrder.asked_at:type_name -> google.protobuf.Timestamp
-	44, // 84: offhook.event.v1.SyncOrder.expires:type_name -> google.protobuf.Timestamp
-	44, // 85: offhook.event.v1.SyncOutcome.at:type_name -> google.protobuf.Timestamp
-	86, // [86:86] is the sub-list for method output_type
-	86, // [86:86] is the sub-list for method input_type
-	86, // [86:86] is the sub-list for extension type_name
-	86, // [86:86] is the sub-list for extension extendee
-	0,  // [0:86] is the sub-list for field type_name
+	45, // 59: offhook.event.v1.Outcome.seen_at:type_name -> google.protobuf.Timestamp
+	45, // 60: offhook.event.v1.Outcome.received_at:type_name -> google.protobuf.Timestamp
+	45, // 61: offhook.event.v1.Outcome.began_at:type_name -> google.protobuf.Timestamp
+	45, // 62: offhook.event.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
+	45, // 63: offhook.event.v1.AccountOrder.asked_at:type_name -> google.protobuf.Timestamp
+	45, // 64: offhook.event.v1.AccountOrder.expires:type_name -> google.protobuf.Timestamp
+	45, // 65: offhook.event.v1.AccountOutcome.code_expires:type_name -> google.protobuf.Timestamp
+	45, // 66: offhook.event.v1.AccountOutcome.at:type_name -> google.protobuf.Timestamp
+	45, // 67: offhook.event.v1.LaneFact.since:type_name -> google.protobuf.Timestamp
+	45, // 68: offhook.event.v1.LaneFact.expires:type_name -> google.protobuf.Timestamp
+	45, // 69: offhook.event.v1.LaneFact.heard_at:type_name -> google.protobuf.Timestamp
+	45, // 70: offhook.event.v1.LaneFact.seen_at:type_name -> google.protobuf.Timestamp
+	45, // 71: offhook.event.v1.InventoryWant.wanted_at:type_name -> google.protobuf.Timestamp
+	28, // 72: offhook.event.v1.ExtensionWant.to:type_name -> offhook.event.v1.Extension
+	45, // 73: offhook.event.v1.ExtensionWant.wanted_at:type_name -> google.protobuf.Timestamp
+	45, // 74: offhook.event.v1.ExtensionOutcome.at:type_name -> google.protobuf.Timestamp
+	45, // 75: offhook.event.v1.PhotoFact.seen_at:type_name -> google.protobuf.Timestamp
+	34, // 76: offhook.event.v1.Contact.numbers:type_name -> offhook.event.v1.PhoneNumber
+	35, // 77: offhook.event.v1.ContactsPage.contacts:type_name -> offhook.event.v1.Contact
+	45, // 78: offhook.event.v1.ContactsPage.seen_at:type_name -> google.protobuf.Timestamp
+	35, // 79: offhook.event.v1.ContactChange.contact:type_name -> offhook.event.v1.Contact
+	37, // 80: offhook.event.v1.ContactsWant.changes:type_name -> offhook.event.v1.ContactChange
+	45, // 81: offhook.event.v1.ContactsWant.wanted_at:type_name -> google.protobuf.Timestamp
+	39, // 82: offhook.event.v1.ContactsOutcome.results:type_name -> offhook.event.v1.ContactResult
+	45, // 83: offhook.event.v1.ContactsOutcome.at:type_name -> google.protobuf.Timestamp
+	45, // 84: offhook.event.v1.SyncOrder.asked_at:type_name -> google.protobuf.Timestamp
+	45, // 85: offhook.event.v1.SyncOrder.expires:type_name -> google.protobuf.Timestamp
+	45, // 86: offhook.event.v1.SyncOutcome.at:type_name -> google.protobuf.Timestamp
+	87, // [87:87] is the sub-list for method output_type
+	87, // [87:87] is the sub-list for method input_type
+	87, // [87:87] is the sub-list for extension type_name
+	87, // [87:87] is the sub-list for extension extendee
+	0,  // [0:87] is the sub-list for field type_name
 }
 
 func init() { file_offhook_event_v1_event_proto_init() }
@@ -5028,7 +5087,7 @@ func file_offhook_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_offhook_event_v1_event_proto_rawDesc), len(file_offhook_event_v1_event_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   40,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
