@@ -328,7 +328,10 @@ func (m *Memory) shorten(o *Options, now time.Time) {
 		m.Past, m.Log = run.state, slices.Delete(m.Log, 0, n)
 	}
 	m.Reads, m.Denials = m.Reads[max(0, len(m.Reads)-spansMax):], m.Denials[max(0, len(m.Denials)-spansMax):]
-	m.OwnTeams = m.OwnTeams[max(0, len(m.OwnTeams)-logMost):]
+	for len(m.OwnTeams) > logMost { // what is still wanted, which is two at most, stays: it would be new to the next decision
+		first := slices.IndexFunc(m.OwnTeams, func(w OwnTeams) bool { return !now.Before(w.Until) })
+		m.OwnTeams = slices.Delete(m.OwnTeams, max(0, first), max(0, first)+1)
+	}
 	begin := m.Past.At
 	if begin.IsZero() {
 		return

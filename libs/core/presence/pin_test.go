@@ -1,6 +1,7 @@
 package presence_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -212,4 +213,27 @@ func TestAMemoryIsUnsureUntilTheWordOfTeamsWriter(t *testing.T) {
 	unsure(v, at(4), true) // cleared, but not set
 	v = presence.Decide(v.Memory, presence.TeamsWritten{Preferred: v.Teams.Preferred, At: at(5)}, o, at(5))
 	unsure(v, at(5), false)
+}
+
+// During a long call a person chooses on the phone more often than is remembered of
+// Offhook's own doings in Teams. The session of the call is one of them, and the oldest; as
+// long as it is wanted it is not forgotten, or the next decision would begin another.
+func TestASessionIsOwnAsLongAsItIsWantedHoweverMuchIsChosen(t *testing.T) {
+	o := presence.DefaultOptions()
+	o.Mode = presence.Both
+	v := linked(o)
+	v = presence.Decide(v.Memory, teams("Available", at(1)), o, at(1))
+	for n := range 80 {
+		now := at(2).Add(time.Duration(n) * time.Minute)
+		v = presence.Decide(v.Memory, presence.CallReading{Line: lineOf(0), Calls: 1, Since: at(2), SeenAt: now}, o, now)
+		status := []presence.Status{presence.DND, presence.Away}[n%2]
+		v = presence.Decide(v.Memory, phoneShows(status, presence.Person, int64(n+2), now), o, now)
+		again := presence.Decide(v.Memory, presence.Tick{}, o, now)
+		if again.Changed || inTeams(again) != inTeams(v) {
+			t.Fatalf("after %d choices: decided again, memory changes; %s, then %s", n+1, inTeams(v), inTeams(again))
+		}
+	}
+	if shows, want := inTeams(v), "Busy/InACall"; !strings.HasPrefix(shows, want) {
+		t.Errorf("Teams is to show %s, not %s", want, shows)
+	}
 }
