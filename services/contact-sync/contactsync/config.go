@@ -9,7 +9,14 @@ import (
 )
 
 // Part is this service as a part of a process.
-func Part() run.Part { return run.NewPart(topology.ContactSync, FromConfig, Run) }
+func Part() run.Part {
+	part := run.NewPart(topology.ContactSync, FromConfig, Run)
+	part.Garbage = garbage
+	return part
+}
+
+// garbage is half of what Go has: of many users most memory is who is linked, which stays.
+const garbage = 50
 
 // FromConfig takes what concerns this service from the configuration.
 func FromConfig(c config.Config) (Options, error) {

@@ -55,9 +55,9 @@ func Part() run.Part {
 	return part
 }
 
-// garbage is half of what Go has: most of what is kept of a large phone system stays, and a
-// listing of it is mostly what nobody needs any more.
-const garbage = 50
+// garbage is little: most of what is kept of a large phone system stays, and a listing of
+// it is mostly what nobody needs any more.
+const garbage = 25
 
 // Check finds systems that their driver could not be opened for. That there is the driver
 // has been checked with the rest of the configuration.
