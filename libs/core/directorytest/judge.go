@@ -253,7 +253,11 @@ func (j *judge) fields(u *directory.User, e *directory.Extension) {
 	case rules.Department || rules.Group != "":
 		check("department", e.Department, rules.Group)
 	}
-	if j.after.Markers && e.Marker != u.User {
+	// What somebody made anew by hand under the user's number and address, right in every
+	// field, is not written to for its marker alone: a listing need not tell markers.
+	was := j.before.At(e.Number)
+	unwritten := e.Marker == "" && was != nil && *was == *e
+	if j.after.Markers && e.Marker != u.User && !unwritten {
 		j.wrong("%s's %s is marked as %q's", u.Person, e.Number, e.Marker)
 	}
 }

@@ -53,6 +53,20 @@ func TestTheJudgeFindsNothingWrongWithWhatIsRight(t *testing.T) {
 	}
 }
 
+// Somebody deletes anna's extension and makes it again, right in everything (seeds
+// 12457473077524098106, 13676375979045547697 and 16031521895968631348 of the planner's test).
+func TestAnExtensionMadeAnewByHandNeedsNoMarkerIfItIsRight(t *testing.T) {
+	before, after := small(), done()
+	before.Extensions[0].Marker, after.Extensions[0].Marker = "", ""
+	if found := directorytest.Judge(before, after); len(found) > 0 {
+		t.Error(found)
+	}
+	before.Extensions[0].Mobile = "1" // the control: it was written to
+	if found := directorytest.Judge(before, after); len(found) != 1 || !strings.Contains(found[0], `anna's 201 is marked as ""'s`) {
+		t.Errorf("%q", found)
+	}
+}
+
 func TestEachLawCanBeBroken(t *testing.T) {
 	for _, c := range []struct {
 		want   string
