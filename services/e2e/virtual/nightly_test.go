@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"runtime"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -44,11 +42,12 @@ const refused, refusedToo = "ben@contoso.example", "ben@fabrikam.example"
 
 // inTheNight lets user-sync run in virtual time, from 20:00 UTC of a day in winter on.
 func inTheNight(t *testing.T, users config.Users, live func(*night)) {
-	inTheNightOf(t, map[identity.Tenant]usersync.Rules{"contoso": {Users: users}}, live)
+	rules := map[identity.Tenant]usersync.Rules{"contoso": {Users: users}}
+	inTheNightOf(t, map[identity.System][]identity.Tenant{"hq": {"contoso"}}, rules, live)
 }
 
-// inTheNightOf is the same with a phone system that may serve fabrikam as well.
-func inTheNightOf(t *testing.T, rules map[identity.Tenant]usersync.Rules, live func(*night)) {
+// inTheNightOf is the same with fabrikam beside it, and whom each phone system serves.
+func inTheNightOf(t *testing.T, serves map[identity.System][]identity.Tenant, rules map[identity.Tenant]usersync.Rules, live func(*night)) {
 	dir := t.TempDir()
 	runtime.GC() // pools may hold timers of the last bubble
 	runtime.GC()
@@ -65,7 +64,7 @@ func inTheNightOf(t *testing.T, rules map[identity.Tenant]usersync.Rules, live f
 		n := &night{t: t, bus: b}
 		ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 		deps := run.Deps{Instance: "test", Bus: b, Meter: meter.Meter{}, Log: log, Health: run.NewHealth()}
-		opts := usersync.Options{Serves: map[identity.System][]identity.Tenant{"hq": slices.Sorted(maps.Keys(rules))}, Rules: rules}
+		opts := usersync.Options{Serves: serves, Rules: rules}
 		ended := make(chan error, 3)
 		go func() { ended <- usersync.Run(ctx, deps, opts) }()
 		go func() {
@@ -76,6 +75,9 @@ func inTheNightOf(t *testing.T, rules map[identity.Tenant]usersync.Rules, live f
 				Filters: []string{topology.Wildcard("pbx.want.extension.<system>.<ext>")}}, n.carryOut)
 		}()
 		must(t, n.list(bus.Message{}))
+		if len(serves) > 1 { // the other one lists once, and never again
+			n.publish(wire.System{System: "branch", ListedAt: b.Now(), Fields: fields})
+		}
 		n.named(1, "anna@contoso.example", "Anna")
 		n.named(2, refused, "Ben")
 		if len(rules) > 1 {
@@ -131,9 +133,12 @@ func (n *night) list(bus.Message) error {
 		shown.FirstName, shown.SeenAt = n.byHer, began
 		n.publish(shown)
 	}
-	n.publish(wire.System{System: "hq", ListedAt: began, Fields: []directory.Field{directory.FirstName, directory.LastName, directory.Mail, directory.Enabled}})
+	n.publish(wire.System{System: "hq", ListedAt: began, Fields: fields})
 	return nil
 }
+
+// fields are those that the phone systems take.
+var fields = []directory.Field{directory.FirstName, directory.LastName, directory.Mail, directory.Enabled}
 
 func (n *night) publish(m wire.Message) {
 	subject, data := m.Encode()
@@ -186,7 +191,7 @@ func TestTheNightlyRunIsAtItsTimeInTheZoneOfTheTenant(t *testing.T) {
 // try again what failed for the other.
 func TestTheNightlyRunOfATenantIsNobodyElses(t *testing.T) {
 	rules := map[identity.Tenant]usersync.Rules{"contoso": {Users: byTheClock("0 22 * * *", "UTC")}, "fabrikam": {Users: byTheClock("0 23 * * *", "UTC")}}
-	inTheNightOf(t, rules, func(n *night) {
+	inTheNightOf(t, map[identity.System][]identity.Tenant{"hq": {"contoso", "fabrikam"}}, rules, func(n *night) {
 		tried := func(contoso, fabrikam int, when string) {
 			t.Helper()
 			n.mu.Lock()
@@ -258,5 +263,30 @@ func TestARunByTheClockDoesNotWaitForAPhoneSystemForGood(t *testing.T) {
 		n.tried(1, "while the listing is waited for")
 		time.Sleep(2 * time.Second)
 		n.tried(2, "when it was waited for long enough")
+	})
+}
+
+// Two tenants are due at the same moment. The phone system of the one does not answer: the
+// other's run is in time.
+func TestARunByTheClockDoesNotWaitForAnotherTenantsPhoneSystem(t *testing.T) {
+	serves := map[identity.System][]identity.Tenant{"hq": {"contoso"}, "branch": {"fabrikam"}}
+	rules := map[identity.Tenant]usersync.Rules{"contoso": {Users: byTheClock("0 22 * * *", "UTC")}, "fabrikam": {Users: byTheClock("0 22 * * *", "UTC")}}
+	inTheNightOf(t, serves, rules, func(n *night) {
+		theirs := func() int {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			return len(n.other)
+		}
+		at := time.Now().Truncate(time.Hour).Add(2 * time.Hour)
+		time.Sleep(time.Until(at.Add(time.Second)))
+		n.tried(2, "a second after")
+		if theirs() != 1 {
+			t.Errorf("fabrikam's was tried %d times, want 1", theirs())
+		}
+		time.Sleep(2 * time.Minute)
+		n.tried(2, "when the other is waited for no more")
+		if theirs() != 2 {
+			t.Errorf("fabrikam's was tried %d times in the end, want 2", theirs())
+		}
 	})
 }

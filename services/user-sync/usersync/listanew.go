@@ -12,17 +12,16 @@ import (
 	"offhook.dev/libs/wire"
 )
 
-// listAnew has the phone systems of tenants list their extensions and waits for it: what
-// somebody changed there is not known before, and a run would leave it as it is until
-// the next listing. A phone system that does not answer holds nothing up for good: late
-// says of which extensions are as they were listed earlier.
-func (s *Sync) listAnew(ctx context.Context, tenants []identity.Tenant) (late string, err error) {
-	at := s.deps.Bus.Now()
+// listAnew has the phone systems of a tenant list their extensions, at a moment or later,
+// and waits for it: what somebody changed there is not known before, and a run would leave
+// it as it is until the next listing. A phone system that does not answer holds nothing up
+// for good: late says of which the extensions are as they were listed earlier. With the same
+// moment, one that serves several tenants lists once for all of them.
+func (s *Sync) listAnew(ctx context.Context, tenant identity.Tenant, at time.Time) (late string, err error) {
 	var waiting []identity.System
 	for _, system := range slices.Sorted(maps.Keys(s.opts.Serves)) {
-		serves := func(t identity.Tenant) bool { return slices.Contains(s.opts.Serves[system], t) }
 		// The first listing comes by itself, and nothing is planned before it.
-		if _, listed := s.facts.system(system); !listed || !slices.ContainsFunc(tenants, serves) {
+		if _, listed := s.facts.system(system); !listed || !slices.Contains(s.opts.Serves[system], tenant) {
 			continue
 		}
 		subject, data := wire.InventoryWant{System: system, WantedAt: at}.Encode()
@@ -53,7 +52,7 @@ func (s *Sync) listAnew(ctx context.Context, tenants []identity.Tenant) (late st
 		case <-news:
 		case <-enough.C:
 			late = strings.Join(older, "; ")
-			s.deps.Log.Warn("synchronise", "late", late)
+			s.deps.Log.Warn("synchronise", "tenant", tenant, "late", late)
 			return late, nil
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"offhook.dev/libs/core/directory"
+	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/topology"
 	"offhook.dev/libs/wire"
 )
 
@@ -51,4 +53,25 @@ func TestARunKnowsWhatSomebodyJustChangedAtThePhoneSystem(t *testing.T) {
 			t.Errorf("%+v", out)
 		}
 	})
+}
+
+// The phone system of another tenant does not answer, and its orders wait for it.
+func TestAnOrderDoesNotWaitForAnotherTenantsPhoneSystem(t *testing.T) {
+	s := newStage(t)
+	p := s.phones()
+	p.listed()
+	s.publish(wire.System{System: "branch", ListedAt: s.bus.Now(), Fields: []directory.Field{directory.FirstName}}, named(1, "Anna"))
+	opts := synchronising("sync")
+	opts.Serves["branch"], opts.Rules["fabrikam"] = []identity.Tenant{"fabrikam"}, opts.Rules["contoso"]
+	s.start(opts)
+	p.eventually("200 Anna")
+	for _, id := range []string{"1", "2", "3"} {
+		s.publish(wire.SyncOrder{ID: id, Tenant: "fabrikam", Kind: wire.SyncUsers, Op: wire.SyncPlan})
+	}
+	if out := s.ordered(wire.SyncOrder{ID: "1", Op: wire.SyncNow}); out.State != wire.SyncDone {
+		t.Errorf("%+v", out)
+	}
+	if m, err := s.bus.Last(t.Context(), topology.Outcomes, wire.SyncOutcomeSubject("fabrikam", "1")); err == nil {
+		t.Errorf("theirs has ended as well, so that nothing is shown: %s", m.Subject)
+	}
 }

@@ -19,31 +19,35 @@ import (
 	"offhook.dev/libs/wire"
 )
 
-// orders does what people ask for. Orders are begun one after the other, between two
-// runs, and one that is cut off comes again.
+// orders does what people ask for. The phone systems of several are waited for side by
+// side, so that one that does not answer delays nobody else's; then orders are begun one
+// after the other, between two runs. One that is cut off comes again.
 func (s *Sync) orders(ctx context.Context) error {
 	return s.deps.Bus.Consume(ctx, bus.Consumer{
-		Stream: topology.Orders, Durable: "user-sync-orders", Workers: 1, InFlight: 1, Patience: 10 * time.Minute,
+		Stream: topology.Orders, Durable: "user-sync-orders", Workers: ordersAtOnce, InFlight: ordersAtOnce, Patience: 10 * time.Minute,
 		Filters: []string{topology.Wildcard("order.users.<tenant>.<id>")},
 	}, func(ctx context.Context, m bus.Message) error {
 		order, err := wire.DecodeSyncOrder(m.Data)
 		if err != nil {
 			return err
 		}
-		late := ""
-		if s.fresh(order) {
-			if late, err = s.listAnew(ctx, []identity.Tenant{order.Tenant}); err != nil {
+		taken, late := s.deps.Bus.Now(), ""
+		// A plan that is applied was made by what phone systems had, and changes nothing else.
+		if order.Op != wire.SyncApply && !expired(order, taken) {
+			if late, err = s.listAnew(ctx, order.Tenant, taken); err != nil {
 				return err
 			}
 		}
-		return s.between(ctx, func(ctx context.Context) error { return s.order(ctx, order, late) })
+		return s.between(ctx, func(ctx context.Context) error { return s.order(ctx, order, taken, late) })
 	})
 }
 
-// fresh says whether an order goes by what phone systems have at this moment: a plan that
-// is applied was made by it, and changes nothing else.
-func (s *Sync) fresh(o wire.SyncOrder) bool {
-	return o.Op != wire.SyncApply && (o.Expires.IsZero() || s.deps.Bus.Now().Before(o.Expires))
+// ordersAtOnce is how many orders are in hand.
+const ordersAtOnce = 64
+
+// expired says whether an order that was taken at a moment came too late.
+func expired(o wire.SyncOrder, taken time.Time) bool {
+	return !o.Expires.IsZero() && !taken.Before(o.Expires)
 }
 
 // between has something done between two runs, and waits for it.
@@ -62,9 +66,9 @@ func (s *Sync) between(ctx context.Context, do func(context.Context) error) erro
 	}
 }
 
-// order carries out one order and says what came of it, and of what was known too late for
-// it. An error means: try again.
-func (s *Sync) order(ctx context.Context, o wire.SyncOrder, late string) error {
+// order carries out one order that was taken at a moment and says what came of it, and what
+// was known too late for it. An error means: try again.
+func (s *Sync) order(ctx context.Context, o wire.SyncOrder, taken time.Time, late string) error {
 	out := wire.SyncOutcome{ID: o.ID, Tenant: o.Tenant, Kind: wire.SyncUsers, Op: o.Op}
 	if over, err := plans.Ended(ctx, s.deps.Bus, o); over || err != nil {
 		return err
@@ -74,7 +78,7 @@ func (s *Sync) order(ctx context.Context, o wire.SyncOrder, late string) error {
 	} else if begun != nil {
 		return s.apply(ctx, *begun, o, out)
 	}
-	if !o.Expires.IsZero() && !s.deps.Bus.Now().Before(o.Expires) {
+	if expired(o, taken) {
 		out.State, out.Detail = wire.SyncExpired, "nobody took the order in time"
 		return s.say(ctx, out)
 	}

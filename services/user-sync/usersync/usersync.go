@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -57,10 +58,9 @@ type Sync struct {
 	// ran is up to when the clock was looked at, by the goroutine that plans: what becomes due
 	// while it does something else is due as soon as it is done with that.
 	ran time.Time
-	// due are the tenants whose time has come and whose phone systems are being listed for
-	// it; of the goroutine that plans.
-	due    []identity.Tenant
-	listed chan struct{} // tells that they are; nil: nobody is due
+	// due tells of tenants whose time has come, when their phone systems are listed for it.
+	due      chan identity.Tenant
+	listings sync.WaitGroup // that are waited for before
 }
 
 // request is something that somebody waits for.
@@ -85,7 +85,7 @@ func Run(ctx context.Context, deps run.Deps, opts Options) error {
 	}
 	holder := store.Leases{Bucket: leases, Holder: string(topology.UserSync) + "/" + deps.Instance, Log: deps.Log}
 	return holder.Hold(ctx, topology.Join("user-sync"), func(ctx context.Context, _ store.Lease) error {
-		s := &Sync{deps: deps, opts: opts, plans: plans, facts: newFacts(), sent: newSent(), attempts: newAttempts(), metrics: metrics, requests: make(chan request), active: newActive()}
+		s := &Sync{deps: deps, opts: opts, plans: plans, facts: newFacts(), sent: newSent(), attempts: newAttempts(), metrics: metrics, requests: make(chan request), due: make(chan identity.Tenant), active: newActive()}
 		s.records = &records{words: newWords(), bucket: linked, effects: opts.effects}
 		return s.own(ctx)
 	})
@@ -239,6 +239,7 @@ func (s *Sync) outcome(ctx context.Context, o wire.ExtensionOutcome) {
 // keep plans whenever something changed and has been quiet for a moment, and when the
 // clock says so.
 func (s *Sync) keep(ctx context.Context) error {
+	defer s.listings.Wait()
 	d := demand{due: slices.Collect(maps.Keys(s.opts.Rules))}
 	s.ran = s.deps.Bus.Now()
 	for {
@@ -264,9 +265,6 @@ func (s *Sync) keep(ctx context.Context) error {
 // wait returns when it is time to plan again, and why.
 func (s *Sync) wait(ctx context.Context, settle time.Duration) (demand, error) {
 	next, clock := s.clock()
-	if s.listed != nil {
-		clock = nil
-	}
 	minute := time.NewTimer(s.opts.Minute) // the repair of what failed
 	defer minute.Stop()
 	var settled <-chan time.Time
@@ -288,26 +286,44 @@ func (s *Sync) wait(ctx context.Context, settle time.Duration) (demand, error) {
 			if s.ran = s.deps.Bus.Now(); s.ran.Before(next) { // a clock that is behind must not have it due twice
 				s.ran = next
 			}
-			s.due, clock = s.dueSince(since), nil
-			s.deps.Log.Info("synchronise: it is time", "tenants", s.due)
-			s.listed = s.listing(ctx, s.due)
-		case <-s.listed:
-			s.listed = nil
-			return demand{due: s.due}, nil
+			due := s.dueSince(since)
+			s.deps.Log.Info("synchronise: it is time", "tenants", due)
+			s.list(ctx, due)
+			next, clock = s.clock()
+		case tenant := <-s.due:
+			return demand{due: s.allDue(tenant)}, nil
 		}
 	}
 }
 
-// listing has phone systems listed anew and tells when that is done, or would take too long.
-func (s *Sync) listing(ctx context.Context, tenants []identity.Tenant) chan struct{} {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if _, err := s.listAnew(ctx, tenants); err != nil && ctx.Err() == nil {
-			s.deps.Log.Warn("synchronise", "error", err)
+// list has the phone systems of tenants list their extensions, and each tenant due when its
+// own have: one that does not answer is waited for by those alone whom it serves.
+func (s *Sync) list(ctx context.Context, tenants []identity.Tenant) {
+	at := s.deps.Bus.Now()
+	for _, tenant := range tenants {
+		s.listings.Go(func() {
+			if _, err := s.listAnew(ctx, tenant, at); err != nil && ctx.Err() == nil {
+				s.deps.Log.Warn("synchronise", "tenant", tenant, "error", err)
+			}
+			select {
+			case s.due <- tenant:
+			case <-ctx.Done():
+			}
+		})
+	}
+}
+
+// allDue is a tenant that is due, and whoever is by now: one run does for all.
+func (s *Sync) allDue(tenant identity.Tenant) []identity.Tenant {
+	due := []identity.Tenant{tenant}
+	for {
+		select {
+		case another := <-s.due:
+			due = append(due, another)
+		default:
+			return due
 		}
-	}()
-	return done
+	}
 }
 
 // dueSince lists the tenants whose time by the clock came after a moment, up to when the
