@@ -198,11 +198,13 @@ func (s *system) repair(ctx context.Context, want wire.Want) error {
 	l := s.line(want.Line)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !s.unsettled.has(want) && !s.open(l, want) {
+	switch {
+	case s.open(l, want):
+		s.w.metrics.repaired(ctx, s.id)
+		s.log.Info("minute pass: want carried out again", "extension", want.Line.Extension, "status", want.Status.String())
+	case !s.unsettled.has(want):
 		return nil
 	}
-	s.w.metrics.repaired(ctx, s.id)
-	s.log.Info("minute pass: want carried out again", "extension", want.Line.Extension, "status", want.Status.String())
 	return s.carryOut(ctx, l, want, s.w.bus.Now(), func() bool { return s.overtaken(ctx, want) })
 }
 
