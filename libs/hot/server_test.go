@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"offhook.dev/libs/loopback"
 )
 
 // server is a redis-server process on loopback, without persistence.
@@ -39,12 +41,11 @@ func start(t *testing.T) *server {
 
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := loopback.Address(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	return address
 }
 
 func (s *server) run(t *testing.T) {

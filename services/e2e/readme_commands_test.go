@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"offhook.dev/libs/logtest"
+	"offhook.dev/libs/loopback"
 	"offhook.dev/libs/run"
 	"offhook.dev/services/e2e/world"
 )
@@ -48,12 +48,10 @@ func TestTheReadmesCommandsWork(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	home := t.TempDir()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	metrics, err := loopback.Address(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	metrics := free.Addr().String()
-	free.Close()
 	env := append(os.Environ(), "XDG_CONFIG_HOME="+home, "HOME="+home, "OFFHOOK_API=", "OFFHOOK_SIM=",
 		// The world's configuration, beside a development installation that has the usual ports.
 		"OFFHOOK_CONTROL_LISTEN=127.0.0.1:0", "OFFHOOK_CONTROL_GRPC_LISTEN=127.0.0.1:0", "OFFHOOK_TELEMETRY_LOG_LEVEL=info",

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"offhook.dev/libs/loopback"
 	"offhook.dev/services/e2e/procs"
 )
 
@@ -27,10 +28,9 @@ func startRedis(t *testing.T) *redisServer {
 	if binary == "" {
 		return nil
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := loopback.Address(t.Context())
 	must(t, err)
-	s := &redisServer{binary: binary, address: listener.Addr().String(), dir: t.TempDir()}
-	_ = listener.Close() // the address is free now, as good as certainly
+	s := &redisServer{binary: binary, address: address, dir: t.TempDir()}
 	t.Cleanup(s.kill)
 	s.run(t)
 	return s

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"offhook.dev/libs/loopback"
 )
 
 // listens is the one table of what each container listens on. Addresses of
@@ -32,19 +34,17 @@ var listens = map[string][]string{
 // addresses maps "container:port" to an address on loopback.
 type addresses map[string]string
 
-// reserve finds a free port for each line of the table. All are held until all are
-// found, so that no two are the same.
+// reserve finds a free port for each line of the table.
 func reserve(t testing.TB) addresses {
 	t.Helper()
 	found := addresses{}
 	for container, ports := range listens {
 		for _, port := range ports {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
+			address, err := loopback.Address(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer l.Close()
-			found[container+":"+port] = l.Addr().String()
+			found[container+":"+port] = address
 		}
 	}
 	return found

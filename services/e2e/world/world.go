@@ -25,6 +25,7 @@ import (
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/graph/graphsim"
+	"offhook.dev/libs/loopback"
 	"offhook.dev/libs/pbx/pbxsim"
 	"offhook.dev/libs/run"
 	"offhook.dev/libs/secret"
@@ -204,7 +205,8 @@ func (w *World) configure(o Options, app secret.KeyPair) {
 	must(w.t, err)
 	w.write("webhook.crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: tls.Certificate[0]}))
 	w.write("webhook.key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
-	w.webhook = freeAddress(w.t)
+	w.webhook, err = loopback.Address(w.t.Context())
+	must(w.t, err)
 
 	public, accounts := "", ""
 	if o.Webhook {
@@ -442,14 +444,6 @@ func (w *World) path(name string) string { return filepath.Join(w.Dir, name) }
 func (w *World) write(name string, data []byte) {
 	w.t.Helper()
 	must(w.t, os.WriteFile(w.path(name), data, 0o600))
-}
-
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func must(t testing.TB, err error) {

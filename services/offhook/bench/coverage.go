@@ -22,6 +22,7 @@ import (
 	"offhook.dev/libs/graph"
 	"offhook.dev/libs/graph/graphsim"
 	"offhook.dev/libs/links"
+	"offhook.dev/libs/loopback"
 	"offhook.dev/libs/run"
 	"offhook.dev/libs/secret"
 	"offhook.dev/libs/store"
@@ -190,7 +191,7 @@ func (c *covered) link(ctx context.Context) error {
 }
 
 func (c *covered) configure(ctx context.Context, b *Bench, accounts []string) (config.Config, error) {
-	address, err := freeAddress(ctx)
+	address, err := loopback.Address(ctx)
 	if err != nil {
 		return config.Config{}, err
 	}

@@ -16,6 +16,7 @@ import (
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/graph/graphsim"
+	"offhook.dev/libs/loopback"
 	"offhook.dev/libs/pbx/pbxsim"
 	"offhook.dev/libs/run"
 	"offhook.dev/libs/topology"
@@ -101,7 +102,7 @@ func (in *installation) tenant() *graphsim.Tenant { return in.sim.Graph.Tenant(s
 
 // configure writes the file that an administrator would and loads it.
 func (in *installation) configure(b *Bench) error {
-	address, err := freeAddress(in.ctx)
+	address, err := loopback.Address(in.ctx)
 	if err != nil {
 		return err
 	}
@@ -119,15 +120,6 @@ telemetry: {metrics_listen: "127.0.0.1:0"}`, b.dir, address, in.tape.url,
 	in.config.Tenants[0].Presence.Damping = 0
 	in.config.Tenants[0].Presence.Calendar.Subscribe = false // presences are what is measured
 	return nil
-}
-
-// freeAddress finds a port for a service that does not tell which one it took.
-func freeAddress(ctx context.Context) (string, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
 
 // answersAfter lets Graph and its login answer late.

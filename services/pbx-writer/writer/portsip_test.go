@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/pem"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"offhook.dev/libs/config"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/presence"
+	"offhook.dev/libs/loopback"
 	"offhook.dev/libs/pbx"
 	"offhook.dev/libs/pbx/portsip"
 	"offhook.dev/libs/pbx/portsipsim"
@@ -153,12 +153,10 @@ func TestPortSIPSendsEventsToWhomeverWorksIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port, err := net.Listen("tcp", "127.0.0.1:0")
+	listen, err := loopback.Address(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	listen := port.Addr().String()
-	port.Close()
 	username, password, domain := sim.Credentials()
 	s := branch()
 	s.URL, s.ClientID, s.ClientSecretFile, s.CAFile = sim.URL(), username, kept(t, password.Reveal()), kept(t, string(a.PEM()))

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"offhook.dev/libs/loopback"
 	"offhook.dev/libs/secret"
 )
 
@@ -230,19 +231,9 @@ func (s *Server) Stop() {
 // freePort finds a port that is free for udp and tcp.
 func freePort(t testing.TB) int {
 	t.Helper()
-	for range 20 {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		must(t, err)
-		port := listener.Addr().(*net.TCPAddr).Port
-		packets, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port))
-		listener.Close()
-		if err == nil {
-			packets.Close()
-			return port
-		}
-	}
-	t.Fatal("no port is free for udp and tcp")
-	return 0
+	port, err := loopback.Port(t.Context())
+	must(t, err)
+	return port
 }
 
 // eventually polls until why returns "" and fails with what it last said.
