@@ -96,8 +96,8 @@ func TestNothingLeavesAfterItsDeadline(t *testing.T) {
 	}
 }
 
-// Stopped while it connects: the request is late by the time that its body is taken,
-// of which not a byte leaves.
+// Stopped while it connects: the request is late by the time that there is a connection,
+// by which not a byte leaves.
 func TestAStopWhileConnectingIsNoticed(t *testing.T) {
 	url, connections, requests := arrivals(t)
 	sent := new(tap)
@@ -105,25 +105,65 @@ func TestAStopWhileConnectingIsNoticed(t *testing.T) {
 	bare := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, address)
 		<-time.After(time.Until(deadline)) // the process stands still
-		return tapped{conn, sent}, err
+		return &tapped{Conn: conn, tap: sent}, err
 	}}
-	defer bare.CloseIdleConnections()
-	err := send(t, stopped{t.Context(), deadline}, pbx.Punctual(bare), url, `{"CurrentProfileName":"Away"}`)
-	if !errors.Is(err, pbx.ErrLate) || requests.Load() != 0 || strings.Contains(sent.text(), "Away") || connections.Load() != 1 {
-		t.Errorf("%v; %d requests, %d connections, sent was %q", err, requests.Load(), connections.Load(), sent.text())
+	ctx, left := pbx.Departing(stopped{t.Context(), deadline})
+	err := send(t, ctx, pbx.Punctual(bare), url, `{"CurrentProfileName":"Away"}`)
+	if !errors.Is(err, pbx.ErrLate) || requests.Load() != 0 || sent.writes() != 0 || connections.Load() != 1 || left.Load() {
+		t.Errorf("%v; %d requests, %d connections, %d writes, left %v", err, requests.Load(), connections.Load(), sent.writes(), left.Load())
 	}
 }
 
-// tap keeps what leaves by a connection.
-type tap struct {
-	mu  sync.Mutex
-	all []byte
+// The head of a request, by itself, would cost the phone system another read, and both
+// sides a packet.
+func TestARequestThatIsInTimeLeavesWithOneWrite(t *testing.T) {
+	url, _, _ := arrivals(t)
+	sent := new(tap)
+	transport := pbx.Punctual(&http.Transport{DialContext: sent.dial})
+	ctx, left := pbx.Departing(stopped{t.Context(), time.Now().Add(time.Hour)})
+	if err := send(t, ctx, transport, url, `{"CurrentProfileName":"Away"}`); err != nil || sent.writes() != 1 || !left.Load() {
+		t.Errorf("%v; %d writes, left %v", err, sent.writes(), left.Load())
+	}
 }
 
-func (t *tap) text() string {
+// A request has not left where there is no connection for it, or one that takes nothing.
+func TestWhatNothingTakesHasNotLeft(t *testing.T) {
+	url, _, _ := arrivals(t)
+	deaf := new(tap)
+	deaf.setGone()
+	for name, dial := range map[string]func(context.Context, string, string) (net.Conn, error){
+		"no connection":                    func(context.Context, string, string) (net.Conn, error) { return nil, errGone },
+		"a connection that does not write": deaf.dial,
+	} {
+		ctx, left := pbx.Departing(t.Context())
+		if err := send(t, ctx, pbx.Punctual(&http.Transport{DialContext: dial}), url, "x"); !errors.Is(err, errGone) || left.Load() {
+			t.Errorf("%s: %v, left %v", name, err, left.Load())
+		}
+	}
+}
+
+// tap counts what is written to connections.
+type tap struct {
+	mu    sync.Mutex
+	count int
+	gone  bool // the next write fails, without a byte
+}
+
+func (t *tap) writes() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return string(t.all)
+	return t.count
+}
+
+func (t *tap) setGone() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.gone = true
+}
+
+func (t *tap) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	return &tapped{Conn: conn, tap: t}, err
 }
 
 type tapped struct {
@@ -131,42 +171,80 @@ type tapped struct {
 	tap *tap
 }
 
-func (c tapped) Write(p []byte) (int, error) {
+func (c *tapped) Write(p []byte) (int, error) {
 	c.tap.mu.Lock()
-	c.tap.all = append(c.tap.all, p...)
+	gone := c.tap.gone
+	c.tap.gone = false
+	if !gone {
+		c.tap.count++
+	}
 	c.tap.mu.Unlock()
+	if gone {
+		return 0, errGone
+	}
 	return c.Conn.Write(p)
 }
 
 // net/http sends a request a second time when the connection that it kept turns out to
 // be closed; by then it may be late.
 func TestTheRepetitionOverANewConnectionIsPunctualToo(t *testing.T) {
-	for name, c := range map[string]struct {
-		left time.Duration
-		late bool
-	}{"in time": {time.Hour, false}, "late": {20 * time.Millisecond, true}} {
+	for name, late := range map[string]bool{"in time": false, "late": true} {
 		t.Run(name, func(t *testing.T) {
-			deadline, sent := time.Now().Add(c.left), ""
-			twice := roundTrip(func(r *http.Request) (*http.Response, error) {
-				if c.late {
+			url, _, requests := arrivals(t)
+			sent, deadline := new(tap), time.Now().Add(time.Hour)
+			dials := 0
+			transport := pbx.Punctual(&http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				if dials++; dials == 2 && late {
 					<-time.After(time.Until(deadline)) // the process stands still between the two
 				}
-				body, err := r.GetBody()
-				if err != nil {
-					return nil, err
-				}
-				all, err := io.ReadAll(body)
-				sent = string(all)
-				return nil, errors.Join(err, errGone)
-			})
-			err := send(t, stopped{t.Context(), deadline}, pbx.Punctual(twice), "http://pbx.example", "x")
-			if errors.Is(err, pbx.ErrLate) != c.late || (sent == "x") == c.late {
-				t.Errorf("sent %q, %v", sent, err)
+				return sent.dial(ctx, network, address)
+			}})
+			if err := send(t, t.Context(), transport, url, "x"); err != nil {
+				t.Fatal(err)
+			}
+			sent.setGone()
+			if late {
+				deadline = time.Now().Add(20 * time.Millisecond)
+			}
+			ctx, left := pbx.Departing(stopped{t.Context(), deadline})
+			err := send(t, ctx, transport, url, "x")
+			if errors.Is(err, pbx.ErrLate) != late || (requests.Load() == 1) != late || left.Load() == late || dials != 2 {
+				t.Errorf("%d requests and %d connections, left %v, %v", requests.Load(), dials, left.Load(), err)
 			}
 		})
 	}
 }
 
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+// A connection may go on as a websocket, which has no deadline.
+func TestWhatFollowsAnAnswerHasNoDeadline(t *testing.T) {
+	heard := make(chan string, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, both, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		_, _ = both.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: test\r\n\r\n")
+		_ = both.Flush()
+		line, _ := both.ReadString('\n')
+		heard <- line
+	}))
+	defer server.Close()
+	deadline := time.Now().Add(100 * time.Millisecond)
+	r, err := http.NewRequestWithContext(stopped{t.Context(), deadline}, http.MethodGet, server.URL, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Connection", "Upgrade")
+	r.Header.Set("Upgrade", "test")
+	answer, err := pbx.Punctual(new(http.Transport)).RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	<-time.After(time.Until(deadline))
+	if _, err := io.WriteString(answer.Body.(io.Writer), "hello\n"); err != nil || <-heard != "hello\n" {
+		t.Errorf("after the deadline: %v", err)
+	}
+}

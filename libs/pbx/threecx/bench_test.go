@@ -19,7 +19,7 @@ func BenchmarkStatusWrites(b *testing.B) {
 	for _, inFlight := range []int{1, 2, 16} {
 		b.Run(fmt.Sprintf("%d in flight", inFlight), func(b *testing.B) {
 			sim := simulated(b, 64)
-			d := connected(b, sim)
+			d := connected(b, sim, inFlight)
 			extensions := numbers(64)
 			for _, ext := range extensions { // so that the keys are known
 				if _, err := d.Status(b.Context(), ext); err != nil {
@@ -71,10 +71,12 @@ func simulated(b *testing.B, n int) *pbxsim.Sim {
 	return sim
 }
 
-// connected is a driver without a watch.
-func connected(b *testing.B, sim *pbxsim.Sim) *Driver {
+// connected is a driver without a watch, with so many requests at a time.
+func connected(b *testing.B, sim *pbxsim.Sim, inFlight int) *Driver {
 	b.Helper()
-	d, err := connect(b.Context(), configFor(sim))
+	config := configFor(sim)
+	config.InFlight = inFlight
+	d, err := connect(b.Context(), config)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/pbx"
 )
 
 // callControl is where the Call Control API lives.
@@ -148,7 +149,7 @@ func (w *wire) upgrade(ctx context.Context, op, bearer string) (*websocket.Conn,
 	defer w.leave() // an open websocket is no request that somebody waits for
 	bounded, cancel := context.WithTimeoutCause(ctx, w.config.Timeout, errNoAnswer)
 	defer cancel() // it bounds the handshake and not what comes after it
-	traced, left := departures(bounded)
+	traced, left := pbx.Departing(bounded)
 	conn, response, err := websocket.Dial(traced, w.base.JoinPath(callControl, "ws").String(), &websocket.DialOptions{
 		HTTPClient: w.client, HTTPHeader: http.Header{"Authorization": {"Bearer " + bearer}},
 	})

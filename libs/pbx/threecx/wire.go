@@ -11,7 +11,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -230,17 +229,6 @@ func (w *wire) enter(ctx context.Context, op string) error {
 
 func (w *wire) leave() { <-w.gate }
 
-// departures returns a context for a request, and whether the request may have left: it
-// has once there is a connection for it, the handshake of TLS included. net/http looks
-// for a second connection only where nothing was written to the first, or where the
-// request may be sent twice.
-func departures(ctx context.Context) (context.Context, *atomic.Bool) {
-	left := new(atomic.Bool)
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn: func(string) { left.Store(false) }, GotConn: func(httptrace.GotConnInfo) { left.Store(true) },
-	}), left
-}
-
 // exchange does one HTTP round trip within the configured timeout.
 func (w *wire) exchange(ctx context.Context, op string, build func(context.Context) (*http.Request, error)) (answer, error) {
 	if w.closed.Load() {
@@ -252,7 +240,7 @@ func (w *wire) exchange(ctx context.Context, op string, build func(context.Conte
 	defer w.leave()
 	bounded, cancel := context.WithTimeoutCause(ctx, w.config.Timeout, errNoAnswer)
 	defer cancel()
-	traced, left := departures(bounded)
+	traced, left := pbx.Departing(bounded)
 	r, err := build(traced)
 	if err != nil {
 		return answer{}, fault.New(fault.Invalid, op, err)
