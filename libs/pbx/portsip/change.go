@@ -41,13 +41,12 @@ var told = map[string]bool{
 // writable are the members that a change sends back: all that have a value, also those
 // that newer versions have and nobody here knows.
 func (m members) writable() members {
-	kept := make(members, len(m))
 	for name, value := range m {
-		if !told[name] && !strings.HasPrefix(name, "avatar_") && string(value) != "null" {
-			kept[name] = value
+		if told[name] || strings.HasPrefix(name, "avatar_") || string(value) == "null" {
+			delete(m, name)
 		}
 	}
-	return kept
+	return m
 }
 
 // change changes members of a user: read, modify, write. With Config.Partial what is to

@@ -37,7 +37,7 @@ const (
 // wire sends requests. It repeats one only where the access token turned out to be
 // dead, which is no answer to the request.
 type wire struct {
-	base   *url.URL
+	base   string // without a stroke at the end
 	config Config
 	client *http.Client
 	closed atomic.Bool
@@ -45,7 +45,7 @@ type wire struct {
 }
 
 func newWire(base *url.URL, config Config) *wire {
-	w := &wire{base: base, config: config, done: make(chan struct{})}
+	w := &wire{base: base.String(), config: config, done: make(chan struct{})}
 	w.client = &http.Client{
 		Transport: pbx.Punctual(&http.Transport{
 			Proxy:               http.ProxyFromEnvironment,
@@ -170,7 +170,7 @@ func (w *wire) exchange(ctx context.Context, op, method, path string, query url.
 	}
 	bounded, cancel := context.WithTimeoutCause(ctx, w.config.Timeout, errNoAnswer)
 	defer cancel()
-	target := w.base.String() + root + path // which is escaped already
+	target := w.base + root + path // which is escaped already
 	if len(query) > 0 {
 		target += "?" + query.Encode()
 	}

@@ -119,7 +119,7 @@ func (w *wire) dial(ctx context.Context, op string) (*websocket.Conn, error) {
 	}
 	bounded, cancel := context.WithTimeoutCause(ctx, w.config.Timeout, errNoAnswer)
 	defer cancel() // it bounds the beginning and not what comes after it
-	conn, response, err := websocket.Dial(bounded, w.base.String()+events, &websocket.DialOptions{HTTPClient: w.client})
+	conn, response, err := websocket.Dial(bounded, w.base+events, &websocket.DialOptions{HTTPClient: w.client})
 	switch {
 	case err == nil:
 	case response == nil:
