@@ -10,6 +10,10 @@ import (
 // of those that may be in flight, so that others have their turn; then the next ones.
 // Whatever becomes of one, the others are sent.
 func (c *Conn) DoAll(ctx context.Context, actions []Action) []error {
+	if len(actions) == 1 {
+		_, err := c.Do(ctx, actions[0])
+		return []error{err}
+	}
 	errs := make([]error, 0, len(actions))
 	for len(errs) < len(actions) {
 		errs = append(errs, c.doSome(ctx, actions[len(errs):])...)

@@ -26,6 +26,8 @@ type Duty struct {
 	next func() error
 	busy func() bool
 
+	bounded time.Time // the deadline of reads, of whoever has the duty; zero: none
+
 	mu    sync.Mutex
 	taken bool          // somebody reads, or is about to
 	led   uint64        // how often a caller has read
@@ -52,8 +54,11 @@ func (d *Duty) Stand(done <-chan struct{}) error {
 		if err := d.next(); err != nil {
 			return err
 		}
-		if seen, aside := d.stepAside(); aside && !d.rest(seen, done) {
-			return nil
+		if seen, aside := d.stepAside(); aside {
+			if !d.rest(seen, done) {
+				return nil
+			}
+			d.unbound()
 		}
 	}
 }
@@ -93,30 +98,41 @@ func (d *Duty) comeBack(seen uint64) (led uint64, free bool) {
 	return d.led, free
 }
 
-// Lead reads until answered is closed or ctx has ended, if nobody else reads; else it
-// returns at once, and the answer will be handed out by who does. An error is next's:
-// after it nobody reads any more, and the connection has to be ended (done, of Stand).
+// Lead reads until answered is closed, if nobody else reads; else it returns at once, and
+// the answer will be handed out by who does. So it will where the answer takes longer than
+// Idle: who asked can then wait for something else as well. An error is next's: after it
+// nobody reads any more, and the connection has to be ended (done, of Stand).
 func (d *Duty) Lead(ctx context.Context, answered <-chan struct{}) error {
-	if !d.take() {
+	if ctx.Err() != nil || !d.take() {
 		return nil
 	}
-	interrupted := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		_ = d.conn.SetReadDeadline(time.Unix(1, 0))
-		close(interrupted)
-	})
+	d.bound()
 	err := d.until(answered)
-	if !stop() { // ctx has ended
-		<-interrupted
-		_ = d.conn.SetReadDeadline(time.Time{})
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			err = nil
-		}
+	slow := errors.Is(err, os.ErrDeadlineExceeded)
+	if slow {
+		err = nil
 	}
 	if err == nil { // what follows nonsense must not be taken for an answer
-		d.pass()
+		d.pass(slow)
 	}
 	return err
+}
+
+// bound has reads end after Idle at the soonest and twice that at the latest: to set a
+// deadline costs as much as the rest that is done here, so one is for several callers.
+func (d *Duty) bound() {
+	if now := time.Now(); d.bounded.Sub(now) < Idle {
+		d.bounded = now.Add(2 * Idle)
+		_ = d.conn.SetReadDeadline(d.bounded)
+	}
+}
+
+// unbound takes the deadline away.
+func (d *Duty) unbound() {
+	if !d.bounded.IsZero() {
+		d.bounded = time.Time{}
+		_ = d.conn.SetReadDeadline(d.bounded)
+	}
 }
 
 func (d *Duty) until(answered <-chan struct{}) error {
@@ -145,10 +161,10 @@ func (d *Duty) take() bool {
 }
 
 // pass gives the duty up: to the standing reader, if more is expected.
-func (d *Duty) pass() {
+func (d *Duty) pass(expected bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.taken = d.busy(); d.taken {
+	if d.taken = expected || d.busy(); d.taken {
 		d.back <- struct{}{} // there is room: only who has the duty can pass it
 	}
 }

@@ -232,6 +232,26 @@ func TestAfterOneWhoLeftTheNextReadsWithoutADeadline(t *testing.T) {
 	})
 }
 
+// Who asked has to notice its own end, and the standing reader has more patience.
+func TestWhatTakesLongIsReadByTheStandingReader(t *testing.T) {
+	on(t, func(t *testing.T, l *line) {
+		answered, began := l.ask("answer"), time.Now()
+		if err := l.duty.Lead(t.Context(), answered); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took < Idle || took > 2*Idle {
+			t.Errorf("it read for %v", took)
+		}
+		time.Sleep(time.Hour)
+		said := time.Now()
+		l.say("an event\nanswer\n")
+		l.prompt(answered)
+		if len(l.events) != 2 || l.came[1] != said {
+			t.Errorf("heard %q at %v, said at %v", l.events, l.came, said)
+		}
+	})
+}
+
 func TestTheEndOfAConnectionEndsReading(t *testing.T) {
 	t.Run("of who reads for itself", func(t *testing.T) {
 		on(t, func(t *testing.T, l *line) {
