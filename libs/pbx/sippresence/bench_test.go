@@ -2,12 +2,19 @@ package sippresence
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/emiago/sipgo"
+	"github.com/emiago/sipgo/sip"
 	"github.com/icholy/digest"
 
 	"offhook.dev/libs/core/identity"
@@ -20,34 +27,179 @@ import (
 // BenchmarkStatusWrites publishes on a real Kamailio that keeps publications in memory,
 // with and without 1,000 phones that watch the extensions, each about sixteen times. A
 // write is one PUBLISH that answers the challenge which the first one got. The floor is the
-// same frames over one bare connection, with answers that the same library computes for
-// each. Kamailio keeps every NOTIFY for seconds, for which it needs much memory. Without
-// Kamailio nothing is measured.
+// same requests by the same library and nothing of ours, as that of the HTTP drivers is
+// net/http. What the library itself takes is in the rows "sipgo alone", whose floor is the
+// same frames over one bare connection. Kamailio keeps every NOTIFY for seconds, for which
+// it needs much memory. Without Kamailio nothing is measured.
 func BenchmarkStatusWrites(b *testing.B) {
 	for _, watchers := range []int{0, 1000} {
 		for _, transport := range []Transport{UDP, TCP} {
 			for _, inFlight := range []int{1, 16} {
 				b.Run(fmt.Sprintf("%d watchers/%s/%d in flight", watchers, transport, inFlight), func(b *testing.B) {
-					server := kamailiotest.Start(b, kamailiotest.Options{Storage: kamailiotest.Memory, Memory: 4096})
-					if server == nil {
-						return
-					}
-					extensions := numbered(64)
-					if watchers > 0 {
-						server.Crowd(b, watchers, extensions)
-					}
-					config := kamailio{server}.config(transport)
-					d, err := Open(b.Context(), config)
-					if err != nil {
-						b.Fatal(err)
-					}
-					bare := newBare(b, server, transport, inFlight)
-					pbxbench.Writes(b, pbxbench.Writing{Driver: d, Extensions: extensions, InFlight: inFlight, Turn: 256,
-						Floor: func(n int) { bare.write(b, n) }})
+					benchmarkWrites(b, watchers, transport, inFlight, false)
 				})
 			}
 		}
 	}
+	for _, transport := range []Transport{UDP, TCP} {
+		for _, inFlight := range []int{1, 16} {
+			b.Run(fmt.Sprintf("sipgo alone/%s/%d in flight", transport, inFlight), func(b *testing.B) {
+				benchmarkWrites(b, 0, transport, inFlight, true)
+			})
+		}
+	}
+}
+
+func benchmarkWrites(b *testing.B, watchers int, transport Transport, inFlight int, alone bool) {
+	server := kamailiotest.Start(b, kamailiotest.Options{Storage: kamailiotest.Memory, Memory: 4096})
+	if server == nil {
+		return
+	}
+	extensions := numbered(64)
+	if watchers > 0 {
+		server.Crowd(b, watchers, extensions)
+	}
+	config := kamailio{server}.config(transport)
+	d, err := Open(b.Context(), config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	library := newPublisher(b, config)
+	w := pbxbench.Writing{Driver: d, Extensions: extensions, InFlight: inFlight, Turn: 256,
+		Floor: func(n int) { library.write(b, n, inFlight) }}
+	if alone {
+		w.Driver = publishing{d, library}
+		bare := newBare(b, server, transport, inFlight)
+		w.Floor = func(n int) { bare.write(b, n) }
+	}
+	pbxbench.Writes(b, w)
+}
+
+// publisher publishes for 64 extensions by sipgo, with nothing around it.
+type publisher struct {
+	client    *sipgo.Client
+	transport string
+	server    string
+	challenge *digest.Challenge
+	count     atomic.Int64 // answers to it
+	next      int
+	lines     [64]struct {
+		sync.Mutex
+		tag    string
+		writes int
+	}
+}
+
+func newPublisher(b *testing.B, config Config) *publisher {
+	b.Helper()
+	silent := slog.New(slog.DiscardHandler)
+	ua, err := sipgo.NewUA(
+		sipgo.WithUserAgentTransportLayerOptions(sip.WithTransportLayerLogger(silent)),
+		sipgo.WithUserAgentTransactionLayerOptions(sip.WithTransactionLayerLogger(silent)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { ua.Close() })
+	client, err := sipgo.NewClient(ua, sipgo.WithClientNAT(), sipgo.WithClientHostname("127.0.0.1"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	p := &publisher{client: client, transport: strings.ToUpper(string(config.Transport)), server: config.Server}
+	refusal, err := p.request(b.Context(), 0, "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	header := refusal.GetHeader("WWW-Authenticate")
+	if header == nil {
+		b.Fatalf("without credentials: %s", refusal.Short())
+	}
+	if p.challenge, err = digest.ParseChallenge(header.Value()); err != nil {
+		b.Fatal(err)
+	}
+	return p
+}
+
+// publish makes the next publication of extension number i.
+func (p *publisher) publish(ctx context.Context, i int) error {
+	line := &p.lines[i]
+	line.Lock()
+	defer line.Unlock()
+	credentials, err := digest.Digest(p.challenge, digest.Options{
+		Method: "PUBLISH", URI: fmt.Sprintf("sip:%d@%s", 1000+i, domain), Username: username, Password: password, Count: int(p.count.Add(1)),
+	})
+	if err != nil {
+		return err
+	}
+	res, err := p.request(ctx, i, credentials.String())
+	if err != nil {
+		return err
+	}
+	tag := res.GetHeader("SIP-ETag")
+	if !res.IsSuccess() || tag == nil {
+		return fmt.Errorf("%s", res.Short())
+	}
+	line.tag = tag.Value()
+	line.writes++
+	return nil
+}
+
+// request sends a PUBLISH and returns the final response.
+func (p *publisher) request(ctx context.Context, i int, credentials string) (*sip.Response, error) {
+	line := &p.lines[i]
+	status := presence.DND
+	if line.writes%2 == 1 { // so that each write is a change
+		status = presence.Available
+	}
+	address := sip.Uri{Scheme: "sip", User: strconv.Itoa(1000 + i), Host: domain}
+	req := publication(Presence, address, line.tag, compose(address.String(), status), time.Hour)
+	if credentials != "" {
+		req.AppendHeader(sip.NewHeader("Authorization", credentials))
+	}
+	req.SetTransport(p.transport)
+	req.SetDestination(p.server)
+	tx, err := p.client.TransactionRequest(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	defer tx.Terminate()
+	for {
+		select {
+		case res := <-tx.Responses():
+			if !res.IsProvisional() {
+				return res, nil
+			}
+		case <-tx.Done():
+			return nil, tx.Err()
+		}
+	}
+}
+
+// write makes n writes.
+func (p *publisher) write(b *testing.B, n, inFlight int) {
+	first := p.next
+	p.next += n
+	pbxbench.InTurns(n, inFlight, func(i int) bool {
+		err := p.publish(b.Context(), (first+i)%len(p.lines))
+		if err != nil {
+			b.Error(err)
+		}
+		return err == nil
+	})
+}
+
+// publishing is a driver whose writes a publisher makes.
+type publishing struct {
+	pbx.Driver
+	*publisher
+}
+
+// SetStatus writes what comes next, which is a change as well.
+func (p publishing) SetStatus(ctx context.Context, ext identity.Extension, _ presence.Status) error {
+	i, err := strconv.Atoi(string(ext))
+	if err != nil {
+		return err
+	}
+	return p.publish(ctx, i-1000)
 }
 
 // BenchmarkMemory is of ten drivers, each of which keeps 2,000 publications alive: SIP
