@@ -143,7 +143,7 @@ func (s *system) write(ctx context.Context, l *line, want wire.Want, o wire.Outc
 		return err
 	}
 	_, l.origin = l.ledger.explained()
-	l.status, l.began = want.Status, o.EndedAt
+	l.status, l.began, l.unseen = want.Status, o.EndedAt, true
 	o.Result = wire.Applied
 	if err := s.tell(ctx, l); err != nil {
 		return err

@@ -69,8 +69,9 @@ func (e entry) explained() (presence.Status, presence.Origin) {
 type reading struct {
 	status presence.Status
 	began  time.Time // broker time, before the request was sent
-	// restarted: the first reading after the phone system was unreachable, or one
-	// that follows a revert which has not been answered yet.
+	// restarted: the first reading after the phone system was unreachable, one that
+	// follows a revert which has not been answered yet, or the first after a write to a
+	// phone system that is known to forget what it takes (forgetful).
 	restarted bool
 }
 

@@ -32,6 +32,7 @@ type line struct {
 	origin  presence.Origin
 	status  presence.Status
 	settled bool // the outcome of newest is published
+	unseen  bool // nothing was read since our last write
 	// told is what the newest fact in the stream says, as far as that is known.
 	told saying
 	// blind is when our last request to write ended: a reading that began earlier
@@ -170,7 +171,8 @@ func (s *system) see(ctx context.Context, l *line, status presence.Status, began
 	if !began.After(l.blind) || began.Before(l.began) {
 		return false, nil
 	}
-	r := reading{status: status, began: began, restarted: l.origin == presence.Revert || l.origin != "" && generation != l.generation}
+	undone := s.undone(l, status)
+	r := reading{status: status, began: began, restarted: undone || l.origin == presence.Revert || l.origin != "" && generation != l.generation}
 	next, origin, used := l.ledger.observe(r)
 	if !used {
 		return false, nil

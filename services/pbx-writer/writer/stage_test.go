@@ -192,7 +192,8 @@ type stage struct {
 	sequence uint64 // of the last want
 	opts     Options
 	meter    metric.Meter
-	log      io.Writer // what the service logs
+	log      io.Writer   // what the service logs
+	health   *run.Health // of the service that was run last
 }
 
 func newStage(t testing.TB, extensions int) *stage {
@@ -251,7 +252,8 @@ func (s *stage) run(instance string) (stop func()) {
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))
 	ended := make(chan error, 1)
-	deps := run.Deps{Instance: instance, Bus: b, Hot: hot.InProcess(), Log: log, Health: run.NewHealth(),
+	s.health = run.NewHealth()
+	deps := run.Deps{Instance: instance, Bus: b, Hot: hot.InProcess(), Log: log, Health: s.health,
 		Tracer: tracer.NewTracerProvider().Tracer(""), Meter: s.meter}
 	opts := s.opts
 	opts.Systems = append([]SystemConfig(nil), opts.Systems...)

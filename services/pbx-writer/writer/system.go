@@ -41,6 +41,7 @@ type system struct {
 	away      atomic.Bool                   // a poll could not reach the phone system, and no pass has begun since it could be
 	owed      atomic.Bool                   // something is left to a pass
 	unsettled unsettled                     // what was left, if it was wants
+	forgetful forgetful                     // whether the phone system keeps what it takes
 	postponed bool                          // the last pass left ringing to the next one; of minutes alone
 	kept      atomic.Pointer[pbx.SyncState] // what its own Microsoft 365 sync does; set before changes begin
 
@@ -179,7 +180,9 @@ func (s *system) polls(ctx context.Context, part string) error {
 		if err != nil && s.pbx.Resting() {
 			s.away.Store(true)
 		}
-		failed = err != nil
+		if failed = err != nil; !failed {
+			err = s.forgetful.health()
+		}
 		s.w.deps.Health.Set(part, err)
 	}
 }
