@@ -120,6 +120,31 @@ func TestTheVendorsOwnSyncIsSeen(t *testing.T) {
 	}
 }
 
+func TestAPhoneSystemWithoutASyncOfItsOwnHasNone(t *testing.T) {
+	for name, c := range map[string]struct {
+		status int
+		answer string
+		kind   fault.Kind // 0: it has none
+	}{
+		"there is no such resource":    {http.StatusNotFound, ``, 0},
+		"there is nothing to be told":  {http.StatusOK, `{}`, 0},
+		"the role may not see it":      {http.StatusForbidden, ``, fault.Denied},
+		"it is told another time":      {http.StatusServiceUnavailable, ``, fault.Unavailable},
+		"a page for people is no word": {http.StatusOK, `<html>`, fault.Unavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := scripted(t, root+"/Microsoft365Integration", func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(c.status)
+				_, _ = w.Write([]byte(c.answer))
+			})
+			got, err := d.NativeSync(t.Context())
+			if got != (pbx.SyncState{}) || (err != nil) != (c.kind != 0) || err != nil && fault.KindOf(err) != c.kind {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
+	}
+}
+
 func TestConnectionsAreReusedWhateverTheAnswer(t *testing.T) {
 	sim := start(t, pbxsim.Config{})
 	d := open(t, sim)

@@ -112,7 +112,8 @@ func (d *Driver) users(ctx context.Context, op, fields string, yield func(user) 
 }
 
 // NativeSync reads 3CX's own Microsoft 365 integration. Each part is taken by
-// itself: whether one runs while the whole is off is not documented.
+// itself: whether one runs while the whole is off is not documented. A version or edition
+// that has no such resource (404) has no such sync.
 func (d *Driver) NativeSync(ctx context.Context) (pbx.SyncState, error) {
 	var integration struct {
 		AdUsers struct {
@@ -120,7 +121,11 @@ func (d *Driver) NativeSync(ctx context.Context) (pbx.SyncState, error) {
 		}
 		SharedMailboxesSync struct{ IsEnabled bool }
 	}
-	if err := d.wire.get(ctx, "threecx: native sync", "/Microsoft365Integration", nil, &integration); err != nil {
+	err := d.wire.get(ctx, "threecx: native sync", "/Microsoft365Integration", nil, &integration)
+	switch {
+	case err != nil && fault.KindOf(err) == fault.NotFound:
+		return pbx.SyncState{}, nil
+	case err != nil:
 		return pbx.SyncState{}, err
 	}
 	users := integration.AdUsers
