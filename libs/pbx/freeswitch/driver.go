@@ -197,7 +197,7 @@ func (d *Driver) SetStatus(ctx context.Context, ext identity.Extension, s presen
 	if err != nil {
 		return err
 	}
-	return written(op, replies)
+	return d.store.written(op, replies)
 }
 
 // Statuses lists the users and reads what is kept of them: in one round trip where that

@@ -170,11 +170,10 @@ func TestWithoutFlushingTheOldVariableIsTold(t *testing.T) {
 		driver Config
 		want   presence.Status
 	}{
-		"files are flushed":     {freeswitchsim.Config{}, Config{Profile: FusionPBX}, presence.DND},
-		"memcache is flushed":   {freeswitchsim.Config{Memcache: true}, Config{Profile: FusionPBX, Cache: Memcache}, presence.DND},
-		"the wrong cache":       {freeswitchsim.Config{Memcache: true}, Config{Profile: FusionPBX}, presence.Available},
-		"nothing is flushed":    {freeswitchsim.Config{}, Config{Profile: Directory}, presence.Available},
-		"memcache is not there": {freeswitchsim.Config{}, Config{Profile: FusionPBX, Cache: Memcache}, presence.Available},
+		"files are flushed":   {freeswitchsim.Config{}, Config{Profile: FusionPBX}, presence.DND},
+		"memcache is flushed": {freeswitchsim.Config{Memcache: true}, Config{Profile: FusionPBX, Cache: Memcache}, presence.DND},
+		"the wrong cache":     {freeswitchsim.Config{Memcache: true}, Config{Profile: FusionPBX}, presence.Available},
+		"nothing is flushed":  {freeswitchsim.Config{}, Config{Profile: Directory}, presence.Available},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.sim.Cached, c.driver.Command = true, script
@@ -189,6 +188,59 @@ func TestWithoutFlushingTheOldVariableIsTold(t *testing.T) {
 				t.Errorf("%v, %v", s, err)
 			}
 		})
+	}
+}
+
+// The variable is written by then: it is not true that nothing was changed, which all other
+// kinds of error would say.
+func TestAFlushThatIsRefusedIsNoSuccess(t *testing.T) {
+	const denied = freeswitchsim.Deny
+	for name, c := range map[string]struct {
+		sim   freeswitchsim.Config
+		cache Cache
+		fault freeswitchsim.Fault // of the write
+		says  string              // "": it is a success
+	}{
+		"memcache is not loaded":     {freeswitchsim.Config{}, Memcache, freeswitchsim.Fault{}, "memcache Command not found! (is the module loaded?)"},
+		"memcache may not be used":   {freeswitchsim.Config{Memcache: true}, Memcache, freeswitchsim.Fault{Kind: denied, Only: "api memcache"}, "esl-allowed-api does not have this"},
+		"memcache does not take it":  {freeswitchsim.Config{Memcache: true}, Memcache, freeswitchsim.Fault{Kind: freeswitchsim.Usage, Only: "api memcache"}, "-USAGE"},
+		"events may not be fired":    {freeswitchsim.Config{}, Files, freeswitchsim.Fault{Kind: denied, Only: "sendevent CUSTOM"}, "permission denied"},
+		"nothing is cached":          {freeswitchsim.Config{Memcache: true}, Memcache, freeswitchsim.Fault{}, ""},
+		"lamps alone are refused":    {freeswitchsim.Config{Memcache: true}, Memcache, freeswitchsim.Fault{Kind: denied, Only: "sendevent"}, ""},
+		"it is the script's refusal": {freeswitchsim.Config{}, Memcache, freeswitchsim.Fault{Kind: denied, Only: "api lua"}, "esl-allowed-api"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sim := start(t, c.sim)
+			d := open(t, sim, Config{Profile: FusionPBX, Command: script, Cache: c.cache})
+			if c.fault.Kind != "" {
+				sim.Inject(c.fault)
+			}
+			err := d.SetStatus(t.Context(), "1000", presence.DND)
+			written := sim.Variable("1000") == "true"
+			switch {
+			case c.says == "":
+				if err != nil || !written {
+					t.Errorf("written: %v, %v", written, err)
+				}
+			case err == nil || !strings.Contains(err.Error(), c.says):
+				t.Errorf("got %v", err)
+			case (fault.KindOf(err) == fault.Timeout) != written:
+				t.Errorf("written: %v, but %v: %v", written, fault.KindOf(err), err)
+			}
+		})
+	}
+}
+
+func TestWhatIsNotCachedNeedsNoFlush(t *testing.T) {
+	for text, fine := range map[string]bool{
+		"+OK\n": true, "+OK 4c6d2a53-8a58-4d44-a5a0-9ac1a3e5e5b6": true, "-ERR NOT FOUND\n": true, "-ERR Not found\n": true,
+		"-ERR SERVER HAS FAILED AND IS DISABLED UNTIL TIMED RETRY\n": false, "-ERR no reply\n": false, "-ERR permission denied": false,
+		"-ERR memcache Command not found!\n": false, "": false, "NOT FOUND": false,
+	} {
+		err := flushed("op", esl.Reply(text))
+		if (err == nil) != fine || err != nil && fault.KindOf(err) != fault.Timeout {
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 }
 

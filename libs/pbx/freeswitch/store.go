@@ -13,6 +13,9 @@ import (
 // there is no value.
 const noReply = "-ERR no reply"
 
+// notCached is what mod_memcache says of a key that it does not have (memcached_strerror).
+const notCached = "-ERR NOT FOUND"
+
 // store is where statuses are kept.
 type store interface {
 	// powers are what can be kept.
@@ -20,9 +23,12 @@ type store interface {
 	// read is the command that reads a status, and parse reads its reply.
 	read(ext identity.Extension) esl.Command
 	parse(op string, reply esl.Reply) (presence.Status, error)
-	// write are the commands that write a status. The first decides whether it is done;
-	// the others, lamps apart, may fail.
+	// write are the commands that write a status, lamps last, and written says what became
+	// of it. Lamps do not count: what the dialplan obeys is kept without them, FreeSWITCH
+	// 1.10 refuses no event (mod_event_socket.c, sendevent), and a write that is repeated
+	// because of a lamp would light it no better.
 	write(ext identity.Extension, s presence.Status) []esl.Command
+	written(op string, replies []esl.Reply) error
 }
 
 func newStore(c Config) store {
@@ -62,6 +68,8 @@ func (h hash) parse(op string, reply esl.Reply) (presence.Status, error) {
 func (h hash) write(ext identity.Extension, s presence.Status) []esl.Command {
 	return append([]esl.Command{esl.API("hash insert/" + h.key(ext) + "/" + s.String())}, lamps(h.Config, ext, s)...)
 }
+
+func (h hash) written(op string, replies []esl.Reply) error { return kept(op, replies[0]) }
 
 // dump is the command that reads all statuses at once.
 func (h hash) dump() esl.Command { return esl.API("hash_dump db " + h.Realm) }
@@ -155,17 +163,37 @@ func (v variable) flush(ext identity.Extension) esl.Command {
 		esl.Header{Name: "API-Command-Argument", Value: "delete directory." + v.address(ext)})
 }
 
-// written says what became of a write.
-func written(op string, replies []esl.Reply) error {
-	first := replies[0]
-	if first.Accepted() {
+func (v variable) written(op string, replies []esl.Reply) error {
+	err := kept(op, replies[0])
+	if err != nil || v.Profile != FusionPBX {
+		return err
+	}
+	return flushed(op, replies[1])
+}
+
+// flushed says what became of a flush; what is not in the cache need not leave it. A
+// refusal is a Timeout, whatever its own kind: Denied and Invalid promise that nothing was
+// changed (pbx.Driver), but the variable is written, and shows as soon as the cache
+// forgets. Who had been promised so would take it for a person's choice then. To write it
+// once more, which a Timeout asks for, does no harm.
+func flushed(op string, reply esl.Reply) error {
+	if reply.Accepted() || strings.EqualFold(strings.TrimSpace(string(reply)), notCached) {
 		return nil
 	}
-	if first.Refused() && !strings.HasPrefix(string(first), noReply) {
-		if text := strings.ToLower(string(first)); strings.Contains(text, "no such user") {
-			return fault.Errorf(fault.NotFound, op, "FreeSWITCH answers %s", clean(string(first)))
+	return fault.Errorf(fault.Timeout, op, "the variable is written, but FusionPBX's cache still tells the old one: %w "+
+		"(cache: memcache needs mod_memcache and the right to its API; else say cache: file, as FusionPBX's Default Settings do)", refusal("the flush", reply))
+}
+
+// kept says what became of the command that keeps a status.
+func kept(op string, reply esl.Reply) error {
+	if reply.Accepted() {
+		return nil
+	}
+	if reply.Refused() && !strings.HasPrefix(string(reply), noReply) {
+		if text := strings.ToLower(string(reply)); strings.Contains(text, "no such user") {
+			return fault.Errorf(fault.NotFound, op, "FreeSWITCH answers %s", clean(string(reply)))
 		}
-		return refusal(op, first)
+		return refusal(op, reply)
 	}
 	// It has printed nothing, or something else: a script that ended early.
 	return fault.Errorf(fault.Timeout, op, "the command does not say +OK, so nobody knows what it did")

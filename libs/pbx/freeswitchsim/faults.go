@@ -32,7 +32,7 @@ type Fault struct {
 	Kind  FaultKind
 	Delay time.Duration // of Slow
 	Times int           // how many commands it meets; 0: all, until ClearFaults
-	Only  string        // "read", "write"; "": both
+	Only  string        // "read", "write", or how the commands begin; "": all
 }
 
 // writes are the commands that change something.
@@ -42,7 +42,13 @@ func (r request) writes() bool {
 }
 
 func (f Fault) meets(r request) bool {
-	return f.Only == "" || f.Only == "write" && r.writes() || f.Only == "read" && !r.writes()
+	switch f.Only {
+	case "read":
+		return !r.writes()
+	case "write":
+		return r.writes()
+	}
+	return strings.HasPrefix(r.line, f.Only)
 }
 
 // faults are those still to come.
