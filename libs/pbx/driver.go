@@ -68,6 +68,10 @@ type Capabilities struct {
 	// it, and again once that is forgotten. Elsewhere Unset is a status of the phone
 	// system's own, which only a person sets.
 	Volatile bool `json:"volatile"`
+	// Parts: a status is kept in several places, of which a reading tells some (the lamps
+	// of an Asterisk). A write without an answer may have been done by half also where it
+	// shows, so it has to be made again.
+	Parts bool `json:"parts"`
 }
 
 // NativeSync is the power to see whether the phone system synchronises with

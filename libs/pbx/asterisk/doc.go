@@ -17,11 +17,12 @@
 // available, because calls arrive.
 //
 // One call is one action, or a few: a read asks for the switch, and for the presence if
-// the switch is off; a write sends the switch first, which is what routes calls, and once
-// that is done everything else at once. If something of the rest fails the error is
-// Timeout, for part of the write has happened. A connection's first word about an
-// extension asks whether it is there and which devices it has; that is remembered while
-// the connection lives and looked at again with each listing.
+// the switch is off. A write sends one action first, and once that is done everything else
+// at once: dnd the switch, which is what routes calls, and what ends dnd the presence, so that
+// a write which ends between the two never shows a third status. If something of the rest
+// fails, or is refused, the error is Timeout, for part of the write has happened
+// (Capabilities.Parts). A connection's first word about an extension asks whether it is there
+// and which devices it has; that is remembered for a few minutes.
 //
 // Asterisk acknowledges a write of its database up to a second before it is on disk: one
 // that dies forgets it. So the loss of a connection is always told, once, as Unavailable,

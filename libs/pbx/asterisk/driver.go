@@ -148,7 +148,7 @@ func (d *Driver) needs() []need {
 
 // Capabilities follow from the configuration.
 func (d *Driver) Capabilities() pbx.Capabilities {
-	return pbx.Capabilities{Powers: d.places.powers(), Version: d.version, Extensions: true, Watch: pbx.WatchPowers{Calls: true, Status: true}}
+	return pbx.Capabilities{Powers: d.places.powers(), Version: d.version, Extensions: true, Watch: pbx.WatchPowers{Calls: true, Status: true}, Parts: d.places.several()}
 }
 
 // Status is an action for the switch and, where that is off and there are presences, one
@@ -205,7 +205,7 @@ func (d *Driver) isOn(ctx context.Context, op string, s *session, ext identity.E
 	return false, nil
 }
 
-// SetStatus sends the switch, and then the rest: see the package.
+// SetStatus sends the first action, and then the rest: see the package.
 func (d *Driver) SetStatus(ctx context.Context, ext identity.Extension, status presence.Status) error {
 	const op = "asterisk: set status"
 	if !d.places.powers().Write.Has(status) {
@@ -223,9 +223,8 @@ func (d *Driver) SetStatus(ctx context.Context, ext identity.Extension, status p
 	if err := s.write(ctx, op, writes[0]); err != nil || len(writes) == 1 {
 		return err
 	}
-	err = s.write(ctx, op, writes[1:]...)
-	if err != nil && fault.KindOf(err) == fault.Unavailable {
-		return fault.New(fault.Timeout, op, err) // part of it has happened
+	if err = s.write(ctx, op, writes[1:]...); err != nil && fault.KindOf(err) != fault.Cancelled {
+		return fault.New(fault.Timeout, op, err) // part of it has happened, whatever became of the rest
 	}
 	return err
 }

@@ -244,8 +244,10 @@ func TestWhatASwitchAndAPresenceMeanTogether(t *testing.T) {
 // Half a write is one of which nobody knows: it must be read before it is repeated.
 func TestHalfAWriteIsATimeout(t *testing.T) {
 	for name, f := range map[string]asterisksim.Fault{
-		"refused for now": {Kind: asterisksim.ShuttingDown, Only: "Setvar"},
-		"cut":             {Kind: asterisksim.LostAnswer, Only: "Setvar"},
+		"refused for now":   {Kind: asterisksim.ShuttingDown, Only: "Setvar"},
+		"cut":               {Kind: asterisksim.LostAnswer, Only: "Setvar"},
+		"refused":           {Kind: asterisksim.Refuse, Text: "Variable not set", Only: "Setvar"},
+		"the right is gone": {Kind: asterisksim.Deny, Only: "Setvar"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			sim := start(t, asterisksim.Config{Extensions: 1})
@@ -258,6 +260,40 @@ func TestHalfAWriteIsATimeout(t *testing.T) {
 				t.Error("the switch, which comes first, is off")
 			}
 		})
+	}
+}
+
+// As long as the switch is on dnd shows, whatever the presence says.
+func TestHalfAWriteThatEndsDNDShowsNoThirdStatus(t *testing.T) {
+	for _, to := range []presence.Status{presence.Available, presence.Away, presence.Lunch} {
+		sim := start(t, asterisksim.Config{Extensions: 1})
+		d := open(t, sim, Config{Presence: true})
+		for _, s := range []presence.Status{presence.Away, presence.DND} {
+			if err := d.SetStatus(t.Context(), "200", s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sim.Inject(asterisksim.Fault{Kind: asterisksim.ShuttingDown, Skip: 1, Only: "write"})
+		if err := d.SetStatus(t.Context(), "200", to); fault.KindOf(err) != fault.Timeout {
+			t.Errorf("to %s: %v", to, err)
+		}
+		sim.ClearFaults()
+		if s, err := d.Status(t.Context(), "200"); err != nil || s != presence.DND {
+			t.Errorf("half way to %s it shows %s (%v)", to, s, err)
+		}
+	}
+}
+
+// Somebody gives an extension another phone.
+func TestADeviceThatIsNewIsFoundAfterAWhile(t *testing.T) {
+	sim := start(t, asterisksim.Config{Extensions: 1})
+	d := open(t, sim, Config{})
+	warm(t, d)
+	sim.SetEntry("AMPUSER/200/device", "200&1200")
+	d.current.Load().looked = time.Now().Add(-remembered)
+	warm(t, d)
+	if err := d.SetStatus(t.Context(), "200", presence.DND); err != nil || sim.State("Custom:DEVDND1200") != "BUSY" {
+		t.Errorf("the lamp of the new one is %s, %v", sim.State("Custom:DEVDND1200"), err)
 	}
 }
 

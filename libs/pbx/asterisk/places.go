@@ -2,6 +2,7 @@ package asterisk
 
 import (
 	"encoding/base64"
+	"slices"
 	"strings"
 
 	"offhook.dev/libs/core/identity"
@@ -60,9 +61,29 @@ func of(template string, ext identity.Extension) string {
 	return strings.ReplaceAll(template, variable, string(ext))
 }
 
-// writes are the actions that make an extension show s: the one that routes calls first.
+// several says whether a status is kept in more than one place.
+func (p places) several() bool {
+	return p.lamp != "" && p.family != "" || p.deviceLamp != "" || p.presence != "" && p.switched()
+}
+
+// writes are the actions that make an extension show s. To silence a phone the one that
+// routes calls goes first. Before a phone rings again the presence does, since a write that
+// ends between the two must not show a third status, which would be taken for a person's:
+// as long as the switch is on it is what shows.
 func (p places) writes(ext identity.Extension, devices []string, s presence.Status) []ami.Action {
-	dnd := s == presence.DND
+	switches := p.switches(ext, devices, s == presence.DND)
+	if p.presence == "" {
+		return switches
+	}
+	shows := ami.NewAction("Setvar", "Variable", "PRESENCE_STATE("+of(p.presence, ext)+")", "Value", shownAs[s].value())
+	if s == presence.DND {
+		return append(switches, shows)
+	}
+	return slices.Insert(switches, 0, shows)
+}
+
+// switches are the actions that turn do-not-disturb on or off, and its lamps.
+func (p places) switches(ext identity.Extension, devices []string, dnd bool) []ami.Action {
 	var all []ami.Action
 	switch {
 	case p.family == "":
@@ -82,9 +103,6 @@ func (p places) writes(ext identity.Extension, devices []string, s presence.Stat
 		for _, device := range devices {
 			all = append(all, setState(strings.ReplaceAll(p.deviceLamp, deviceVariable, device), state))
 		}
-	}
-	if p.presence != "" {
-		all = append(all, ami.NewAction("Setvar", "Variable", "PRESENCE_STATE("+of(p.presence, ext)+")", "Value", shownAs[s].value()))
 	}
 	return all
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
@@ -24,9 +25,13 @@ type session struct {
 	config Config
 	told   atomic.Bool // that it was lost
 
-	mu    sync.Mutex
-	known map[identity.Extension][]string // the devices of extensions that are there
+	mu     sync.Mutex
+	known  map[identity.Extension][]string // the devices of extensions that are there
+	looked time.Time                       // since when they are known
 }
+
+// remembered is how long devices are. Somebody may give an extension another one.
+const remembered = 5 * time.Minute
 
 // connected returns the session for requests, and makes one if there is none. The loss of
 // the one before is told first: see the package.
@@ -75,7 +80,7 @@ func (d *Driver) dial(ctx context.Context, op string, with ami.Config) (*session
 		}
 		return nil, unreachable(op, err)
 	}
-	return &session{Conn: conn, config: d.config, known: make(map[identity.Extension][]string)}, nil
+	return &session{Conn: conn, config: d.config, known: make(map[identity.Extension][]string), looked: time.Now()}, nil
 }
 
 // bounded gives an action a deadline whose caller has set none.
@@ -218,10 +223,14 @@ func parseDevices(text string) []string {
 	return devices
 }
 
-// keep forgets everybody who is not among those that there are.
+// keep forgets everybody who is not among those that there are, and everybody now and then.
 func (s *session) keep(there map[identity.Extension]hint) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if time.Since(s.looked) > remembered {
+		clear(s.known)
+		s.looked = time.Now()
+	}
 	for ext := range s.known {
 		if _, ok := there[ext]; !ok {
 			delete(s.known, ext)

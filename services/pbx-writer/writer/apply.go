@@ -49,7 +49,7 @@ func (s *system) carryOut(ctx context.Context, l *line, want wire.Want, received
 	case o.Result != wire.ResultUnknown: // the reading has settled it
 	case want.Release && l.ledger.personShows():
 		o.Result, o.Detail = wire.RefusedPerson, "released: a person's choice stays"
-	case l.status == want.Status:
+	case s.done(l, want):
 		o.Result = wire.Already
 		// The same want again, after a crash or a lost ack: what it did then counts.
 		if e := l.ledger.Effect; e != nil && e.Revision == want.Revision {
@@ -71,6 +71,11 @@ func (s *system) carryOut(ctx context.Context, l *line, want wire.Want, received
 		return s.write(ctx, l, want, o, overtaken)
 	}
 	return s.report(ctx, l, o)
+}
+
+// done says whether a line shows what is wanted, all of it. l.mu is held.
+func (s *system) done(l *line, want wire.Want) bool {
+	return l.status == want.Status && !(s.pbx.Capabilities().Parts && l.ledger.half(want))
 }
 
 // refuses checks what needs no look at the phone system.

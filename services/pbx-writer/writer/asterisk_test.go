@@ -120,11 +120,7 @@ func TestWhatAnAsteriskForgetsWhenItDiesIsWrittenAgain(t *testing.T) {
 		"it forgot our last write in no time": {false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			sim, err := asterisksim.Start(asterisksim.Config{Extensions: 2})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(sim.Close)
+			sim := anAsterisk(t)
 			s := newStage(t, 1)
 			s.opts.Systems[0].Open = openSimulated(sim)
 			if c.fast {
@@ -163,21 +159,88 @@ func TestWhatAnAsteriskForgetsWhenItDiesIsWrittenAgain(t *testing.T) {
 	}
 }
 
-// openSimulated opens a driver for sim.
-func openSimulated(sim *asterisksim.Sim) func(context.Context) (pbx.Driver, error) {
-	return func(ctx context.Context) (pbx.Driver, error) {
-		username, password := sim.Credentials()
-		return asterisk.Open(ctx, asterisk.Config{URL: sim.URL(), Username: username, Secret: password})
+// A status has several places on an Asterisk, and a reading tells of the first ones. What
+// has ended between two of them is written again although it shows, and no person is made up.
+func TestWhatWasWrittenByHalfIsWrittenAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault         asterisksim.Fault
+		before, after presence.Status
+	}{
+		"the lamps are refused for now":     {asterisksim.Fault{Kind: asterisksim.ShuttingDown, Only: "Setvar", Times: 2}, presence.Available, presence.DND},
+		"the lamps are refused":             {asterisksim.Fault{Kind: asterisksim.Refuse, Text: "Variable not set", Only: "Setvar", Times: 1}, presence.Available, presence.DND},
+		"the right for lamps is gone":       {asterisksim.Fault{Kind: asterisksim.Deny, Only: "Setvar", Times: 1}, presence.Available, presence.DND},
+		"it is cut after the switch":        {asterisksim.Fault{Kind: asterisksim.LostAnswer, Only: "DBPut", Times: 1}, presence.Available, presence.DND},
+		"the switch stays on":               {asterisksim.Fault{Kind: asterisksim.ShuttingDown, Only: "DBDel", Times: 1}, presence.DND, presence.Lunch},
+		"the switch is off, the lamps stay": {asterisksim.Fault{Kind: asterisksim.Refuse, Text: "Variable not set", Only: "Setvar", Skip: 1, Times: 1}, presence.DND, presence.Lunch},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sim := anAsterisk(t)
+			s := newStage(t, 1)
+			s.opts.MinutePass = time.Second
+			s.opts.Systems[0].Open = openSimulated(sim)
+			s.run("a")
+			s.ends(s.covering(0, c.before), map[bool]wire.Result{true: wire.Already, false: wire.Applied}[c.before == presence.Available])
+			sim.Inject(c.fault)
+			s.covering(0, c.after)
+			s.eventually(func() string { return lacks(sim, c.after) })
+			s.tells(0, c.after, presence.Ours)
+			if fact, _ := s.fact(0); fact.LastPerson.Status != presence.Available {
+				t.Errorf("a person was made up: %+v", fact.LastPerson)
+			}
+		})
 	}
 }
 
-// What a person dials at the phone is that person's, and not written over.
-func TestAFeatureCodeIsAPersonsChoice(t *testing.T) {
+// An Asterisk that dies may have saved the switch and not the lamps.
+func TestALampThatAnAsteriskForgotIsWrittenAgain(t *testing.T) {
+	sim := anAsterisk(t)
+	s := newStage(t, 1)
+	s.opts.MinutePass = time.Second
+	s.opts.Systems[0].Open = openSimulated(sim)
+	s.run("a")
+	s.ends(s.covering(0, presence.DND), wire.Applied)
+	sim.Remove("CustomDevstate/DND200")
+	sim.Flush()
+	if lacks(sim, presence.DND) == "" {
+		t.Fatal("the lamp is still on")
+	}
+	sim.Restart()
+	s.eventually(func() string { return lacks(sim, presence.DND) })
+}
+
+// lacks says what is missing of a status at extension 200, in all its places.
+func lacks(sim *asterisksim.Sim, want presence.Status) string {
+	_, dnd := sim.Entry("DND/200")
+	lamps := sim.State("Custom:DND200") + " " + sim.State("Custom:DEVDND200")
+	_, subtype, _ := sim.Presence("200")
+	on := want == presence.DND
+	if dnd != on || lamps != map[bool]string{true: "BUSY BUSY", false: "UNAVAILABLE UNAVAILABLE"}[on] || (subtype == "lunch") != (want == presence.Lunch) {
+		return fmt.Sprintf("the switch is on: %v, the lamps are %s, the subtype %q", dnd, lamps, subtype)
+	}
+	return ""
+}
+
+func anAsterisk(t *testing.T) *asterisksim.Sim {
+	t.Helper()
 	sim, err := asterisksim.Start(asterisksim.Config{Extensions: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(sim.Close)
+	return sim
+}
+
+// openSimulated opens a driver for sim.
+func openSimulated(sim *asterisksim.Sim) func(context.Context) (pbx.Driver, error) {
+	return func(ctx context.Context) (pbx.Driver, error) {
+		username, password := sim.Credentials()
+		return asterisk.Open(ctx, asterisk.Config{URL: sim.URL(), Username: username, Secret: password, Presence: true})
+	}
+}
+
+// What a person dials at the phone is that person's, and not written over.
+func TestAFeatureCodeIsAPersonsChoice(t *testing.T) {
+	sim := anAsterisk(t)
 	s := newStage(t, 1)
 	s.opts.Systems[0].Poll = time.Hour // so that only the watch can tell
 	s.opts.Systems[0].Open = openSimulated(sim)

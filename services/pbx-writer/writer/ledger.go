@@ -35,6 +35,10 @@ type effect struct {
 	Decision string          `json:"decision,omitempty"`
 	Began    time.Time       `json:"began"`
 	Ended    time.Time       `json:"ended,omitzero"`
+	// Unsure: it shows, and nothing says that all of it was done: its answer never came,
+	// or the phone system has restarted right after it. Where a status has parts
+	// (pbx.Capabilities) it is written again.
+	Unsure bool `json:"unsure,omitempty"`
 }
 
 // revision is the newest that this line has seen.
@@ -75,6 +79,18 @@ type reading struct {
 	restarted bool
 }
 
+// unsaved is how long ago a write may have been that a phone system had not saved, all of
+// it, when it stopped. An Asterisk saves what it has taken about once a second; a restart
+// takes longer.
+const unsaved = 30 * time.Second
+
+// doubted is the same effect, not known to have happened whole.
+func (x *effect) doubted() *effect {
+	again := *x
+	again.Unsure = true
+	return &again
+}
+
 // observe folds a reading into the ledger and says whose status it shows.
 //
 //	the reading                                          is
@@ -102,9 +118,14 @@ func (e entry) observe(r reading) (next entry, origin presence.Origin, used bool
 		}
 		return next, presence.Revert, true
 	case e.Intent != nil && r.status == e.Intent.Status && r.status != known:
-		return e.happened(r.began), presence.Ours, true
+		next = e.happened(r.began)
+		next.Effect.Unsure = true
+		return next, presence.Ours, true
 	case r.status == known && known != presence.Unset:
 		next.Intent = nil
+		if r.restarted && whose == presence.Ours && r.began.Sub(e.Effect.Ended) < unsaved {
+			next.Effect = e.Effect.doubted()
+		}
 		return next, whose, true
 	case r.restarted && whose == presence.Ours && e.Effect != nil && r.status == e.Effect.Over:
 		next.Intent = nil
@@ -116,8 +137,16 @@ func (e entry) observe(r reading) (next entry, origin presence.Origin, used bool
 	return next, presence.Person, true
 }
 
+// half says whether a want may have been carried out by half although it shows.
+func (e entry) half(w wire.Want) bool {
+	return e.Effect != nil && e.Effect.Unsure && e.Effect.Status == w.Status && !e.personShows()
+}
+
 // intend records a write over what shows that is about to be asked for.
 func (e entry) intend(w wire.Want, over presence.Status, began time.Time) entry {
+	if e.half(w) {
+		over = e.Effect.Over
+	}
 	e.Intent = &effect{Status: w.Status, Over: over, Revision: w.Revision, Decision: w.Decision, Began: began}
 	return e
 }

@@ -51,6 +51,7 @@ func TestWhoseStatusAReadingShows(t *testing.T) {
 		then   presence.Status // that the ledger explains afterwards
 		whose  presence.Origin
 		over   presence.Status
+		unsure bool // whether all of what we wrote has happened
 	}{
 		{name: "the first reading of a line nobody wrote to is a person's", status: available, began: 1, origin: presence.Person, then: available, whose: presence.Person},
 		{name: "a reading that began before our write ended says nothing", ledger: wrote, status: available, began: 11, unused: true, then: dnd, whose: presence.Ours},
@@ -60,17 +61,18 @@ func TestWhoseStatusAReadingShows(t *testing.T) {
 		{name: "what we had replaced is a person's without a restart", ledger: wrote, status: available, began: 13, origin: presence.Person, then: available, whose: presence.Person},
 		{name: "what we had replaced is a revert after a restart", ledger: wrote, status: available, began: 13, restarted: true, origin: presence.Revert, then: dnd, whose: presence.Ours},
 		{name: "anything else is a person's after a restart too", ledger: wrote, status: lunch, began: 13, restarted: true, origin: presence.Person, then: lunch, whose: presence.Person},
-		{name: "our write is ours after a restart", ledger: wrote, status: dnd, began: 13, restarted: true, origin: presence.Ours, then: dnd, whose: presence.Ours},
+		{name: "our write is ours after a restart, perhaps not all of it", ledger: wrote, status: dnd, began: 13, restarted: true, origin: presence.Ours, then: dnd, whose: presence.Ours, unsure: true},
+		{name: "our write of a minute ago is ours after a restart, all of it", ledger: wrote, status: dnd, began: 72, restarted: true, origin: presence.Ours, then: dnd, whose: presence.Ours},
 		{name: "a person's choice stays a person's", ledger: over, status: lunch, began: 40, origin: presence.Person, then: lunch, whose: presence.Person},
 		{name: "a restart reverts nothing under a person's choice", ledger: over, status: available, began: 40, restarted: true, origin: presence.Person, then: available, whose: presence.Person},
 		{name: "a person who chooses what we once wrote is a person", ledger: over, status: dnd, began: 40, origin: presence.Person, then: dnd, whose: presence.Person},
 		{name: "a reading before the intent says nothing", ledger: asking, status: away, began: 29, unused: true, then: dnd, whose: presence.Ours},
-		{name: "the intent shown is ours: it happened", ledger: asking, status: away, began: 31, origin: presence.Ours, then: away, whose: presence.Ours, over: dnd},
+		{name: "the intent shown is ours: it happened", ledger: asking, status: away, began: 31, origin: presence.Ours, then: away, whose: presence.Ours, over: dnd, unsure: true},
 		{name: "the effect before it shown: the intent did not happen", ledger: asking, status: dnd, began: 31, origin: presence.Ours, then: dnd, whose: presence.Ours},
 		{name: "neither shown is a person's", ledger: asking, status: lunch, began: 31, origin: presence.Person, then: lunch, whose: presence.Person},
-		{name: "the intent over a person's choice happened", ledger: asked, status: away, began: 31, origin: presence.Ours, then: away, whose: presence.Ours, over: lunch},
+		{name: "the intent over a person's choice happened", ledger: asked, status: away, began: 31, origin: presence.Ours, then: away, whose: presence.Ours, over: lunch, unsure: true},
 		{name: "the intent over a person's choice did not happen", ledger: asked, status: lunch, began: 31, origin: presence.Person, then: lunch, whose: presence.Person},
-		{name: "the very first intent happened", ledger: first, status: dnd, began: 31, origin: presence.Ours, then: dnd, whose: presence.Ours},
+		{name: "the very first intent happened", ledger: first, status: dnd, began: 31, origin: presence.Ours, then: dnd, whose: presence.Ours, unsure: true},
 		{name: "the very first intent did not happen", ledger: first, status: available, began: 31, origin: presence.Person, then: available, whose: presence.Person},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -87,10 +89,39 @@ func TestWhoseStatusAReadingShows(t *testing.T) {
 			if next.Observation < c.ledger.Observation || origin == presence.Person && next.Person.Observation > next.Observation {
 				t.Errorf("observation %d after %d", next.Observation, c.ledger.Observation)
 			}
+			if next.Effect != nil && next.Effect.Unsure != c.unsure {
+				t.Errorf("unsure is %v, want %v", next.Effect.Unsure, c.unsure)
+			}
 			if c.over != presence.Unset && next.Effect.Over != c.over {
 				t.Errorf("before our last write it showed %q, want %q", next.Effect.Over, c.over)
 			}
 		})
+	}
+}
+
+func TestAWantIsWrittenAgainThatMayHaveBeenCarriedOutByHalf(t *testing.T) {
+	wrote := entry{Effect: effectOf(presence.DND, 10, 12)}
+	unsure := entry{Effect: wrote.Effect.doubted()}
+	over := entry{Effect: unsure.Effect, Person: chosen(presence.DND, 20)}
+	for _, c := range []struct {
+		name   string
+		ledger entry
+		wants  presence.Status
+		want   bool
+	}{
+		{"nothing was written", entry{}, presence.DND, false},
+		{"the write was answered", wrote, presence.DND, false},
+		{"the write was seen only", unsure, presence.DND, true},
+		{"something else is wanted", unsure, presence.Available, false},
+		{"a person has chosen the same since", over, presence.DND, false},
+	} {
+		if got := c.ledger.half(wire.Want{Status: c.wants}); got != c.want {
+			t.Errorf("%s: half %v, want %v", c.name, got, c.want)
+		}
+	}
+	again := unsure.intend(wire.Want{Status: presence.DND}, presence.DND, at(30)).happened(at(31))
+	if again.Effect.Over != presence.Available || again.Effect.Unsure {
+		t.Errorf("written again: %+v, which replaced available", again.Effect)
 	}
 }
 

@@ -196,7 +196,7 @@ func (s *system) see(ctx context.Context, l *line, status presence.Status, began
 
 // sameEntry says whether storing next would change nothing that matters.
 func sameEntry(next, old entry) bool {
-	return next.Observation == old.Observation && (next.Intent == nil) == (old.Intent == nil)
+	return next.Observation == old.Observation && (next.Intent == nil) == (old.Intent == nil) && next.Effect == old.Effect
 }
 
 // fact is what the line shows, as a message.

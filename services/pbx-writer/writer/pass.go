@@ -222,7 +222,7 @@ func (s *system) overtaken(ctx context.Context, want wire.Want) bool {
 // show something else, and nothing speaks against it. l.mu is held.
 func (s *system) open(l *line, want wire.Want) bool {
 	refused, _ := s.refuses(l, want)
-	return l.origin != "" && l.status != want.Status && refused == wire.ResultUnknown && l.seldom().refused != want.Revision &&
+	return l.origin != "" && !s.done(l, want) && refused == wire.ResultUnknown && l.seldom().refused != want.Revision &&
 		l.ledger.covers(want) && !(want.Release && l.ledger.personShows()) && !l.stopped(s.w.bus.Now())
 }
 
