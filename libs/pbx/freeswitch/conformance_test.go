@@ -41,14 +41,15 @@ type variant struct {
 
 // variants are the ways in which FreeSWITCH can be.
 var variants = map[string]variant{
-	"plain, no lamps":              {driver: Config{NoLamps: true}, write: 1},
-	"plain, behind a TLS proxy":    {sim: freeswitchsim.Config{Authority: authority, Groups: true}, write: 2},
-	"plain, as a user":             {sim: freeswitchsim.Config{User: "offhook@pbx.example.com", NameOnly: true}, write: 2},
-	"plain, an old hash_dump":      {sim: freeswitchsim.Config{OldDump: true}, write: 2},
-	"plain, choices are no events": {sim: freeswitchsim.Config{Quiet: true}, driver: Config{Beat: 50 * time.Millisecond}, write: 2},
-	"a directory, no lamps":        {sim: freeswitchsim.Config{Variable: "dnd"}, driver: Config{Profile: Directory, Variable: "dnd", Command: script, NoLamps: true}, write: 1},
-	"FusionPBX, cached in files":   {sim: freeswitchsim.Config{Cached: true}, driver: Config{Profile: FusionPBX, Command: script}, write: 4},
-	"FusionPBX, mod_memcache":      {sim: freeswitchsim.Config{Cached: true, Memcache: true}, driver: Config{Profile: FusionPBX, Command: script, Cache: Memcache}, write: 4},
+	"plain, no lamps":               {driver: Config{NoLamps: true}, write: 1},
+	"plain, behind a TLS proxy":     {sim: freeswitchsim.Config{Authority: authority, Groups: true}, write: 2},
+	"plain, as a user":              {sim: freeswitchsim.Config{User: "offhook@pbx.example.com", NameOnly: true}, write: 2},
+	"plain, an old hash_dump":       {sim: freeswitchsim.Config{OldDump: true}, write: 2},
+	"plain, choices are no events":  {sim: freeswitchsim.Config{Quiet: true}, driver: Config{Beat: 50 * time.Millisecond}, write: 2},
+	"a directory, no lamps":         {sim: freeswitchsim.Config{Variable: "dnd"}, driver: Config{Profile: Directory, Variable: "dnd", Command: script, NoLamps: true}, write: 1},
+	"FusionPBX, cached in files":    {sim: freeswitchsim.Config{Cached: true}, driver: Config{Profile: FusionPBX, Command: script}, write: 4},
+	"FusionPBX, the event is heard": {sim: freeswitchsim.Config{Cached: true, Leaves: true, Overheard: true}, driver: Config{Profile: FusionPBX, Command: script}, write: 4},
+	"FusionPBX, mod_memcache":       {sim: freeswitchsim.Config{Cached: true, Leaves: true, Memcache: true}, driver: Config{Profile: FusionPBX, Command: script, Cache: Memcache}, write: 4},
 }
 
 // throttling is not a thing of FreeSWITCH: nothing in it says "slower", let alone how long.

@@ -170,10 +170,14 @@ func TestWithoutFlushingTheOldVariableIsTold(t *testing.T) {
 		driver Config
 		want   presence.Status
 	}{
-		"files are flushed":   {freeswitchsim.Config{}, Config{Profile: FusionPBX}, presence.DND},
-		"memcache is flushed": {freeswitchsim.Config{Memcache: true}, Config{Profile: FusionPBX, Cache: Memcache}, presence.DND},
-		"the wrong cache":     {freeswitchsim.Config{Memcache: true}, Config{Profile: FusionPBX}, presence.Available},
-		"nothing is flushed":  {freeswitchsim.Config{}, Config{Profile: Directory}, presence.Available},
+		"the script deletes the file":           {freeswitchsim.Config{}, Config{Profile: FusionPBX}, presence.DND},
+		"the script does, in a directory":       {freeswitchsim.Config{}, Config{Profile: Directory}, presence.DND},
+		"nobody does: the event is for others":  {freeswitchsim.Config{Leaves: true}, Config{Profile: FusionPBX}, presence.Available},
+		"the event does: it is heard":           {freeswitchsim.Config{Leaves: true, Overheard: true}, Config{Profile: FusionPBX}, presence.DND},
+		"nobody does: a directory has no event": {freeswitchsim.Config{Leaves: true, Overheard: true}, Config{Profile: Directory}, presence.Available},
+		"memcache is flushed":                   {freeswitchsim.Config{Leaves: true, Memcache: true}, Config{Profile: FusionPBX, Cache: Memcache}, presence.DND},
+		"memcache is flushed twice":             {freeswitchsim.Config{Memcache: true}, Config{Profile: FusionPBX, Cache: Memcache}, presence.DND},
+		"the wrong cache":                       {freeswitchsim.Config{Leaves: true, Overheard: true, Memcache: true}, Config{Profile: FusionPBX}, presence.Available},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.sim.Cached, c.driver.Command = true, script

@@ -24,7 +24,9 @@ type Config struct {
 
 	Variable  string // of the directory, for do-not-disturb; "" is do_not_disturb
 	Cached    bool   // the directory is cached: a changed variable shows when its key is deleted
-	Memcache  bool   // that cache is mod_memcache; otherwise files, and an event deletes a key
+	Memcache  bool   // that cache is mod_memcache; otherwise files
+	Leaves    bool   // the script that writes leaves the cache as it is; otherwise it deletes the key, as the documented one does
+	Overheard bool   // the event that deletes a file elsewhere is heard by the machine that fires it
 	OldDump   bool   // hash_dump takes no realm, and tells limits when asked for db (before 1.2)
 	NoHash    bool   // mod_hash is not loaded
 	Groups    bool   // list_users tells each user once for each of two groups

@@ -232,7 +232,7 @@ func (w *world) presenceID(c *channel) string {
 }
 
 // lua is the script of docs/drivers/freeswitch.md: offhook_dnd.lua EXT DOMAIN true|false
-// stores the variable where the directory comes from.
+// stores the variable where the directory comes from, and takes the user out of the cache.
 func (w *world) lua(arg string) string {
 	words := strings.Fields(arg)
 	if len(words) != 4 || words[0] != "offhook_dnd.lua" {
@@ -242,7 +242,9 @@ func (w *world) lua(arg string) string {
 	if u == nil {
 		return "-ERR no such user\n"
 	}
-	u.variable = words[3]
+	if u.variable = words[3]; !w.config.Leaves {
+		u.known = false
+	}
 	return "+OK\n"
 }
 
@@ -276,7 +278,7 @@ func (s *Sim) sent(name string, headers map[string]string) {
 	switch {
 	case name == "PRESENCE_IN":
 		w.lamps[headers["proto"]+":"+headers["from"]] = Lamp{headers["status"], headers["rpid"], headers["answer-state"]}
-	case name == "CUSTOM" && headers["Event-Subclass"] == "fusion::file" && headers["API-Command"] == "cache" && !w.config.Memcache:
+	case name == "CUSTOM" && headers["Event-Subclass"] == "fusion::file" && headers["API-Command"] == "cache" && w.config.Overheard && !w.config.Memcache:
 		name, _ := strings.CutPrefix(headers["API-Command-Argument"], "delete directory.") // as the files are called
 		w.flush("directory:" + name)
 	}
