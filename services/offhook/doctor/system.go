@@ -64,13 +64,7 @@ func (p *patient) signIn(ctx context.Context) bool {
 	const code = "OH-PBX-001"
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	conf := p.config
-	if conf.Driver == "sip-presence" { // what a trial publishes is to end with it
-		conf.Options = map[string]any{}
-		maps.Copy(conf.Options, p.config.Options)
-		conf.Options["remove_on_close"] = true
-	}
-	driver, err := p.o.OpenSystem(ctx, conf)
+	driver, err := p.o.OpenSystem(ctx, visiting(p.config))
 	if err != nil {
 		p.problem(p.group, code, "sign in", err, p.fix(err, signingIn))
 		return false
@@ -82,6 +76,27 @@ func (p *patient) signIn(ctx context.Context) bool {
 	}
 	p.ok(p.group, code, text)
 	return true
+}
+
+// trialExpires is how long the server keeps what a trial publishes.
+const trialExpires = "5s"
+
+// visiting is a system as the doctor opens it, who is a guest beside the process that
+// publishes. Lamps would follow what is read, and go out with the doctor for all who watch
+// them. What a trial publishes ends by itself: were it taken back, Kamailio (5.6.3) would
+// tell phones that the extension is gone, whatever others publish of it.
+func visiting(s config.System) config.System {
+	if s.Driver != "sip-presence" {
+		return s
+	}
+	s.Options = maps.Clone(s.Options)
+	if s.Options == nil {
+		s.Options = map[string]any{}
+	}
+	delete(s.Options, "lamps")
+	delete(s.Options, "remove_on_close")
+	s.Options["expires"] = trialExpires
+	return s
 }
 
 // statuses says which can be shown.

@@ -49,7 +49,7 @@ func TestAWriteIsTriedWhereItIsAllowedAndChangesNothing(t *testing.T) {
 }
 
 // What the doctor publishes is another publication beside those of others: it says the same,
-// and ends with the doctor.
+// and ends soon after the doctor.
 func TestATrialPublicationLeavesNothingBehind(t *testing.T) {
 	authority := newAuthority(t, time.Now())
 	server := kamailiotest.Start(t, kamailiotest.Options{Authority: authority})
@@ -61,17 +61,70 @@ func TestATrialPublicationLeavesNothingBehind(t *testing.T) {
 	line := identity.Line{System: "hq", Extension: "120"}
 	says(t, examined(t, system, presence.TeamsToPBX, links, line), want{"OH-PBX-011", "warning", "nothing was written", "choose an extension"})
 
-	another := system
-	another.Options = maps.Clone(system.Options)
-	another.Options["remove_on_close"] = true
-	phone, err := writer.OpenDriver(t.Context(), another)
-	must(t, err)
+	phone := openWith(t, system, map[string]any{"remove_on_close": true})
 	must(t, phone.SetStatus(t.Context(), "120", presence.DND))
 	says(t, examined(t, system, presence.TeamsToPBX, links, line), want{"OH-PBX-011", "ok", "", ""})
 	lamp := server.Watch(t, "120")
 	lamp.Sees(t, presence.DND)
 	must(t, phone.Close())
 	lamp.Sees(t, presence.Unset)
+	for began := time.Now(); kamailiotest.Shown(server.Fetch(t, "120")) != presence.Unset; <-time.After(50 * time.Millisecond) {
+		if time.Since(began) > 20*time.Second {
+			t.Fatal("what the doctor published is still there")
+		}
+	}
+}
+
+// openWith opens a system as pbx-writer does, with some options more.
+func openWith(t *testing.T, system config.System, options map[string]any) pbx.Driver {
+	t.Helper()
+	system.Options = maps.Clone(system.Options)
+	maps.Copy(system.Options, options)
+	d, err := writer.OpenDriver(t.Context(), system)
+	must(t, err)
+	t.Cleanup(func() { _ = d.Close() })
+	return d
+}
+
+// Phones that watch somebody who is busy hear of the doctor, if anything, that he still is.
+func TestTheDoctorTellsPhonesNothingNew(t *testing.T) {
+	for claim, writes := range map[string][]identity.Line{"which reads": nil, "which writes": {{System: "hq", Extension: "120"}}} {
+		t.Run(claim, func(t *testing.T) {
+			authority := newAuthority(t, time.Now())
+			server := kamailiotest.Start(t, kamailiotest.Options{Authority: authority})
+			if server == nil {
+				return
+			}
+			system := presenceServer(t, settings{authority: authority}, server).entry
+			system.Options["lamps"], system.Options["remove_on_close"] = []any{"dnd"}, true
+			system.Options["extensions"] = "120-319" // so many take longer than the keeper of lamps waits
+			ours := openWith(t, system, nil)
+			status, lamp := server.Watch(t, "120"), server.WatchCalls(t, "120")
+			must(t, ours.SetStatus(t.Context(), "120", presence.DND))
+			status.Sees(t, presence.DND)
+			lamp.Sees(t, kamailiotest.Red)
+			<-time.After(time.Until(time.Now().Truncate(time.Second).Add(1100 * time.Millisecond))) // Kamailio orders publications by whole seconds
+
+			links := []config.Link{{User: "anna@contoso.example", System: "hq", Extension: "120"}}
+			says(t, examined(t, system, presence.TeamsToPBX, links, writes...), want{"OH-PBX-003", "ok", "", ""})
+
+			server.Call(t, "120", "real", "confirmed") // after it nothing of the doctor is on its way any more
+			told := func() string { return strings.Join(lamp.Documents(), "\n") }
+			for began := time.Now(); !strings.Contains(told(), `"real"`) && time.Since(began) < 10*time.Second; <-time.After(5 * time.Millisecond) {
+			}
+			if told := told(); !strings.Contains(told, `"real"`) || strings.Contains(told, "terminated") {
+				t.Errorf("the lamp was told\n%s", told)
+			}
+			must(t, ours.SetStatus(t.Context(), "120", presence.Away))
+			status.Sees(t, presence.Away)
+			documents := status.Documents()
+			for _, document := range documents[1 : len(documents)-1] { // the first one is of before
+				if shown := kamailiotest.Shown(document); shown != presence.DND {
+					t.Errorf("the phone was told %v:\n%s", shown, document)
+				}
+			}
+		})
+	}
 }
 
 // fickle is a phone system on which somebody is busy at the same time.
