@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,10 +46,11 @@ func start(t testing.TB, config portsipsim.Config) *portsipsim.Sim {
 	return sim
 }
 
-// configFor is the configuration of a driver for sim, with the accounts of some users.
+// configFor is the configuration of a driver for sim, with the accounts of some users, and without
+// a rate: tests are about other things.
 func configFor(sim *portsipsim.Sim, owners ...identity.Extension) Config {
 	username, password, domain := sim.Credentials()
-	c := Config{URL: sim.URL(), Domain: domain, Admin: Account{username, password}, Authorities: authority.Pool(), Accounts: map[identity.Extension]Account{}}
+	c := Config{URL: sim.URL(), Domain: domain, Admin: Account{username, password}, Authorities: authority.Pool(), Accounts: map[identity.Extension]Account{}, PerSecond: math.MaxFloat64}
 	for _, ext := range owners {
 		login, password := sim.CredentialsOf(ext)
 		c.Accounts[ext] = Account{login, password}

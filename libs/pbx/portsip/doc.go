@@ -32,6 +32,8 @@
 // can reach it, or by requests of the phone system to Config.Webhook. Those come late, twice
 // and in any order, so that they are only reasons to read.
 //
-// Duties of the caller: the pace, which pbx.System keeps. The phone system takes 10,000
-// requests a minute from everybody together since 22.1.
+// The phone system takes 10,000 requests a minute from everybody together since 22.1. Whatever is
+// sent waits for its part of that (Config.PerSecond), and listings and watches leave some of it to
+// others: a call of pbx.System may be several requests, and those of a watch are none of its calls.
+// Duties of the caller: how many calls there are at a time, which pbx.System keeps.
 package portsip

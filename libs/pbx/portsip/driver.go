@@ -27,12 +27,11 @@ const (
 	ByOwn      Statuses = "own"
 )
 
-// PerSecond is how many requests a second a System around a Driver should send at the most
-// unless somebody says otherwise. PortSIP takes 10,000 a minute from everybody together
-// since 22.1; this is 6,000, so that the portal, the apps and a watch have the rest. 22.0
-// takes 5,000 and does not say that it is 22.0: there somebody has to say otherwise
-// (docs/drivers/portsip.md).
-const PerSecond = 100
+// PerSecond is how many requests a second are sent at the most unless somebody says
+// otherwise. PortSIP takes 10,000 a minute from everybody together since 22.1; this is 7,200,
+// whatever they are for, so that the portal and the apps have the rest. 22.0 takes 5,000 and does
+// not say that it is 22.0: there somebody has to say otherwise (docs/drivers/portsip.md).
+const PerSecond = 120
 
 // Config of a Driver.
 type Config struct {
@@ -53,16 +52,21 @@ type Config struct {
 
 	Authorities *x509.CertPool // who may have issued the certificate; nil: the machine's
 	Timeout     time.Duration  // of one HTTP request; 0 means 15 s
+	PerSecond   float64        // requests a second at the most, for whatever; 0 means the constant of this name
 	Beat        time.Duration  // how often a watch proves that it lives; 0 means 20 s, at most pbx.WatchBeat
 	// Settle is how long a watch waits for calls that are under way to be told, and after which
 	// it looks again where an event said something else than what it read; 0 means 2 s.
 	Settle time.Duration
+	// Reading is how long a watch by websocket that has to ask each user for the status does
+	// that before it says that it is live, and reads on with the next beats; 0 means 15 s.
+	Reading time.Duration
 }
 
 const (
 	defaultTimeout = 15 * time.Second
 	defaultBeat    = 20 * time.Second
 	defaultSettle  = 2 * time.Second
+	defaultReading = 15 * time.Second
 	noteLimit      = 128 // characters
 )
 
@@ -179,7 +183,9 @@ func connect(ctx context.Context, config Config) (*Driver, error) {
 	config.Role = cmp.Or(config.Role, "StandardUser")
 	config.Events = cmp.Or(config.Events, ByWebsocket)
 	config.Timeout = cmp.Or(config.Timeout, defaultTimeout)
+	config.PerSecond = cmp.Or(config.PerSecond, PerSecond)
 	config.Settle = cmp.Or(config.Settle, defaultSettle)
+	config.Reading = cmp.Or(config.Reading, defaultReading)
 	config.Beat = min(cmp.Or(config.Beat, defaultBeat), pbx.WatchBeat)
 	w := newWire(base, config)
 	d := &Driver{config: config, wire: w, admin: newSession(w, config.Admin), sessions: make(map[identity.Extension]*session), ids: make(map[identity.Extension]string)}

@@ -1,6 +1,7 @@
 package portsip
 
 import (
+	"math"
 	"sync"
 	"testing"
 	"time"
@@ -13,14 +14,15 @@ import (
 )
 
 // flooded is a phone system that takes so many requests in a window, with a System in
-// front that knows all ids.
-func flooded(t *testing.T, limit int, window time.Duration, perSecond float64) (*portsipsim.Sim, *pbx.System) {
+// front that knows all ids. perSecond is the driver's; 0: as it is by default.
+func flooded(t *testing.T, phones portsipsim.Config, perSecond float64) (*portsipsim.Sim, *pbx.System) {
 	t.Helper()
-	sim := start(t, portsipsim.Config{Extensions: 64, ListsDND: true, Limit: limit, Window: window})
+	phones.Extensions = 64
+	sim := start(t, phones)
 	config := configFor(sim)
-	config.Partial = true
+	config.Settle, config.Beat, config.PerSecond = 50*time.Millisecond, 50*time.Millisecond, perSecond
 	d := open(t, config)
-	system, err := pbx.NewSystem("branch", d, pbx.Options{Pace: pbx.Pace{InFlight: 16, PerSecond: perSecond}})
+	system, err := pbx.NewSystem("branch", d, pbx.Options{Pace: pbx.Pace{InFlight: 16}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,23 +58,57 @@ func flood(t *testing.T, sim *portsipsim.Sim, system *pbx.System, times int) {
 	writers.Wait()
 }
 
-// A phone system that takes 10,000 requests a minute takes a hundred in 0.6 s.
+// A phone system that takes 10,000 requests a minute takes a hundred in 0.6 s. A write is two
+// requests, and a listing may be one for each user.
 func TestTheDefaultRateStaysBelowTheVendorsLimit(t *testing.T) {
-	const limit, window = 100, 600 * time.Millisecond
 	if full := PerSecond * time.Minute.Seconds(); full > 10_000*3/4 {
 		t.Errorf("%g requests a minute leave too few for others", full)
 	}
-	sim, system := flooded(t, limit, window, PerSecond)
-	flood(t, sim, system, 3)
-	if stats := sim.Stats(); stats.Refused != 0 || stats.Requests < 3*64 {
-		t.Errorf("%+v", stats)
+	hundred := portsipsim.Config{Limit: 100, Window: 600 * time.Millisecond, ListsDND: true}
+	oneByOne := hundred
+	oneByOne.ListsDND = false
+	for name, c := range map[string]struct {
+		phones portsipsim.Config
+		beside func(*testing.T, *pbx.System) // what is done while everything is written
+	}{
+		"while everything is written":                  {hundred, func(*testing.T, *pbx.System) {}},
+		"and each user is asked again and again":       {oneByOne, listsOnAndOn},
+		"and each user is watched with a quick beat":   {oneByOne, watchesQuickly},
+		"and all are watched, with statuses in a list": {hundred, watchesQuickly},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sim, system := flooded(t, c.phones, 0)
+			c.beside(t, system)
+			flood(t, sim, system, 2)
+			if stats := sim.Stats(); stats.Refused != 0 || stats.Requests < 2*2*64 {
+				t.Errorf("%+v", stats)
+			}
+		})
 	}
+}
+
+// listsOnAndOn lists all statuses until the end of the test.
+func listsOnAndOn(t *testing.T, system *pbx.System) {
+	var listing sync.WaitGroup
+	t.Cleanup(listing.Wait)
+	listing.Go(func() {
+		for t.Context().Err() == nil {
+			_ = system.Statuses(t.Context(), func(identity.Extension, presence.Status) error { return nil })
+		}
+	})
+}
+
+// watchesQuickly watches until the end of the test.
+func watchesQuickly(t *testing.T, system *pbx.System) {
+	var watching sync.WaitGroup
+	t.Cleanup(watching.Wait)
+	watching.Go(func() { _ = system.Watch(t.Context(), func(pbx.WatchEvent) {}) })
 }
 
 // The control of the test above, with a window that no machine is too slow for: writes end
 // with being refused.
 func TestWithoutARateTheVendorsLimitIsMet(t *testing.T) {
-	sim, system := flooded(t, 100, 24*time.Hour, 0)
+	sim, system := flooded(t, portsipsim.Config{Limit: 100, Window: 24 * time.Hour, ListsDND: true}, math.MaxFloat64)
 	for range 200 {
 		if err := system.SetStatus(t.Context(), "200", presence.DND); err != nil {
 			if fault.KindOf(err) != fault.Throttled {
@@ -87,7 +123,7 @@ func TestWithoutARateTheVendorsLimitIsMet(t *testing.T) {
 }
 
 func TestAFloodBeyondTheLimitComesToRestWithEverythingWritten(t *testing.T) {
-	sim, system := flooded(t, 40, 200*time.Millisecond, 0)
+	sim, system := flooded(t, portsipsim.Config{Limit: 40, Window: 200 * time.Millisecond, ListsDND: true}, math.MaxFloat64)
 	flood(t, sim, system, 3)
 	for _, ext := range sim.Numbers() {
 		if !sim.DND(ext) {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"offhook.dev/libs/core/fault"
@@ -23,8 +22,6 @@ const (
 	portion = 100
 	// missedPortion is how many after an event that could not be read.
 	missedPortion = 1000
-	// askers is how many users are asked at a time. Half of the connections are for others.
-	askers = maxConnections / 2
 )
 
 // hooked turns events of the webhook into what a watch tells. They come late, twice, in any
@@ -167,37 +164,11 @@ func (h *hooked) there(some claims) []identity.Extension {
 	return there
 }
 
-// seen is what is told of one user: the status, and in Line whether there is a call.
-type seen struct {
-	shown
-	Line string `json:"status"`
-}
-
-// inCall says whether the user is in a call. Some say it in one place, some in both.
-func (s seen) inCall() bool {
-	return inCall[folded(s.Line)] || s.Presence != nil && inCall[folded(*s.Presence)]
-}
-
-// ask asks users, some at a time, and tells what they are. heard is what events have said of
-// them. One that is gone is for the next beat.
+// ask asks users and tells what they are. heard is what events have said of them. One that
+// is gone is for the next beat.
 func (h *hooked) ask(ctx context.Context, exts []identity.Extension, heard claims) error {
-	answers := make([]*seen, len(exts))
-	bounded, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var next atomic.Int64
-	var asking sync.WaitGroup
-	for range min(askers, len(exts)) {
-		asking.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(exts) && bounded.Err() == nil; i = int(next.Add(1)) - 1 {
-				var err error
-				if answers[i], err = h.see(bounded, exts[i]); err != nil {
-					cancel(err)
-				}
-			}
-		})
-	}
-	asking.Wait()
-	if err := context.Cause(bounded); err != nil {
+	answers, err := h.askAll(ctx, opWatch, exts)
+	if err != nil {
 		return err
 	}
 	for i, ext := range exts {
@@ -207,22 +178,6 @@ func (h *hooked) ask(ctx context.Context, exts []identity.Extension, heard claim
 		}
 	}
 	return nil
-}
-
-// see asks how a user is; nil if there is none.
-func (h *hooked) see(ctx context.Context, ext identity.Extension) (*seen, error) {
-	s := new(seen)
-	err := h.withID(ctx, opWatch, ext, func(id string) error {
-		return h.wire.get(ctx, opWatch, h.admin, userPath(id)+"/status", nil, s)
-	})
-	switch {
-	case err != nil && (fault.KindOf(err) == fault.NotFound || fault.KindOf(err) == fault.Gone):
-		return nil, nil
-	case err == nil && s.Presence == nil && s.DND == nil && s.Line == "":
-		return nil, fault.Errorf(fault.Unavailable, opWatch, "%w: it is about no status", errSenseless)
-	}
-	h.available.read(s.Presence)
-	return s, err
 }
 
 // tell tells what a user is. An answer without the switch says nothing about the status where

@@ -40,6 +40,9 @@ func list[Row row](ctx context.Context, w *wire, op string, as *session, path st
 			Count *int64
 			Items *[]Row
 		}
+		if err := w.budget.giveWay(ctx, op); err != nil {
+			return err
+		}
 		if err := w.get(ctx, op, as, path, q, &page); err != nil {
 			return err
 		}

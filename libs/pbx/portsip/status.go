@@ -128,14 +128,18 @@ func (d *Driver) Status(ctx context.Context, ext identity.Extension) (presence.S
 }
 
 func (d *Driver) statusOf(ctx context.Context, op, id string) (presence.Status, error) {
-	var s shown
-	if err := d.wire.get(ctx, op, d.admin, userPath(id)+"/status", nil, &s); err != nil {
+	s, err := d.ask(ctx, op, id)
+	if err != nil {
 		return presence.Unset, err
 	}
+	return d.read(op, s)
+}
+
+// read is the status in what is told of a user.
+func (d *Driver) read(op string, s *seen) (presence.Status, error) {
 	if s.Presence == nil && s.DND == nil {
 		return presence.Unset, fault.Errorf(fault.Unavailable, op, "%w: it is about no status", errSenseless)
 	}
-	d.available.read(s.Presence)
 	return s.status(d.config.Statuses), nil
 }
 
@@ -150,9 +154,10 @@ func (d *Driver) Statuses(ctx context.Context, yield func(identity.Extension, pr
 			return err
 		}
 	}
-	return d.users(ctx, op, "", func(u user) error {
+	var some []identity.Extension // whose status no list has told
+	err := d.users(ctx, op, "", func(u user) error {
 		switch {
-		case d.config.Statuses == ByOwn && d.sessions[u.ext] == nil:
+		case !d.reads(u.ext):
 			return nil
 		case d.technique == byFilter:
 			on := busy[u.ext]
@@ -160,15 +165,38 @@ func (d *Driver) Statuses(ctx context.Context, yield func(identity.Extension, pr
 		case d.technique == byRows && u.DND != nil:
 			return yield(u.ext, shown{DND: u.DND}.status(ByDND))
 		}
-		status, err := d.statusOf(ctx, op, u.ID)
-		if err != nil && (fault.KindOf(err) == fault.NotFound || fault.KindOf(err) == fault.Gone) {
-			return nil // deleted meanwhile
+		if some = append(some, u.ext); len(some) < helping {
+			return nil
 		}
+		err := d.statusesOf(ctx, op, some, yield)
+		some = some[:0]
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return d.statusesOf(ctx, op, some, yield)
+}
+
+// statusesOf asks some users. Those that were deleted meanwhile are left out.
+func (d *Driver) statusesOf(ctx context.Context, op string, some []identity.Extension, yield func(identity.Extension, presence.Status) error) error {
+	answers, err := d.askAll(ctx, op, some)
+	if err != nil {
+		return err
+	}
+	for i, ext := range some {
+		if answers[i] == nil {
+			continue
+		}
+		status, err := d.read(op, answers[i])
 		if err != nil {
 			return err
 		}
-		return yield(u.ext, status)
-	})
+		if err := yield(ext, status); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // SetStatus switches enable_dnd, or with ByOwn sets the presence as the user.

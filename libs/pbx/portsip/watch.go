@@ -1,8 +1,10 @@
 package portsip
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,8 +27,7 @@ const (
 	waiting = 256
 )
 
-// Watch is pbx.Watcher, by websocket (follower) or by webhook (hooked). Its requests are
-// outside the pace.
+// Watch is pbx.Watcher, by websocket (follower) or by webhook (hooked).
 func (d *Driver) Watch(ctx context.Context, sink pbx.Sink) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var parts sync.WaitGroup
@@ -61,7 +62,7 @@ func (d *Driver) watch(ctx context.Context, parts *sync.WaitGroup, sink pbx.Sink
 	}
 	defer func() { _ = conn.CloseNow() }() // which ends the reader
 	f := &follower{Driver: d, teller: newTeller(sink), conn: conn, in: make(chan heard, waiting),
-		wanted: make(map[identity.Extension]bool), said: make(map[identity.Extension]string)}
+		wanted: make(map[identity.Extension]bool), said: make(map[identity.Extension]string), read: make(map[identity.Extension]int)}
 	parts.Go(func() { f.readAll(ctx) })
 	return f.follow(ctx, parts)
 }
@@ -117,8 +118,9 @@ func (d *Driver) reads(ext identity.Extension) bool {
 // follower turns messages of the websocket into what a watch tells. Calls are as the events
 // tell them; a presence event is only a reason to read the status of that user, because what
 // is shown depends on a switch that events do not tell. With each beat a ping shows that the
-// websocket lives, all statuses are read, and extensions that are new are subscribed to. One
-// goroutine has all but readAll.
+// websocket lives, all statuses are read, and extensions that are new are subscribed to. Where
+// each user has to be asked for the status, that has its time (see readEach). One goroutine has
+// all but readAll.
 type follower struct {
 	*Driver
 	*teller
@@ -126,6 +128,8 @@ type follower struct {
 	in     chan heard
 	wanted map[identity.Extension]bool   // those subscribed to; true once something was said of one
 	said   map[identity.Extension]string // the presences that events named last
+	serial int                           // of the newest beat
+	read   map[identity.Extension]int    // with which each of those subscribed to was asked last; 0: never
 }
 
 // readAll hands on messages until the connection or ctx ends. If nobody takes them the
@@ -192,21 +196,82 @@ func (f *follower) confirm(ctx context.Context) error {
 	if err := f.subscribe(ctx, there); err != nil {
 		return err
 	}
-	err = f.Statuses(ctx, func(ext identity.Extension, s presence.Status) error {
-		f.tellStatus(ext, s)
-		return ctx.Err()
-	})
-	if err != nil {
-		return err
-	}
 	for ext := range f.wanted {
 		if !there[ext] {
 			delete(f.wanted, ext)
+			delete(f.read, ext)
 			f.tellGone(ext)
 		}
 	}
+	if err := f.readStatuses(ctx); err != nil {
+		return err
+	}
 	f.sink(pbx.Synced{})
 	return nil
+}
+
+func (f *follower) readStatuses(ctx context.Context) error {
+	if f.technique == oneByOne {
+		return f.readEach(ctx)
+	}
+	return f.Statuses(ctx, func(ext identity.Extension, s presence.Status) error {
+		f.tellStatus(ext, s)
+		return ctx.Err()
+	})
+}
+
+// readEach asks user by user, those first who were not asked for the longest time. In between
+// messages are taken, so that no call waits until everybody was asked. After half a beat the
+// others are for the next one; before the first Synced it takes longer, but not until the System
+// around this would take the watch for dead.
+func (f *follower) readEach(ctx context.Context) error {
+	limit := f.config.Beat / 2
+	if f.serial++; f.serial == 1 {
+		limit = f.config.Reading
+	}
+	end := time.Now().Add(limit)
+	for some := range slices.Chunk(f.due(), helping) {
+		err := f.statusesOf(ctx, opWatch, some, func(ext identity.Extension, s presence.Status) error {
+			f.tellStatus(ext, s)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, ext := range some {
+			f.read[ext] = f.serial
+		}
+		if err := f.heed(ctx); err != nil || time.Now().After(end) {
+			return err
+		}
+	}
+	return nil
+}
+
+// due are those whose status is told, in the order in which they are to be asked.
+func (f *follower) due() []identity.Extension {
+	var due []identity.Extension
+	for ext := range f.wanted {
+		if f.reads(ext) {
+			due = append(due, ext)
+		}
+	}
+	slices.SortFunc(due, func(a, b identity.Extension) int { return cmp.Or(f.read[a]-f.read[b], cmp.Compare(a, b)) })
+	return due
+}
+
+// heed takes the messages that wait.
+func (f *follower) heed(ctx context.Context) error {
+	for {
+		select {
+		case h := <-f.in:
+			if err := f.take(ctx, h, true); err != nil {
+				return err
+			}
+		default:
+			return ctx.Err()
+		}
+	}
 }
 
 // subscribe subscribes to those who are new, and waits until something was said of each

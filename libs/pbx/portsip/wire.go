@@ -40,12 +40,13 @@ type wire struct {
 	base   string // without a stroke at the end
 	config Config
 	client *http.Client
+	budget budget
 	closed atomic.Bool
 	done   chan struct{} // closed by close
 }
 
 func newWire(base *url.URL, config Config) *wire {
-	w := &wire{base: base.String(), config: config, done: make(chan struct{})}
+	w := &wire{base: base.String(), config: config, budget: newBudget(config.PerSecond), done: make(chan struct{})}
 	w.client = &http.Client{
 		Transport: pbx.Punctual(&http.Transport{
 			Proxy:               http.ProxyFromEnvironment,
@@ -162,11 +163,14 @@ var (
 	errSenseless = errors.New("the answer makes no sense")
 )
 
-// exchange does one HTTP round trip within the configured timeout. bearer may be "". A
-// body is JSON unless more says otherwise.
+// exchange does one HTTP round trip within the configured timeout, once it is its turn. bearer may
+// be "". A body is JSON unless more says otherwise.
 func (w *wire) exchange(ctx context.Context, op, method, path string, query url.Values, body []byte, bearer string, more ...http.Header) (answer, error) {
 	if w.closed.Load() {
 		return answer{}, fault.New(fault.Unavailable, op, errClosed)
+	}
+	if err := w.budget.take(ctx, op); err != nil {
+		return answer{}, err
 	}
 	bounded, cancel := context.WithTimeoutCause(ctx, w.config.Timeout, errNoAnswer)
 	defer cancel()

@@ -117,6 +117,9 @@ func (w *wire) dial(ctx context.Context, op string) (*websocket.Conn, error) {
 	if w.closed.Load() {
 		return nil, fault.New(fault.Unavailable, op, errClosed)
 	}
+	if err := w.budget.take(ctx, op); err != nil {
+		return nil, err
+	}
 	bounded, cancel := context.WithTimeoutCause(ctx, w.config.Timeout, errNoAnswer)
 	defer cancel() // it bounds the beginning and not what comes after it
 	conn, response, err := websocket.Dial(bounded, w.base+events, &websocket.DialOptions{HTTPClient: w.client})

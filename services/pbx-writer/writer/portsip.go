@@ -89,7 +89,7 @@ func portSIPConfig(s config.System) (portsip.Config, portSIPFiles, *options) {
 	c := portsip.Config{URL: s.URL, Domain: option[string](o, "domain"), Admin: portsip.Account{Username: s.ClientID},
 		Statuses: portsip.Statuses(option[string](o, "statuses")), Note: option[string](o, "note"), Role: option[string](o, "role"),
 		Partial: option[bool](o, "partial_changes"), Accounts: map[identity.Extension]portsip.Account{},
-		Events: portsip.Events(option[string](o, "events"))}
+		Events: portsip.Events(option[string](o, "events")), PerSecond: s.Pace.PerSecond}
 	files := portSIPFiles{accounts: map[identity.Extension]string{}}
 	for number, entry := range accountsOption(o) {
 		ext, err := identity.ParseExtension(number)

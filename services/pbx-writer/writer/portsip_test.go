@@ -40,6 +40,10 @@ func TestARateIsTheAdministratorsOrTheDrivers(t *testing.T) {
 			t.Errorf("system %d may send %g requests a second, not %g", i, got, want)
 		}
 	}
+	// PortSIP counts requests, of which a call may be several: the driver counts them as well.
+	if c, _, _ := portSIPConfig(ours); c.PerSecond != 20 {
+		t.Errorf("the driver may send %g requests a second", c.PerSecond)
+	}
 }
 
 func TestPortSIPNamesWhatIsWrong(t *testing.T) {

@@ -166,7 +166,7 @@ func (s *system) polls(ctx context.Context, part string) error {
 		began := time.Now()
 		err := s.poll(bounded)
 		cancel()
-		wait = s.pollAfter(time.Since(began), s.pbx.Together())
+		wait = s.pollAfter(time.Since(began), s.pbx.Together(), s.watched())
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -187,6 +187,15 @@ func (s *system) polls(ctx context.Context, part string) error {
 	}
 }
 
+// watched says whether a watch tells of statuses that change.
+func (s *system) watched() bool {
+	_, live := s.pbx.Live()
+	return live && s.pbx.Capabilities().Watch.Status
+}
+
+// mended is how long at most a status is not listed that a watch has not told of.
+const mended = time.Minute
+
 // unlisted is for how long wants keep statuses from being listed at most: as long as a
 // change in Teams may take that no notification tells of.
 const unlisted = 10 * time.Second
@@ -196,8 +205,10 @@ const unlisted = 10 * time.Second
 // write to rest on them, or each write would cost a reading of its own. Where these are read
 // together, wants get four fifths of the time, and a person who chooses something meanwhile
 // waits for unlisted at most. What is done in bulk gets half: a listing of
-// tens of thousands of extensions takes long, and one would follow on the other.
-func (s *system) pollAfter(took time.Duration, together bool) time.Duration {
+// tens of thousands of extensions takes long, and one would follow on the other. Where statuses are
+// watched, a listing that takes so long that no write can rest on it gets a tenth of the time: some
+// phone systems have to be asked about each extension.
+func (s *system) pollAfter(took time.Duration, together, watched bool) time.Duration {
 	wait := s.conf.Poll - took
 	switch {
 	case s.inHand.Load() > 0 && !together:
@@ -206,6 +217,9 @@ func (s *system) pollAfter(took time.Duration, together bool) time.Duration {
 		wait = max(wait, min(4*took, unlisted))
 	case s.inBulk.Load() > 0:
 		wait = max(wait, took)
+	}
+	if watched && took > pbx.Fresh {
+		wait = max(wait, min(9*took, mended))
 	}
 	return max(wait, s.conf.Poll/4)
 }
