@@ -1,7 +1,6 @@
 package freeswitch
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -22,16 +21,16 @@ const inventoryBeats = 15
 // watch is one Watch: its connection, and what it knows and has told.
 type watch struct {
 	*Driver
-	op       string
-	ctx      context.Context // of Watch
-	conn     *esl.Conn
-	sink     pbx.Sink
-	channels *channels
-	users    []identity.Extension
-	told     map[identity.Extension]presence.Status
-	suspect  map[identity.Extension]bool // whose status may have changed
-	asked    map[identity.Extension]bool // whose lamp FreeSWITCH asks for
-	beats    int
+	op      string
+	ctx     context.Context // of Watch
+	conn    *esl.Conn
+	sink    pbx.Sink
+	news    *news
+	users   []identity.Extension
+	told    map[identity.Extension]presence.Status
+	suspect map[identity.Extension]bool // whose status may have changed, gathered until look
+	asked   map[identity.Extension]bool // whose lamp FreeSWITCH asks for, likewise
+	beats   int
 }
 
 // Watch subscribes on a connection of its own, reads what is the case and tells it. Events
@@ -67,12 +66,14 @@ func (d *Driver) watch(ctx context.Context, op string, sink pbx.Sink) error {
 	if !d.config.NoLamps {
 		events = append(events, "PRESENCE_PROBE")
 	}
-	conn, err := esl.Dial(ctx, d.config.socket(events...))
+	news, socket := newNews(d.config), d.config.socket(events...)
+	socket.Hear = news.hear
+	conn, err := esl.Dial(ctx, socket)
 	if err != nil {
 		return unreachable(ctx, op, err)
 	}
 	defer conn.Close()
-	w := &watch{Driver: d, op: op, ctx: ctx, conn: conn, sink: sink, channels: newChannels(d.config),
+	w := &watch{Driver: d, op: op, ctx: ctx, conn: conn, sink: sink, news: news,
 		told: make(map[identity.Extension]presence.Status), suspect: make(map[identity.Extension]bool), asked: make(map[identity.Extension]bool)}
 	if err := w.sync(); err != nil {
 		return err
@@ -89,8 +90,10 @@ func (w *watch) follow() error {
 	gathering := true // settled will fire
 	for {
 		select {
-		case <-w.conn.Wake():
-			w.hear()
+		case <-w.news.ring:
+			if err := w.hear(); err != nil {
+				return err
+			}
 		case <-settled.C:
 			gathering = false
 			if err := w.look(); err != nil {
@@ -112,61 +115,47 @@ func (w *watch) follow() error {
 	}
 }
 
-// hear takes the events that have come, and tells what they make of calls.
-func (w *watch) hear() {
-	now := time.Now()
-	for _, e := range w.conn.Take() {
-		switch e.Name {
-		case "PRESENCE_IN":
-			w.note(w.suspect, e.From)
-		case "PRESENCE_PROBE":
-			w.note(w.suspect, cmp.Or(e.To, e.From))
-			w.note(w.asked, cmp.Or(e.To, e.From))
-		default:
-			w.channels.hear(e, now)
-		}
+// hear tells what events have made of calls, and gathers what is to be looked at.
+func (w *watch) hear() error {
+	calls, suspect, asked, err := w.news.take()
+	if err != nil {
+		return fault.New(fault.Unavailable, w.op, err)
 	}
-	w.tellCalls()
-}
-
-// note puts whose address it is into a set. Parking places and the like are nobody's.
-func (w *watch) note(set map[identity.Extension]bool, address string) {
-	ext, ok := w.config.extension(address)
-	if _, ours := w.told[ext]; ok && ours {
-		set[ext] = true
-	}
-}
-
-func (w *watch) tellCalls() {
-	for _, e := range w.channels.news() {
+	for _, e := range calls {
 		w.sink(e)
 	}
+	maps.Copy(w.suspect, suspect)
+	maps.Copy(w.asked, asked)
+	return nil
 }
 
-// ask sends commands on the connection of the watch.
+// ask sends commands on the connection of the watch, and hears what came before their
+// answers: a round trip can take long, and calls are told as they come.
 func (w *watch) ask(commands ...esl.Command) ([]esl.Reply, error) {
 	replies, err := w.conn.Do(w.ctx, commands...)
 	if err != nil {
 		return nil, failed(w.ctx, w.op, false, err)
 	}
-	return replies, nil
+	return replies, w.hear()
 }
 
 // look reads the statuses that may have changed, and lights the lamps that FreeSWITCH asks
-// for. One that is not to be lit is left to FreeSWITCH, which knows of calls.
+// for. One that is not to be lit is left to FreeSWITCH, which knows of calls. Parking
+// places and the like are nobody's, and left out. What is heard meanwhile is for the next
+// look.
 func (w *watch) look() error {
-	some := slices.Sorted(maps.Keys(w.suspect))
-	clear(w.suspect)
-	if err := w.statuses(w.op, w.ask, some, w.tell); err != nil {
+	suspect, asked := w.suspect, w.asked
+	w.suspect, w.asked = make(map[identity.Extension]bool), make(map[identity.Extension]bool)
+	maps.DeleteFunc(suspect, func(ext identity.Extension, _ bool) bool { _, ours := w.told[ext]; return !ours })
+	if err := w.statuses(w.op, w.ask, slices.Sorted(maps.Keys(suspect)), w.tell); err != nil {
 		return err
 	}
 	var lit []esl.Command
-	for ext := range w.asked {
+	for ext := range asked {
 		if s := w.told[ext]; looks[s].lit {
 			lit = append(lit, lamps(w.config, ext, s)...)
 		}
 	}
-	clear(w.asked)
 	if len(lit) == 0 {
 		return nil
 	}
@@ -198,9 +187,10 @@ func (w *watch) sync() error {
 	if err != nil {
 		return fault.New(fault.Unavailable, w.op, err)
 	}
-	w.hear() // what came meanwhile is newer than the list
-	w.channels.replace(list, began)
-	w.tellCalls()
+	w.news.replace(list, began)
+	if err := w.hear(); err != nil {
+		return err
+	}
 	if err := w.inventory(); err != nil {
 		return err
 	}
@@ -213,8 +203,7 @@ func (w *watch) sync() error {
 func (w *watch) inventory() error {
 	listing := w.beats%inventoryBeats == 0
 	if listing {
-		var err error
-		if w.users, err = w.Driver.users(w.ctx, w.op); err != nil {
+		if err := w.list(); err != nil {
 			return err
 		}
 	}
@@ -222,4 +211,35 @@ func (w *watch) inventory() error {
 		return nil
 	}
 	return w.statuses(w.op, w.ask, w.users, w.tell)
+}
+
+// list lists the users on the connection for commands. That may take a minute
+// (listTimeout), in which calls are told as always.
+func (w *watch) list() error {
+	ctx, cancel := context.WithCancel(w.ctx)
+	var (
+		listing sync.WaitGroup
+		failed  error
+		users   []identity.Extension
+	)
+	defer listing.Wait()
+	defer cancel()
+	listed := make(chan struct{})
+	listing.Go(func() {
+		defer close(listed)
+		users, failed = w.Driver.users(ctx, w.op)
+	})
+	for {
+		select {
+		case <-listed:
+			w.users = users
+			return failed
+		case <-w.news.ring:
+			if err := w.hear(); err != nil {
+				return err
+			}
+		case <-w.conn.Done():
+			return fault.New(fault.Unavailable, w.op, w.conn.Err())
+		}
+	}
 }

@@ -3,9 +3,12 @@ package freeswitch
 import (
 	"context"
 	"maps"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
@@ -29,6 +32,14 @@ type watched struct {
 
 func follow(t *testing.T, d pbx.Watcher) *watched {
 	t.Helper()
+	w := begin(t, d)
+	w.until(t, "that this was all", func() bool { return w.syncs > 0 })
+	return w
+}
+
+// begin is follow that does not wait for the first Synced.
+func begin(t *testing.T, d pbx.Watcher) *watched {
+	t.Helper()
 	w := &watched{ended: make(chan error, 1), calls: map[identity.Extension]int{}, statuses: map[identity.Extension]presence.Status{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { w.ended <- d.Watch(ctx, w.hear) }()
@@ -36,7 +47,6 @@ func follow(t *testing.T, d pbx.Watcher) *watched {
 		cancel()
 		<-w.ended
 	})
-	w.until(t, "that this was all", func() bool { return w.syncs > 0 })
 	return w
 }
 
@@ -133,6 +143,133 @@ func TestOnlyAConnectedChannelIsACall(t *testing.T) {
 		t.Error("a phone that rings is in no call")
 	}
 	w.mu.Unlock()
+}
+
+// Listing the users of a large system takes long, and it is busy meanwhile: more happens
+// than can be kept, and what the statuses and calls have come to is told all the same.
+func TestAWatchHearsWhileTheUsersAreListed(t *testing.T) {
+	sim := start(t, freeswitchsim.Config{})
+	sim.Inject(freeswitchsim.Fault{Kind: freeswitchsim.Late, Delay: time.Hour, Only: "bgapi list_users"})
+	w := begin(t, open(t, sim, slow))
+	id := sim.Ring("1000")
+	sim.Answer(id)
+	w.until(t, "of a call while the users are listed", func() bool { return w.calls["1000"] == 1 })
+	for sim.Commands("bgapi list_users") == 0 {
+		<-time.After(time.Millisecond)
+	}
+	for range 1700 { // seven events each
+		sim.StartCall("1001")
+		sim.EndCall("1001")
+	}
+	sim.StartCall("1002")
+	sim.Hangup(id)
+	for range 10 {
+		sim.Store("offhook", "1003", "lunch")
+		sim.Store("offhook", "1003", "away")
+	}
+	w.until(t, "of the end of the call", func() bool { return w.calls["1000"] == 0 && w.calls["1002"] == 1 })
+	if w.mu.Lock(); w.syncs != 0 || len(w.statuses) != 0 {
+		t.Errorf("the list was not held: %d, %v", w.syncs, w.statuses)
+	}
+	w.mu.Unlock()
+	sim.ClearFaults()
+	w.until(t, "that this was all", func() bool { return w.syncs == 1 })
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.calls["1000"] != 0 || w.calls["1001"] != 0 || w.calls["1002"] != 1 || w.statuses["1003"] != presence.Away || len(w.statuses) != 4 {
+		t.Errorf("calls %v, statuses %v", w.calls, w.statuses)
+	}
+}
+
+// Whatever is not read of a watch's own connection in time would be lost or end it.
+func TestAWatchOutlivesEventsDuringARoundTrip(t *testing.T) {
+	sim := start(t, freeswitchsim.Config{})
+	w := follow(t, open(t, sim, Config{Beat: 50 * time.Millisecond, Settle: 10 * time.Millisecond, Timeout: time.Hour}))
+	sim.Inject(freeswitchsim.Fault{Kind: freeswitchsim.Slow, Delay: time.Hour, Only: "api show channels"})
+	before := sim.Commands("api show channels")
+	for sim.Commands("api show channels") == before {
+		<-time.After(time.Millisecond)
+	}
+	for range 1700 {
+		sim.StartCall("1001")
+		sim.EndCall("1001")
+	}
+	sim.StartCall("1002")
+	sim.Store("offhook", "1003", "lunch")
+	sim.ClearFaults()
+	w.until(t, "what happened meanwhile", func() bool { return w.calls["1002"] == 1 && w.statuses["1003"] == presence.Lunch })
+	w.beats(t)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.calls["1001"] != 0 || w.calls["1002"] != 1 {
+		t.Errorf("calls %v", w.calls)
+	}
+}
+
+// A watch that ends while the users are listed does not wait for the list, and leaves
+// nobody behind who does.
+func TestAWatchEndsWhileTheUsersAreListed(t *testing.T) {
+	for name, c := range map[string]struct {
+		end  func(*freeswitchsim.Sim, *Driver, context.CancelFunc)
+		kind fault.Kind
+	}{
+		"its connection is cut": {func(sim *freeswitchsim.Sim, _ *Driver, _ context.CancelFunc) { sim.CutWatches() }, fault.Unavailable},
+		"it is cancelled":       {func(_ *freeswitchsim.Sim, _ *Driver, cancel context.CancelFunc) { cancel() }, fault.Cancelled},
+		"the driver is closed":  {func(_ *freeswitchsim.Sim, d *Driver, _ context.CancelFunc) { _ = d.Close() }, fault.Unavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sim := start(t, freeswitchsim.Config{})
+			d := open(t, sim, slow)
+			sim.Inject(freeswitchsim.Fault{Kind: freeswitchsim.Late, Delay: time.Hour, Only: "bgapi list_users"})
+			before := goleak.IgnoreCurrent()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			ended := make(chan error, 1)
+			go func() { ended <- d.Watch(ctx, func(pbx.WatchEvent) {}) }()
+			for sim.Commands("bgapi list_users") == 0 {
+				<-time.After(time.Millisecond)
+			}
+			c.end(sim, d, cancel)
+			select {
+			case err := <-ended:
+				if fault.KindOf(err) != c.kind {
+					t.Errorf("it ended with %v: %v", fault.KindOf(err), err)
+				}
+			case <-time.After(20 * time.Second):
+				t.Fatal("it did not end")
+			}
+			sim.ClearFaults() // the simulator's own part of it
+			if err := goleak.Find(before); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// However many events there are, what is kept is of the size of the phone system.
+func TestNewsIsOneForEach(t *testing.T) {
+	n := newNews(Config{Domain: "x"})
+	for i := range 50_000 {
+		ext := strconv.Itoa(1000 + i%10)
+		n.hear(esl.Event{Name: "PRESENCE_IN", From: ext + "@x"})
+		n.hear(esl.Event{Name: "PRESENCE_PROBE", From: "1@x", To: ext + "@x"})
+		n.hear(esl.Event{Name: "PRESENCE_IN", From: "park+1@elsewhere"})
+		n.hear(esl.Event{Name: "CHANNEL_ANSWER", Channel: ext, PresenceID: ext + "@x"})
+		n.hear(esl.Event{Name: "CHANNEL_DESTROY", Channel: "1000"})
+	}
+	calls, suspect, asked, err := n.take()
+	if err != nil || len(calls) != 9 || len(suspect) != 10 || len(asked) != 10 {
+		t.Errorf("%d calls, %d statuses, %d lamps: %v", len(calls), len(suspect), len(asked), err)
+	}
+	if calls, suspect, asked, err = n.take(); err != nil || len(calls)+len(suspect)+len(asked) != 0 {
+		t.Errorf("again: %v, %v, %v, %v", calls, suspect, asked, err)
+	}
+	for i := range waiting + 1 {
+		n.hear(esl.Event{Name: "PRESENCE_IN", From: strconv.Itoa(i) + "@x"})
+	}
+	if _, _, _, err = n.take(); err == nil {
+		t.Error("somebody makes extensions up, and is believed")
+	}
 }
 
 // A beat lists the channels anew: a hang-up that was lost is noticed, and a call that began

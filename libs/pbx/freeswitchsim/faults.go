@@ -25,12 +25,13 @@ const (
 	Interleaved FaultKind = "interleaved" // events before, between and after
 	Slow        FaultKind = "slow"        // as it should be, Delay later
 	Forget      FaultKind = "forget"      // accepted, and nothing is done
+	Late        FaultKind = "late"        // of a job in the background: accepted, and done Delay later
 )
 
 // Fault is one kind of misbehaviour, for some commands.
 type Fault struct {
 	Kind  FaultKind
-	Delay time.Duration // of Slow
+	Delay time.Duration // of Slow and Late
 	Times int           // how many commands it meets; 0: all, until ClearFaults
 	Only  string        // "read", "write", or how the commands begin; "": all
 }
@@ -65,7 +66,7 @@ func (s *Sim) ClearFaults() { s.faults.Clear() }
 // apply does a command, or what is wrong today. false ends the connection. do takes
 // whether to answer.
 func (f *faults) apply(p *peer, r request, do func(say bool)) bool {
-	fault, cleared := f.Take(func(f Fault) bool { return f.meets(r) })
+	fault, cleared := f.Take(func(f Fault) bool { return f.Kind != Late && f.meets(r) })
 	switch fault.Kind {
 	case Deny:
 		p.reply("-ERR permission denied")
@@ -102,12 +103,7 @@ func (f *faults) apply(p *peer, r request, do func(say bool)) bool {
 		do(true)
 		p.event("HEARTBEAT", map[string]string{"Event-Info": "System Ready"})
 	case Slow:
-		timer := time.NewTimer(fault.Delay)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-cleared:
-		case <-p.down:
+		if !p.idle(fault.Delay, cleared) {
 			return false
 		}
 		do(true)
@@ -119,6 +115,26 @@ func (f *faults) apply(p *peer, r request, do func(say bool)) bool {
 		}
 	default:
 		do(true)
+	}
+	return true
+}
+
+// late waits until a job is done that takes its time today: false if the simulator is down
+// before that.
+func (f *faults) late(p *peer, r request) bool {
+	fault, cleared := f.Take(func(f Fault) bool { return f.Kind == Late && f.meets(r) })
+	return p.idle(fault.Delay, cleared)
+}
+
+// idle lets some time pass, less if that is cleared: false if the simulator is down before.
+func (p *peer) idle(delay time.Duration, cleared <-chan struct{}) bool {
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-cleared:
+	case <-p.down:
+		return false
 	}
 	return true
 }

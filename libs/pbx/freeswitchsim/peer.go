@@ -190,6 +190,9 @@ func (p *peer) do(r request, verb, rest string, say bool) {
 		id := r.headers["Job-UUID"]
 		answer(p.reply, "+OK Job-UUID: "+id+"\nJob-UUID: "+id)
 		p.jobs.Go(func() {
+			if !p.sim.faults.late(p, r) {
+				return
+			}
 			result := p.sim.api(rest)
 			if say && p.hears("BACKGROUND_JOB") {
 				p.event("BACKGROUND_JOB", map[string]string{"Job-UUID": id, "Job-Command": rest, "_body": result})

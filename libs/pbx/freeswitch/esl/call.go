@@ -11,9 +11,6 @@ import (
 	"time"
 )
 
-// inboxLimit is how many events may wait to be taken.
-const inboxLimit = 10_000
-
 // LostError is a call without an answer. If it was sent, it may have been done.
 type LostError struct {
 	Sent bool
@@ -164,18 +161,6 @@ func newID() string {
 	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
 }
 
-// Wake gets one when there are events to take.
-func (c *Conn) Wake() <-chan struct{} { return c.wake }
-
-// Take returns the events that have come since, in their order.
-func (c *Conn) Take() []Event {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	events := c.inbox
-	c.inbox = nil
-	return events
-}
-
 // receive reads until the connection is over.
 func (c *Conn) receive() {
 	defer close(c.read)
@@ -229,7 +214,7 @@ func (c *Conn) accept(f frame) error {
 		if err != nil {
 			return err
 		}
-		return c.hear(e)
+		c.hear(e)
 	case typeDisconnect:
 		return ErrLeft
 	case typeRejection:
@@ -264,23 +249,20 @@ func (c *Conn) answer(reply Reply, api bool) error {
 }
 
 // hear takes an event.
-func (c *Conn) hear(e Event) error {
+func (c *Conn) hear(e Event) {
+	if e.Name == "BACKGROUND_JOB" {
+		c.finish(e)
+	} else if c.config.Hear != nil {
+		c.config.Hear(e)
+	}
+}
+
+// finish gives a job its result. The jobs of others are told as well.
+func (c *Conn) finish(e Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e.Name == "BACKGROUND_JOB" {
-		if result := c.jobs[e.Job]; result != nil {
-			delete(c.jobs, e.Job)
-			result <- Reply(e.Body)
-		}
-		return nil // jobs of others are told as well
+	if result := c.jobs[e.Job]; result != nil {
+		delete(c.jobs, e.Job)
+		result <- Reply(e.Body)
 	}
-	if len(c.inbox) >= inboxLimit {
-		return ErrFlood
-	}
-	c.inbox = append(c.inbox, e)
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-	return nil
 }

@@ -36,6 +36,10 @@ type Config struct {
 	// Events are the names of the events to be told ("CHANNEL_CALLSTATE"). BACKGROUND_JOB
 	// is asked for in any case.
 	Events []string
+	// Hear takes each event but BACKGROUND_JOB, in order, called by one goroutine at a
+	// time, for which everything else waits; also by one that waits for an answer (Do), so
+	// that it must not need what a caller holds. nil: nobody does.
+	Hear func(Event)
 }
 
 var (
@@ -51,8 +55,6 @@ var (
 	ErrLeft = errors.New("FreeSWITCH ended the connection")
 	// ErrOverdue: an answer is due for longer than Config.Timeout.
 	ErrOverdue = errors.New("no answer for too long")
-	// ErrFlood: more events came than were taken.
-	ErrFlood = errors.New("events come faster than they are taken")
 )
 
 // Conn is a connection that has signed in. All methods may be called at the same time.
@@ -75,8 +77,6 @@ type Conn struct {
 	watchdog *time.Timer
 	watching bool // the watchdog will look
 	jobs     map[string]chan Reply
-	inbox    []Event
-	wake     chan struct{} // has one in it while inbox is not empty
 }
 
 // Dial connects, signs in and asks for events.
@@ -95,7 +95,7 @@ func Dial(ctx context.Context, config Config) (*Conn, error) {
 	}
 	stop := context.AfterFunc(bounded, func() { _ = raw.SetDeadline(time.Unix(1, 0)) })
 	c := &Conn{config: config, conn: raw, in: newReader(raw), slots: make(chan struct{}, config.InFlight),
-		done: make(chan struct{}), read: make(chan struct{}), jobs: make(map[string]chan Reply), wake: make(chan struct{}, 1)}
+		done: make(chan struct{}), read: make(chan struct{}), jobs: make(map[string]chan Reply)}
 	c.duty = reading.New(raw, c.next, c.busy)
 	err = c.begin()
 	if !stop() && err == nil {

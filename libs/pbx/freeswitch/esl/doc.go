@@ -14,6 +14,6 @@
 // been done. The password is in no error. Nothing is allocated because the other side
 // merely announces it.
 //
-// Duties of the caller: to connect again, and to take events (Conn.Take) before there are
-// more than fit; a connection whose events nobody takes is given up.
+// Duties of the caller: to connect again, and to be done with an event soon (Config.Hear):
+// nothing is read meanwhile.
 package esl
