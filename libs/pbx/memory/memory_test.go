@@ -54,6 +54,9 @@ func (h *harness) Driver() pbx.Driver         { return h.driver }
 func (h *harness) Absent() identity.Extension { return "999" }
 func (h *harness) Close()                     {}
 
+// Costs: a page of extensions has their statuses.
+func (h *harness) Costs() map[pbxtest.Call]int { return map[pbxtest.Call]int{pbxtest.ListStatuses: 1} }
+
 func (h *harness) Extensions() []identity.Extension {
 	h.PhoneSystem.mu.Lock()
 	defer h.PhoneSystem.mu.Unlock()

@@ -28,6 +28,7 @@ type mutant struct {
 	extensions   func(context.Context, func(directory.Extension) error) error
 	watch        func(context.Context, pbx.Sink) error
 	several      func(context.Context, []identity.Extension) (map[identity.Extension]presence.Status, error)
+	native       func(context.Context) (pbx.SyncState, error)
 	close        func() error
 	people
 	books
@@ -91,6 +92,13 @@ func (m mutant) StatusesOf(ctx context.Context, exts []identity.Extension) (map[
 	return m.Full.StatusesOf(ctx, exts)
 }
 
+func (m mutant) NativeSync(ctx context.Context) (pbx.SyncState, error) {
+	if m.native != nil {
+		return m.native(ctx)
+	}
+	return m.Full.NativeSync(ctx)
+}
+
 func (m mutant) Close() error {
 	if m.close != nil {
 		return m.close()
@@ -130,6 +138,7 @@ func mutants(leak <-chan struct{}) map[string]func(Full) mutant {
 	maps.Copy(all, bookMutants())
 	maps.Copy(all, dialMutants())
 	maps.Copy(all, errandMutants())
+	maps.Copy(all, countingMutants())
 	maps.Copy(all, map[string]func(Full) mutant{
 		"every power that is implemented is declared": func(d Full) mutant {
 			return mutant{Full: d, capabilities: func(c pbx.Capabilities) pbx.Capabilities { c.NativeSync = false; return c }}

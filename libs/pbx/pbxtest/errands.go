@@ -1,6 +1,7 @@
 package pbxtest
 
 import (
+	"context"
 	"time"
 
 	"offhook.dev/libs/core/directory"
@@ -8,11 +9,11 @@ import (
 	"offhook.dev/libs/pbx"
 )
 
-// errand is one call about an extension, an entry or a photo, ready to be made once.
+// errand is one call, ready to be made once.
 type errand struct {
 	call  Call
 	reads bool // and changes nothing
-	run   func() error
+	run   func(context.Context) error
 }
 
 // errands are what can be done to extensions, none where the driver does not write them.
@@ -20,10 +21,10 @@ func (s staff) errands(t T, h Harness) []errand {
 	there, fresh := h.Extensions()[0], directory.Extension{Number: s.Free(1)[0], Enabled: true}
 	update := directory.Update{Fields: []directory.Field{directory.LastName}, To: directory.Extension{Fields: directory.Fields{LastName: "Ó Briain"}}}
 	return []errand{
-		{ReadExtension, true, func() error { _, err := s.Extension(t.Context(), there); return err }},
-		{MakeExtension, false, func() error { return s.CreateExtension(t.Context(), fresh) }},
-		{ChangeExtension, false, func() error { return s.UpdateExtension(t.Context(), there, update) }},
-		{DeleteExtension, false, func() error { return whole(s.DeleteExtensions(t.Context(), h.Extensions()[3:4])) }},
+		{ReadExtension, true, func(ctx context.Context) error { _, err := s.Extension(ctx, there); return err }},
+		{MakeExtension, false, func(ctx context.Context) error { return s.CreateExtension(ctx, fresh) }},
+		{ChangeExtension, false, func(ctx context.Context) error { return s.UpdateExtension(ctx, there, update) }},
+		{DeleteExtension, false, func(ctx context.Context) error { return whole(s.DeleteExtensions(ctx, h.Extensions()[3:4])) }},
 	}
 }
 
@@ -35,10 +36,12 @@ func (s shelf) errands(t T) []errand {
 		changed := c
 		changed.LastName = "Changed"
 		all = append(all,
-			errand{ListEntries, true, func() error { return s.Contacts(t.Context(), owner, func(directory.Contact) error { return nil }) }},
-			errand{MakeEntry, false, func() error { _, err := s.CreateContact(t.Context(), owner, s.sample("k2")); return err }},
-			errand{ChangeEntry, false, func() error { return s.UpdateContact(t.Context(), owner, changed) }},
-			errand{DeleteEntry, false, func() error { return whole(s.DeleteContacts(t.Context(), owner, []string{c.ID})) }})
+			errand{ListEntries, true, func(ctx context.Context) error {
+				return s.Contacts(ctx, owner, func(directory.Contact) error { return nil })
+			}},
+			errand{MakeEntry, false, func(ctx context.Context) error { _, err := s.CreateContact(ctx, owner, s.sample("k2")); return err }},
+			errand{ChangeEntry, false, func(ctx context.Context) error { return s.UpdateContact(ctx, owner, changed) }},
+			errand{DeleteEntry, false, func(ctx context.Context) error { return whole(s.DeleteContacts(ctx, owner, []string{c.ID})) }})
 	}
 	return all
 }
@@ -46,7 +49,7 @@ func (s shelf) errands(t T) []errand {
 // errands are one: a picture is set.
 func (g gallery) errands(t T, h Harness) []errand {
 	data, mime := g.picture(t, 2)
-	return []errand{{SetPhoto, false, func() error { return g.SetPhoto(t.Context(), h.Extensions()[0], data, mime) }}}
+	return []errand{{SetPhoto, false, func(ctx context.Context) error { return g.SetPhoto(ctx, h.Extensions()[0], data, mime) }}}
 }
 
 // whole is why the only one of several was not done.
@@ -78,8 +81,8 @@ func extensionErrands(t T, h Harness) []errand {
 func extensionErrandsOrList(t T, h Harness) []errand {
 	all := extensionErrands(t, h)
 	if lister, ok := h.Driver().(pbx.Extensions); ok {
-		all = append(all, errand{listExtensions, true, func() error {
-			return lister.Extensions(t.Context(), func(directory.Extension) error { return nil })
+		all = append(all, errand{listExtensions, true, func(ctx context.Context) error {
+			return lister.Extensions(ctx, func(directory.Extension) error { return nil })
 		}})
 	}
 	return all
@@ -99,19 +102,23 @@ func photoErrands(t T, h Harness) []errand {
 	return nil
 }
 
+// costs are what the harness says of calls that are more than one request.
+func costs(h Harness) map[Call]int {
+	if h, ok := h.(Costs); ok {
+		return h.Costs()
+	}
+	return nil
+}
+
 // asManyRequests holds each call to one request, or to what the harness says.
 func asManyRequests(t T, h Harness, errands []errand) {
-	costs := map[Call]int{}
-	if h, ok := h.(Costs); ok {
-		costs = h.Costs()
-	}
 	for _, e := range errands {
-		want, said := costs[e.call]
+		want, said := costs(h)[e.call]
 		if !said {
 			want = 1
 		}
 		before := h.Requests()
-		if err := e.run(); err != nil {
+		if err := e.run(t.Context()); err != nil {
 			t.Errorf("%s: %v", e.call, err)
 		}
 		if sent := h.Requests() - before; sent != want {
@@ -123,7 +130,7 @@ func asManyRequests(t T, h Harness, errands []errand) {
 func carryTheDelay(t T, h Harness, errands []errand) {
 	h.Inject(Throttle)
 	for _, e := range errands {
-		err := e.run()
+		err := e.run(t.Context())
 		wantKind(t, err, fault.Throttled, string(e.call))
 		if delay := fault.RetryAfter(err); delay < ThrottleDelay-time.Second || delay > ThrottleDelay {
 			t.Errorf("%s: the phone system asked for %v, the error says %v", e.call, ThrottleDelay, delay)
@@ -135,7 +142,7 @@ func areDenied(t T, h Harness, errands []errand) {
 	h.Inject(Deny)
 	for _, e := range errands {
 		before := h.Requests()
-		if err := e.run(); err != nil || h.Requests() > before { // who asks nobody is denied nothing
+		if err := e.run(t.Context()); err != nil || h.Requests() > before { // who asks nobody is denied nothing
 			wantKind(t, err, fault.Denied, string(e.call))
 		}
 	}
@@ -147,7 +154,7 @@ func areClassified(t T, h Harness, errands []errand) {
 	h.Inject(Garbage)
 	for _, e := range errands {
 		before := h.Requests()
-		err := e.run()
+		err := e.run(t.Context())
 		kind := fault.KindOf(err)
 		switch {
 		case e.reads && (err != nil || h.Requests() > before):

@@ -97,7 +97,7 @@ type Pictures interface {
 }
 
 // Costs is what a Harness says besides for a driver some of whose calls about extensions,
-// entries or photos are more than one request: because it has to read what it changes, or
+// entries, photos, dialling or its own sync are more than one request: because it has to read what it changes, or
 // because what is one thing to us is several there. What it does not name is one. The calls
 // are bare: an extension without department and marker, one field of one, one deletion.
 type Costs interface {
@@ -118,8 +118,15 @@ const (
 	ChangeEntry     Call = "change an entry"
 	DeleteEntry     Call = "delete an entry"
 	SetPhoto        Call = "set a photo"
+	DialNumber      Call = "dial a number"
+	ListStatuses    Call = "list the statuses" // a page of them
+	ReadSync        Call = "read the phone system's own sync"
 
-	listExtensions Call = "list the extensions" // as many as there are pages: not counted
+	// These are counted otherwise.
+	readStatus     Call = "read a status"
+	writeStatus    Call = "write a status"
+	readSeveral    Call = "read statuses of several"
+	listExtensions Call = "list the extensions" // as many as there are pages
 )
 
 // Dialling is what a Harness does besides for a driver that dials.

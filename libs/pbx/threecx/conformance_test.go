@@ -114,9 +114,10 @@ func (h *harness) Absent() identity.Extension { return "999" }
 func (h *harness) Requests() int              { return h.Stats().Requests }
 
 // Costs: an extension is a user, its department and its marker; before a deletion the keys are
-// read, because one that was seen earlier may be somebody else's by now.
+// read, because one that was seen earlier may be somebody else's by now. A page of users has
+// their statuses.
 func (h *harness) Costs() map[pbxtest.Call]int {
-	return map[pbxtest.Call]int{pbxtest.ReadExtension: 3, pbxtest.DeleteExtension: 2}
+	return map[pbxtest.Call]int{pbxtest.ReadExtension: 3, pbxtest.DeleteExtension: 2, pbxtest.ListStatuses: 1}
 }
 
 func (h *harness) Extensions() []identity.Extension {
