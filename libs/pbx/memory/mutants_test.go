@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"offhook.dev/libs/core/directory"
@@ -139,6 +138,7 @@ func mutants(leak <-chan struct{}) map[string]func(Full) mutant {
 	maps.Copy(all, dialMutants())
 	maps.Copy(all, errandMutants())
 	maps.Copy(all, countingMutants())
+	maps.Copy(all, leakMutants(leak))
 	maps.Copy(all, map[string]func(Full) mutant{
 		"every power that is implemented is declared": func(d Full) mutant {
 			return mutant{Full: d, capabilities: func(c pbx.Capabilities) pbx.Capabilities { c.NativeSync = false; return c }}
@@ -361,7 +361,15 @@ func mutants(leak <-chan struct{}) map[string]func(Full) mutant {
 		},
 		"a cancelled watch ends promptly": func(d Full) mutant {
 			return mutant{Full: d, watch: func(ctx context.Context, sink pbx.Sink) error {
-				return d.Watch(context.WithoutCancel(ctx), sink)
+				deaf, cancel := context.WithCancel(context.WithoutCancel(ctx))
+				defer cancel()
+				connecting := context.AfterFunc(ctx, cancel)
+				return d.Watch(deaf, func(e pbx.WatchEvent) {
+					if _, ok := e.(pbx.Synced); ok {
+						connecting() // while it connects it can be cancelled, and not from now on
+					}
+					sink(e)
+				})
 			}}
 		},
 		"closing ends a watch and leaves nothing of it": func(d Full) mutant {
@@ -380,18 +388,6 @@ func mutants(leak <-chan struct{}) map[string]func(Full) mutant {
 					return errors.New("use of closed connection")
 				}
 				closed = true
-				return d.Close()
-			}}
-		},
-		"no goroutine is left after close": func(d Full) mutant {
-			var watched atomic.Bool
-			return mutant{Full: d, watch: func(ctx context.Context, sink pbx.Sink) error {
-				watched.Store(true) // that what a watch started is gone is another case's claim
-				return d.Watch(ctx, sink)
-			}, close: func() error {
-				if !watched.Load() {
-					go func() { <-leak }()
-				}
 				return d.Close()
 			}}
 		},

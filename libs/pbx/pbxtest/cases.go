@@ -118,6 +118,9 @@ var cases = []suiteCase{
 	on("a cancelled watch ends promptly", watchIsCancelled),
 	on("closing twice is closing once", closeTwice),
 	{"no goroutine is left after close", noGoroutine},
+	leavesNothing("nothing is left of calls that were cancelled", cancelledWhileHanging),
+	leavesNothing("nothing is left of a watch that was cancelled", watchCancelled),
+	leavesNothing("a watch that is cancelled while it connects ends promptly and leaves nothing", watchCancelledEarly),
 	{"closing ends a watch and leaves nothing of it", watchIsClosed},
 }
 
