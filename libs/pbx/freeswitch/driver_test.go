@@ -263,14 +263,26 @@ func TestWhatACommandSaysDecides(t *testing.T) {
 	}
 }
 
+// Whether it is asked for alone or told with all others.
 func TestAStatusOfSomebodyElsesIsNone(t *testing.T) {
-	sim := start(t, freeswitchsim.Config{})
+	sim := start(t, freeswitchsim.Config{Extensions: few + 1})
 	d := open(t, sim, Config{})
-	for value, want := range map[string]presence.Status{"dnd": presence.DND, " dnd\n": presence.DND, "DND": presence.Unset, "gone fishing": presence.Unset, "": presence.Unset} {
+	for value, want := range map[string]presence.Status{
+		"dnd": presence.DND, " dnd\n": presence.DND, "DND": presence.Unset, "gone fishing": presence.Unset, "": presence.Unset,
+		"-": presence.Unset, "-1": presence.Unset, "-dnd": presence.Unset, "-err": presence.Unset, "+OK": presence.Unset,
+	} {
 		sim.Store("offhook", "1000", value)
 		if s, err := d.Status(t.Context(), "1000"); err != nil || s != want {
 			t.Errorf("%q: %v, %v", value, s, err)
 		}
+		told := make(map[identity.Extension]presence.Status)
+		err := d.Statuses(t.Context(), func(ext identity.Extension, s presence.Status) error { told[ext] = s; return nil })
+		if err != nil || len(told) != few+1 || told["1000"] != want {
+			t.Errorf("%q among all: %v, %v", value, told["1000"], err)
+		}
+	}
+	if n := sim.Commands("api hash_dump"); n != 11 {
+		t.Errorf("%d dumps", n)
 	}
 }
 

@@ -72,18 +72,28 @@ func TestDumps(t *testing.T) {
 	}
 }
 
+func TestARefusalIsNoValue(t *testing.T) {
+	for _, s := range []store{hash{}, variable{}} {
+		for text, refused := range map[string]bool{
+			"-ERR permission denied": true, "-ERR hash Command not found!\n": true, "-ERR Usage: hash insert|select|delete/realm/key\n": true, "-USAGE: <user>@<domain>\n": true,
+			"-ERR no reply\n": false, "-1": false, "-": false, "dnd": false, "": false,
+		} {
+			if _, err := s.parse("op", esl.Reply(text)); (err != nil) != refused {
+				t.Errorf("%T: %q: %v", s, text, err)
+			}
+		}
+	}
+}
+
 func TestVariables(t *testing.T) {
 	v := variable{}
 	for text, want := range map[string]presence.Status{
 		"true": presence.DND, "TRUE\n": presence.DND, "1": presence.DND, "on": presence.DND, "yes": presence.DND, "enabled": presence.DND,
-		"false": presence.Available, "": presence.Available, "-ERR no reply\n": presence.Available, "0": presence.Available, "what": presence.Available,
+		"false": presence.Available, "": presence.Available, "-ERR no reply\n": presence.Available, "0": presence.Available, "what": presence.Available, "-1": presence.Available,
 	} {
 		if got, err := v.parse("op", esl.Reply(text)); got != want || err != nil {
 			t.Errorf("%q: %v, %v", text, got, err)
 		}
-	}
-	if _, err := v.parse("op", "-USAGE: <user>@<domain>"); err == nil {
-		t.Error("a refusal is no variable")
 	}
 }
 

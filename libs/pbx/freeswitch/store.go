@@ -97,7 +97,7 @@ func (h hash) parseDump(reply esl.Reply) (all map[identity.Extension]presence.St
 		}
 		address, value, _ := strings.Cut(entry, "/")
 		if ext, ok := h.extension(address); ok {
-			all[ext], _ = presence.ParseStatus(value)
+			all[ext], _ = presence.ParseStatus(strings.TrimSpace(value)) // as parse has it
 		}
 	}
 	return all, true

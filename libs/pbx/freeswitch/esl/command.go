@@ -71,8 +71,11 @@ func speakable(s string) bool {
 // Reply is the answer to a command: what it has printed, or "+OK ..." and "-ERR ...".
 type Reply string
 
-// Refused says whether it begins as refusals do.
-func (r Reply) Refused() bool { return strings.HasPrefix(string(r), "-") }
+// Refused says whether it begins as refusals do: -ERR or -USAGE. A mere dash may be the
+// beginning of what was asked for.
+func (r Reply) Refused() bool {
+	return strings.HasPrefix(string(r), "-ERR") || strings.HasPrefix(string(r), "-USAGE")
+}
 
 // Accepted says whether it begins with +OK.
 func (r Reply) Accepted() bool { return strings.HasPrefix(string(r), "+OK") }
