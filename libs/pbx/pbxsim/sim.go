@@ -59,16 +59,17 @@ type Person struct {
 
 // Profile is the forwarding profile by which the 3CX face shows a status.
 type Profile struct {
-	Status     presence.Status
-	Name       string // what the interface takes and returns
-	CustomName string // the administrator's label, "" for none
+	Status        presence.Status
+	Name          string // what the interface takes and returns
+	CustomName    string // the administrator's label, "" for none
+	CustomMessage string // the text that is shown with it, "" for none
 }
 
 // DefaultProfiles are the internal names of 3CX V20.
 func DefaultProfiles() []Profile {
 	return []Profile{
-		{presence.Available, "Available", ""}, {presence.Away, "Away", ""}, {presence.DND, "Out of office", ""},
-		{presence.Lunch, "Custom 1", ""}, {presence.BusinessTrip, "Custom 2", ""},
+		{Status: presence.Available, Name: "Available"}, {Status: presence.Away, Name: "Away"}, {Status: presence.DND, Name: "Out of office"},
+		{Status: presence.Lunch, Name: "Custom 1"}, {Status: presence.BusinessTrip, Name: "Custom 2"},
 	}
 }
 

@@ -340,7 +340,7 @@ func (s *Sim) profiles(w http.ResponseWriter, r request, key string) {
 		}
 		return rows{len(s.config.Profiles), func(i int) row {
 			p := s.config.Profiles[i]
-			told := row{"Id": int32(i + 1), "Name": p.Name, "CustomName": p.CustomName, "CustomMessage": "",
+			told := row{"Id": int32(i + 1), "Name": p.Name, "CustomName": p.CustomName, "CustomMessage": p.CustomMessage,
 				"AvailableRoute": nil, "AwayRoute": nil, "OfficeHoursAutoQueueLogOut": p.Status == presence.DND}
 			voicemail := row{"To": "VoiceMail", "Number": "", "External": "", "Name": ""}
 			if p.Status == presence.Available || p.Status == presence.Lunch {

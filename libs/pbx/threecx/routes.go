@@ -3,6 +3,7 @@ package threecx
 import (
 	"context"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"offhook.dev/libs/core/identity"
@@ -13,6 +14,7 @@ import (
 // its routes counts: which one the kind of profile decides, and that is not told.
 type routed struct {
 	Name           string
+	CustomMessage  string // shown with the status, whoever set it
 	AvailableRoute *struct {
 		NoAnswerInternal, NoAnswerExternal *destination
 	}
@@ -27,10 +29,13 @@ type routed struct {
 // destination is where a call goes (Pbx.Destination).
 type destination struct{ To, Number string }
 
-const routeFields = "Name,AvailableRoute,AwayRoute,OfficeHoursAutoQueueLogOut"
+// longestText is how many characters are repeated of a text that anybody may have written.
+const longestText = 100
 
-// Routes tells in words where the calls of an extension go under each status, and whether
-// it leaves its queues. It is for people who check an installation (`offhook doctor`) and
+const routeFields = "Name,CustomMessage,AvailableRoute,AwayRoute,OfficeHoursAutoQueueLogOut"
+
+// Routes tells in words where the calls of an extension go under each status, whether it
+// leaves its queues, and which text is shown with the status, if one is. It is for people who check an installation (`offhook doctor`) and
 // is no power of phone systems; each extension has profiles of its own. Two requests.
 func (d *Driver) Routes(ctx context.Context, ext identity.Extension) (map[presence.Status]string, error) {
 	const op = "threecx: routes"
@@ -69,9 +74,14 @@ func (p routed) words(rings bool) string {
 		text = both(p.AwayRoute.Internal, p.AwayRoute.External)
 	}
 	if p.OfficeHoursAutoQueueLogOut {
-		return text + "; queues are left"
+		text += "; queues are left"
+	} else {
+		text += "; queues are kept"
 	}
-	return text + "; queues are kept"
+	if message := printable(p.CustomMessage, longestText); message != "" {
+		text += "; its text is " + strconv.Quote(message)
+	}
+	return text
 }
 
 func both(internal, external *destination) string {

@@ -3,6 +3,7 @@ package threecx
 import (
 	"encoding/json"
 	"maps"
+	"strings"
 	"testing"
 
 	"offhook.dev/libs/core/fault"
@@ -23,7 +24,10 @@ func TestWhereCallsGoIsSaidInWords(t *testing.T) {
 		`{"AwayRoute":{"Internal":{"To":"Fax"},"External":{"To":"Fax"}}}`:                                                                     {true, "fax; queues are kept"},
 		`{"AvailableRoute":{}}`: {false, "the phone rings, then the call ends; queues are kept"},
 		`{}`:                    {false, "where calls go is not told; queues are kept"},
-		`{"AwayRoute":null,"AvailableRoute":null}`:                {true, "the phone rings; queues are kept"},
+		`{"AwayRoute":null,"AvailableRoute":null}`: {true, "the phone rings; queues are kept"},
+		`{"AwayRoute":{"Internal":` + voicemail + `,"External":` + voicemail + `},"CustomMessage":"Back at \"one\",\r\n\u001b[31m Zoë"}`: {false, `voicemail; queues are kept; its text is "Back at \"one\", [31m Zoë"`},
+		`{"CustomMessage":" \n"}`:                                 {true, "the phone rings; queues are kept"},
+		`{"CustomMessage":null}`:                                  {true, "the phone rings; queues are kept"},
 		`{"AvailableRoute":{"NoAnswerInternal":{"To":"\u0007"}}}`: {true, "the phone rings, then the call ends; queues are kept"},
 	} {
 		var p routed
@@ -36,14 +40,23 @@ func TestWhereCallsGoIsSaidInWords(t *testing.T) {
 	}
 }
 
+func TestTheTextOfAProfileIsBounded(t *testing.T) {
+	p := routed{CustomMessage: strings.Repeat("Ü", 1<<20)}
+	if got := p.words(true); len(got) > 300 || !strings.Contains(got, "ÜÜÜ...") {
+		t.Errorf("%d bytes: %.300s", len(got), got)
+	}
+}
+
 func TestRoutesAreReadOfOneExtension(t *testing.T) {
-	sim := start(t, pbxsim.Config{})
+	profiles := pbxsim.DefaultProfiles()
+	profiles[3].CustomMessage = "At the canteen"
+	sim := start(t, pbxsim.Config{Profiles: profiles})
 	d := open(t, sim)
 	before := sim.Stats().Requests
 	got, err := d.Routes(t.Context(), "200")
 	want := map[presence.Status]string{
 		presence.Available: "the phone rings, then voicemail; queues are kept", presence.Away: "voicemail; queues are kept", presence.DND: "voicemail; queues are left",
-		presence.Lunch: "the phone rings, then voicemail; queues are kept", presence.BusinessTrip: "voicemail; queues are kept",
+		presence.Lunch: `the phone rings, then voicemail; queues are kept; its text is "At the canteen"`, presence.BusinessTrip: "voicemail; queues are kept",
 	}
 	if err != nil || !maps.Equal(got, want) {
 		t.Errorf("%v, %v", got, err)

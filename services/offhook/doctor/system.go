@@ -244,7 +244,8 @@ func (p *patient) watch(ctx context.Context) {
 	}
 }
 
-// router is a driver whose phone system tells where calls go under each status.
+// router is a driver whose phone system tells where calls go under each status, and the
+// text that is shown with it, in words that are fit to print.
 type router interface {
 	Routes(context.Context, identity.Extension) (map[presence.Status]string, error)
 }
