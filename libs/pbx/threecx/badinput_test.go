@@ -167,3 +167,48 @@ func TestNeitherTheSecretNorTheTokenGoesToAnotherHost(t *testing.T) {
 		}
 	}
 }
+
+// An answer may have 16 MiB, and an error stands in logs, on pages and in the health.
+func TestWhatAnErrorRepeatsOfAnAnswerIsBounded(t *testing.T) {
+	long := strings.Repeat("2", 1<<20)
+	create := func(d *Driver) error { return d.CreateExtension(t.Context(), directory.Extension{Number: "5001"}) }
+	for name, c := range map[string]struct {
+		path, answer string
+		status       int
+		do           func(*Driver) error
+		want         fault.Kind
+	}{
+		"a number that was not asked for": {root + "/Users(Number='200')", `{"Id":21,"Number":"` + long + `"}`, http.StatusOK,
+			func(d *Driver) error { _, err := d.Status(t.Context(), "200"); return err }, fault.Unavailable},
+		"a number that breaks the line": {root + "/Users(Number='200')", `{"Id":21,"Number":"1\r\nlevel=error"}`, http.StatusOK,
+			func(d *Driver) error { _, err := d.Status(t.Context(), "200"); return err }, fault.Unavailable},
+		"a numeral where a key should be": {root + "/Users(Number='200')", `{"Id":` + long + `}`, http.StatusOK,
+			func(d *Driver) error { _, err := d.Status(t.Context(), "200"); return err }, fault.Unavailable},
+		"a number that was given instead":     {root + "/Users", `{"Id":21,"Number":"` + long + `"}`, http.StatusCreated, create, fault.Timeout},
+		"a number without a key":              {root + "/Users", `{"Number":"` + long + `"}`, http.StatusCreated, create, fault.Timeout},
+		"a key that is none, of who was made": {root + "/Users", `{"Id":-` + long + `,"Number":"5001"}`, http.StatusCreated, create, fault.Timeout},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := scripted(t, c.path, func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(c.status)
+				_, _ = w.Write([]byte(c.answer))
+			})
+			err := c.do(d)
+			if fault.KindOf(err) != c.want || err == nil {
+				t.Fatalf("%.200v", err)
+			}
+			if text := err.Error(); len(text) > 1<<10 || strings.ContainsAny(text, "\r\n") {
+				t.Errorf("%d bytes: %.200q", len(text), text)
+			}
+		})
+	}
+}
+
+func TestAVersionIsBounded(t *testing.T) {
+	d := scripted(t, root+"/SystemStatus", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"Version":"20.0.9\n` + strings.Repeat("2", 1<<20) + `"}`))
+	})
+	if version, err := d.readVersion(t.Context()); err != nil || len(version) > 100 || !strings.HasPrefix(version, "20.0.9 2") {
+		t.Errorf("%d bytes, %v", len(version), err)
+	}
+}

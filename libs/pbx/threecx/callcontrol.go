@@ -115,7 +115,7 @@ func (d *Driver) readParticipant(ctx context.Context, ext identity.Extension, id
 // connectedAt is connected, of the participant that was asked for and of no other.
 func (p participant) connectedAt(op string, ext identity.Extension, id int64) (bool, error) {
 	if p.ID != id || p.DN != string(ext) {
-		return false, fault.Errorf(fault.Unavailable, op, "%w: asked for participant %d of %s, it is about %d of %s", errSenseless, id, ext, p.ID, strconv.Quote(printable(p.DN, 64)))
+		return false, fault.Errorf(fault.Unavailable, op, "%w: asked for participant %d of %s, it is about %d of %s", errSenseless, id, ext, p.ID, quotable(p.DN))
 	}
 	return p.connected(), nil
 }

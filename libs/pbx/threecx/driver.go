@@ -204,5 +204,5 @@ func (d *Driver) forget(ext identity.Extension) {
 func (d *Driver) readVersion(ctx context.Context) (string, error) {
 	var status struct{ Version string }
 	err := d.wire.get(ctx, "threecx: system status", "/SystemStatus", url.Values{"$select": {"Version"}}, &status)
-	return status.Version, err
+	return printable(status.Version, mostNumber), err
 }

@@ -146,6 +146,13 @@ func printable(text string, limit int) string {
 	return line
 }
 
+// mostNumber is how many characters are repeated of a number that a phone system tells.
+const mostNumber = 64
+
+// quotable is what a phone system says where a number should be, fit for an error: an
+// answer may have 16 MiB of it.
+func quotable(number string) string { return strconv.Quote(printable(number, mostNumber)) }
+
 // aboutLicence recognises a refusal for want of a licence by either spelling. It
 // is the one place where a message is read: 3CX has no code for it.
 func (e odataError) aboutLicence() bool {

@@ -116,9 +116,9 @@ func (d *Driver) takeBack(ctx context.Context, op string, made user, asked ident
 		return fault.Errorf(fault.Timeout, op, "%w: a user was made, and is not told", errSenseless)
 	}
 	if err := d.wire.remove(ctx, op, userPath(made.ID)); err != nil {
-		return fault.Errorf(fault.Timeout, op, "the phone system gave the number %q instead of %s, and that could not be taken back: %w", made.Number, asked, err)
+		return fault.Errorf(fault.Timeout, op, "the phone system gave the number %s instead of %s, and that could not be taken back: %w", quotable(made.Number), asked, err)
 	}
-	return fault.Errorf(fault.Conflict, op, "the phone system gave the number %q instead of %s", made.Number, asked)
+	return fault.Errorf(fault.Conflict, op, "the phone system gave the number %s instead of %s", quotable(made.Number), asked)
 }
 
 // whyNot finds out why a user was not made, because 3CX documents no code for it: the

@@ -56,7 +56,7 @@ func (d *Driver) lookUp(ctx context.Context, op string, ext identity.Extension, 
 	case err != nil:
 		return user{}, err
 	case u.Number != string(ext):
-		return user{}, fault.Errorf(fault.Unavailable, op, "asked for user %s, the answer is about %q", ext, u.Number)
+		return user{}, fault.Errorf(fault.Unavailable, op, "asked for user %s, the answer is about %s", ext, quotable(u.Number))
 	}
 	u.ext = ext
 	d.remember(u)

@@ -277,7 +277,7 @@ func decode(op string, body []byte, into any) error {
 	if err := json.Unmarshal(body, into); err != nil {
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) {
-			return fault.Errorf(fault.Unavailable, op, "%w: %s where %s should be", errSenseless, wrong.Value, wrong.Field)
+			return fault.Errorf(fault.Unavailable, op, "%w: %s where %s should be", errSenseless, printable(wrong.Value, mostNumber), wrong.Field)
 		}
 		return fault.Errorf(fault.Unavailable, op, "%w: its %d bytes are not JSON", errSenseless, len(body))
 	}
