@@ -201,6 +201,25 @@ func TestLicenceBlockAndDownAreToldApart(t *testing.T) {
 	}
 }
 
+// What is answered to a secret may repeat it, so it is understood and not quoted.
+func TestALicenceThatDoesNotLetUsSignInIsToldFromARight(t *testing.T) {
+	for kind, licence := range map[pbxsim.FaultKind]bool{pbxsim.Unlicensed: true, pbxsim.Deny: false} {
+		sim := start(t, pbxsim.Config{})
+		d := open(t, sim)
+		sim.ForgetTokens()
+		sim.Inject(pbxsim.Fault{Kind: kind, Only: "token"})
+		_, err := d.Status(t.Context(), "200")
+		if fault.KindOf(err) != fault.Denied || errors.Is(err, pbx.ErrLicence) != licence || !strings.Contains(err.Error(), "HTTP 403") {
+			t.Errorf("%s: %v", kind, err)
+		}
+		for _, quoted := range []string{"LicenseLimitation", "use of the API", "does not permit"} {
+			if strings.Contains(err.Error(), quoted) {
+				t.Errorf("%s: the answer is quoted: %v", kind, err)
+			}
+		}
+	}
+}
+
 func TestACertificateOfSomebodyElseIsDenied(t *testing.T) {
 	sim := start(t, pbxsim.Config{})
 	config := configFor(sim)

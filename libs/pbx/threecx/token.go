@@ -10,6 +10,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"offhook.dev/libs/core/fault"
+	"offhook.dev/libs/pbx"
 )
 
 // tokens keeps the one access token of a service principal. Only one may be live,
@@ -69,7 +70,8 @@ func (t *tokens) get(ctx context.Context, dead string) (string, error) {
 }
 
 // signIn asks for a token: OAuth 2.0 client credentials (RFC 6749 section 4.4).
-// Its errors never quote the answer, which may repeat what was sent.
+// Its errors never quote the answer, which may repeat what was sent; whether it is about the
+// licence is read from it all the same, because that is not mended with another secret.
 func (w *wire) signIn(ctx context.Context) (token, error) {
 	const op = "threecx: sign in"
 	form := url.Values{
@@ -94,6 +96,8 @@ func (w *wire) signIn(ctx context.Context) (token, error) {
 	switch {
 	case answer.status == http.StatusBadRequest || answer.status == http.StatusUnauthorized:
 		return token{}, fault.Errorf(fault.Denied, op, "client_id or client_secret is not accepted (HTTP %d)", answer.status)
+	case answer.status == http.StatusForbidden && parseError(answer.body).aboutLicence():
+		return token{}, fault.Errorf(fault.Denied, op, "%w (HTTP %d)", pbx.ErrLicence, answer.status)
 	case answer.status != http.StatusOK:
 		return token{}, refusal(op, false, answer.status, answer.header, nil, time.Now())
 	}
