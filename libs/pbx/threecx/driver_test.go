@@ -254,6 +254,12 @@ func TestAClosedDriverFails(t *testing.T) {
 // scripted is a 3CX that answers one path in a way of the test's own.
 func scripted(t *testing.T, path string, answer http.HandlerFunc) *Driver {
 	t.Helper()
+	return scriptedAll(t, map[string]http.HandlerFunc{path: answer})
+}
+
+// scriptedAll is one that answers some paths so.
+func scriptedAll(t *testing.T, answers map[string]http.HandlerFunc) *Driver {
+	t.Helper()
 	sim := start(t, pbxsim.Config{})
 	d := open(t, sim)
 	certificate, err := authority.Issue("127.0.0.1")
@@ -261,10 +267,11 @@ func scripted(t *testing.T, path string, answer http.HandlerFunc) *Driver {
 		t.Fatal(err)
 	}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/connect/token":
+		answer, ok := answers[r.URL.Path]
+		switch {
+		case r.URL.Path == "/connect/token":
 			w.Write([]byte(`{"access_token":"opaque","expires_in":60}`))
-		case path:
+		case ok:
 			answer(w, r)
 		default:
 			http.NotFound(w, r)

@@ -2,6 +2,7 @@ package threecx
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 
@@ -248,9 +249,13 @@ func (d *Driver) DeleteExtensions(ctx context.Context, exts []identity.Extension
 	return failed, nil
 }
 
-// keys returns the keys of those extensions that there are.
+// keys returns the keys of those extensions that there are. Where the phone system answers
+// in parts, each is looked up by itself: who is in another part is there.
 func (d *Driver) keys(ctx context.Context, op string, exts []identity.Extension) (map[identity.Extension]int32, error) {
 	users, err := d.some(ctx, op, exts, "Id,Number")
+	if errors.Is(err, errPart) {
+		users, err = d.oneByOne(ctx, op, exts)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -259,4 +264,19 @@ func (d *Driver) keys(ctx context.Context, op string, exts []identity.Extension)
 		keys[u.ext] = u.ID
 	}
 	return keys, nil
+}
+
+// oneByOne reads those users that there are with a request for each.
+func (d *Driver) oneByOne(ctx context.Context, op string, exts []identity.Extension) ([]user, error) {
+	var users []user
+	for _, ext := range exts {
+		u, err := d.lookUp(ctx, op, ext, "Id,Number")
+		switch {
+		case err == nil:
+			users = append(users, u)
+		case fault.KindOf(err) != fault.NotFound:
+			return nil, err
+		}
+	}
+	return users, nil
 }
