@@ -11,8 +11,11 @@ import (
 	"offhook.dev/libs/config"
 )
 
-// encrypted are the schemes of URLs that mean TLS, with the port without one.
-var encrypted = map[string]string{"https": "443", "tls": "5039", "sips": "5061"}
+// encrypted are the schemes of URLs that mean TLS, with the port without one; "": tlsPorts.
+var encrypted = map[string]string{"https": "443", "tls": "", "sips": "5061"}
+
+// tlsPorts are those of tls:// without a port, which says nothing of what is spoken inside.
+var tlsPorts = map[string]string{"asterisk": "5039", "freeswitch": "8021"}
 
 // certificate says for how long the phone system's certificate is good. That it fits and is
 // trusted is known: the driver has signed in, or will say so.
@@ -49,12 +52,15 @@ func endpoint(s config.System) (address, name string, ok bool) {
 		u.Scheme = "sips"
 	}
 	port, ok := encrypted[u.Scheme]
-	if !ok {
-		return "", "", false
+	if u.Scheme == "tls" {
+		port = tlsPorts[s.Driver]
 	}
 	if u.Host == "" { // sips:host:port
 		u.Host, _, _ = strings.Cut(u.Opaque, ";")
 	}
+	if port = cmp.Or(u.Port(), port); !ok || port == "" || u.Hostname() == "" {
+		return "", "", false
+	}
 	name, _ = s.Options["server_name"].(string)
-	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), port)), cmp.Or(name, u.Hostname()), u.Hostname() != ""
+	return net.JoinHostPort(u.Hostname(), port), cmp.Or(name, u.Hostname()), true
 }
