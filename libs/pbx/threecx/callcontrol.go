@@ -2,7 +2,6 @@ package threecx
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -33,13 +32,18 @@ type participant struct {
 	Status string
 }
 
-// connected says whether somebody speaks, or listens to music. The others that are
-// known are Dialing and Ringing. What is not known is no call: a phone that is busy
-// for no reason is worse than one that is not.
-func (p participant) connected() bool { return strings.EqualFold(p.Status, "Connected") }
+// inCall says whether somebody speaks, listens to music or calls: who dials has the phone in
+// hand, and the vendor's own examples count that as busy. Ringing, the third that is known,
+// is no call: nobody has taken it. What is not known is none either: a phone that is busy for
+// no reason is worse than one that is not.
+func (p participant) inCall() bool {
+	return strings.EqualFold(p.Status, "Connected") || strings.EqualFold(p.Status, "Dialing")
+}
 
-// lookForCalls finds out whether Call Control may be used, and why not. Trouble that
-// may pass is none: then there is something to watch, and the watch will find out.
+// lookForCalls finds out whether Call Control may be used, and why not. Only what says so
+// clearly is a reason: that it is not there, or not for this client. Trouble that may pass is
+// none, and neither is an answer that makes no sense, such as the page of a 3CX that starts
+// up: what Open finds is for good, and a watch that fails is tried again.
 func (d *Driver) lookForCalls(ctx context.Context) (why string) {
 	ctx, cancel := context.WithTimeoutCause(ctx, min(lookTime, d.wire.config.Timeout), errNoAnswer)
 	defer cancel()
@@ -48,10 +52,7 @@ func (d *Driver) lookForCalls(ctx context.Context) (why string) {
 		return ""
 	}
 	switch fault.KindOf(err) {
-	case fault.Denied, fault.NotFound, fault.Unsupported, fault.Invalid, fault.Gone:
-		return err.Error()
-	}
-	if errors.Is(err, errSenseless) { // a page for people, where there is no such thing
+	case fault.Denied, fault.NotFound, fault.Unsupported, fault.Gone:
 		return err.Error()
 	}
 	return ""
@@ -63,7 +64,7 @@ type snapshot []struct {
 	Participants []participant
 }
 
-// readCalls lists the connected participants of every extension that may be seen.
+// readCalls lists the participants in calls of every extension that may be seen.
 func (d *Driver) readCalls(ctx context.Context) (map[identity.Extension]map[int64]bool, error) {
 	const op = "threecx: calls"
 	var all snapshot
@@ -73,7 +74,7 @@ func (d *Driver) readCalls(ctx context.Context) (map[identity.Extension]map[int6
 	return all.calls(op)
 }
 
-// calls are the connected participants. What is no list would end all calls if it were taken
+// calls are the participants that are in calls. What is no list would end all calls if it were taken
 // for an empty one.
 func (s snapshot) calls(op string) (map[identity.Extension]map[int64]bool, error) {
 	if s == nil {
@@ -86,7 +87,7 @@ func (s snapshot) calls(op string) (map[identity.Extension]map[int64]bool, error
 			continue // nobody can be linked to it
 		}
 		for _, p := range dn.Participants {
-			if p.connected() {
+			if p.inCall() {
 				if calls[ext] == nil {
 					calls[ext] = make(map[int64]bool)
 				}
@@ -97,7 +98,7 @@ func (s snapshot) calls(op string) (map[identity.Extension]map[int64]bool, error
 	return calls, nil
 }
 
-// readParticipant says whether one participant is connected; one that is gone, or not
+// readParticipant says whether one participant is in a call; one that is gone, or not
 // for us to see, is not.
 func (d *Driver) readParticipant(ctx context.Context, ext identity.Extension, id int64) (bool, error) {
 	const op = "threecx: call"
@@ -109,15 +110,15 @@ func (d *Driver) readParticipant(ctx context.Context, ext identity.Extension, id
 	case err != nil:
 		return false, err
 	}
-	return p.connectedAt(op, ext, id)
+	return p.inCallAt(op, ext, id)
 }
 
-// connectedAt is connected, of the participant that was asked for and of no other.
-func (p participant) connectedAt(op string, ext identity.Extension, id int64) (bool, error) {
+// inCallAt is inCall, of the participant that was asked for and of no other.
+func (p participant) inCallAt(op string, ext identity.Extension, id int64) (bool, error) {
 	if p.ID != id || p.DN != string(ext) {
 		return false, fault.Errorf(fault.Unavailable, op, "%w: asked for participant %d of %s, it is about %d of %s", errSenseless, id, ext, p.ID, quotable(p.DN))
 	}
-	return p.connected(), nil
+	return p.inCall(), nil
 }
 
 // dial opens the websocket with the one token, and once more with a new one if that

@@ -19,9 +19,9 @@
 // monitor; whoever is not chosen is never in a call. Its websocket says which
 // participant of which extension changed, but not how, so that is read; and
 // everything is read again when a message is missing, and now and then anyway. A
-// connected participant is a call; one that rings or dials is none yet. Where the
-// client may not use it, the driver does not watch, and says why
-// (Capabilities().NoWatch).
+// participant that is connected or dials is a call; one that rings is none yet. Where
+// there is no Call Control, or not for this client, the driver does not watch, and says why
+// (Capabilities().NoWatch); whatever else fails is for the watch to find out, again and again.
 //
 // There is no push for statuses and no expiry. Versions 20.0.8 to 20.0.10 differ
 // in the unit of expires_in, which is why the token's own "exp" decides, in the names

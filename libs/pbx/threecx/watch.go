@@ -85,7 +85,7 @@ type follower struct {
 	conn  *websocket.Conn
 	in    *inbox
 	sink  pbx.Sink
-	calls map[identity.Extension]map[int64]bool // connected participants; none is empty
+	calls map[identity.Extension]map[int64]bool // participants in calls; none is empty
 	told  map[identity.Extension]int            // no zeros
 	read  time.Time                             // when all calls were read last
 }
@@ -151,14 +151,14 @@ func (f *follower) hear(ctx context.Context) error {
 
 // look finds out what became of one participant.
 func (f *follower) look(ctx context.Context, at place, kind int) error {
-	connected := false
+	inCall := false
 	if kind != remove {
 		var err error
-		if connected, err = f.readParticipant(ctx, at.ext, at.id); err != nil {
+		if inCall, err = f.readParticipant(ctx, at.ext, at.id); err != nil {
 			return err
 		}
 	}
-	if connected {
+	if inCall {
 		if f.calls[at.ext] == nil {
 			f.calls[at.ext] = make(map[int64]bool)
 		}

@@ -155,7 +155,8 @@ func TestCallsInsideAndWithTheOutsideAreHeard(t *testing.T) {
 	e.hears(inCalls{})
 }
 
-func TestAPhoneThatRingsOrDialsIsInNoCall(t *testing.T) {
+// Whoever dials has the phone in hand; whose phone rings may be anywhere.
+func TestAPhoneThatDialsIsInACallAndOneThatRingsIsNot(t *testing.T) {
 	sim := start(t, pbxsim.Config{})
 	e := listen(t, watcher(t, sim, 0)).sync()
 	c, err := sim.Ring("200", "201")
@@ -163,7 +164,7 @@ func TestAPhoneThatRingsOrDialsIsInNoCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	call(t, sim, "202", "") // heard after whatever the ringing brings
-	e.hears(inCalls{"202": 1})
+	e.hears(inCalls{"200": 1, "202": 1})
 	sim.Answer(c.ID)
 	e.hears(inCalls{"200": 1, "201": 1, "202": 1})
 }
@@ -246,14 +247,57 @@ func TestTroubleThatPassesIsNoReasonNotToWatch(t *testing.T) {
 	sim := start(t, pbxsim.Config{})
 	d := open(t, sim)
 	for kind, lacks := range map[pbxsim.FaultKind]bool{
-		pbxsim.Unavailable: false, pbxsim.Broken: false, pbxsim.Throttle: false,
-		pbxsim.Deny: true, pbxsim.Unlicensed: true, pbxsim.Garbage: true,
+		pbxsim.Unavailable: false, pbxsim.Broken: false, pbxsim.Throttle: false, pbxsim.Garbage: false, pbxsim.Truncated: false,
+		pbxsim.Deny: true, pbxsim.Unlicensed: true,
 	} {
 		sim.Inject(pbxsim.Fault{Kind: kind, Times: 1})
 		if why := d.lookForCalls(t.Context()); (why != "") != lacks {
 			t.Errorf("%s: %q", kind, why)
 		}
 	}
+}
+
+// What there is to watch is found out once: a 3CX that starts up must not be taken for one
+// without Call Control until somebody restarts pbx-writer.
+func TestOnlyAClearNoIsAReasonNotToWatch(t *testing.T) {
+	for name, c := range map[string]struct {
+		status int
+		lacks  bool
+	}{
+		"it is not there":                      {http.StatusNotFound, true},
+		"it is not there any more":             {http.StatusGone, true},
+		"the client may not":                   {http.StatusForbidden, true},
+		"the licence does not":                 {http.StatusPaymentRequired, true},
+		"a page for people while it starts":    {http.StatusOK, false},
+		"a way to another page meanwhile":      {http.StatusFound, false},
+		"a proxy before one that is not there": {http.StatusBadGateway, false},
+		"it is busy":                           {http.StatusServiceUnavailable, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := scripted(t, callControl, func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(c.status)
+				_, _ = w.Write([]byte("<html>3CX is starting</html>"))
+			})
+			if why := d.lookForCalls(t.Context()); (why != "") != c.lacks {
+				t.Errorf("it says %q", why)
+			}
+		})
+	}
+}
+
+// A watch that was begun too early hears of calls as soon as there is something to hear.
+func TestAWatchOfAPhoneSystemThatStartsUpFailsAndIsTriedAgain(t *testing.T) {
+	sim := start(t, pbxsim.Config{})
+	d := open(t, sim)
+	sim.Inject(pbxsim.Fault{Kind: pbxsim.Garbage, Times: 1})
+	if d.noWatch = d.lookForCalls(t.Context()); d.noWatch != "" {
+		t.Fatalf("it is not watched: %s", d.noWatch)
+	}
+	sim.Inject(pbxsim.Fault{Kind: pbxsim.Garbage, Times: 1})
+	listen(t, watching{d}).ends(fault.Unavailable)
+	e := listen(t, watching{d}).sync()
+	call(t, sim, "200", "")
+	e.hears(inCalls{"200": 1})
 }
 
 func TestARightThatIsTakenAwayEndsTheWatchAndNothingElse(t *testing.T) {
