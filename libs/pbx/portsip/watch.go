@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -62,7 +63,8 @@ func (d *Driver) watch(ctx context.Context, parts *sync.WaitGroup, sink pbx.Sink
 	}
 	defer func() { _ = conn.CloseNow() }() // which ends the reader
 	f := &follower{Driver: d, teller: newTeller(sink), conn: conn, in: make(chan heard, waiting),
-		wanted: make(map[identity.Extension]bool), said: make(map[identity.Extension]string), read: make(map[identity.Extension]int)}
+		wanted: make(map[identity.Extension]bool), said: make(map[identity.Extension]string), read: make(map[identity.Extension]int),
+		since: make(map[identity.Extension]time.Time)}
 	parts.Go(func() { f.readAll(ctx) })
 	return f.follow(ctx, parts)
 }
@@ -118,18 +120,20 @@ func (d *Driver) reads(ext identity.Extension) bool {
 // follower turns messages of the websocket into what a watch tells. Calls are as the events
 // tell them; a presence event is only a reason to read the status of that user, because what
 // is shown depends on a switch that events do not tell. With each beat a ping shows that the
-// websocket lives, all statuses are read, and extensions that are new are subscribed to. Where
-// each user has to be asked for the status, that has its time (see readEach). One goroutine has
-// all but readAll.
+// websocket lives, extensions that are new are subscribed to, those in calls are asked whether
+// they still are, and all statuses are read. Where each user has to be asked for the status,
+// that has its time (see readEach). One goroutine has all but readAll.
 type follower struct {
 	*Driver
 	*teller
 	conn   *websocket.Conn
 	in     chan heard
-	wanted map[identity.Extension]bool   // those subscribed to; true once something was said of one
-	said   map[identity.Extension]string // the presences that events named last
-	serial int                           // of the newest beat
-	read   map[identity.Extension]int    // with which each of those subscribed to was asked last; 0: never
+	wanted map[identity.Extension]bool      // those subscribed to; true once something was said of one
+	said   map[identity.Extension]string    // the presences that events named last
+	since  map[identity.Extension]time.Time // when an event last said of somebody whether there is a call
+	tells  bool                             // whether anybody who was asked has ever been in a call
+	serial int                              // of the newest beat
+	read   map[identity.Extension]int       // with which each of those subscribed to was asked last; 0: never
 }
 
 // readAll hands on messages until the connection or ctx ends. If nobody takes them the
@@ -200,14 +204,47 @@ func (f *follower) confirm(ctx context.Context) error {
 		if !there[ext] {
 			delete(f.wanted, ext)
 			delete(f.read, ext)
+			delete(f.since, ext)
 			f.tellGone(ext)
 		}
+	}
+	if err := f.askCalls(ctx); err != nil {
+		return err
 	}
 	if err := f.readStatuses(ctx); err != nil {
 		return err
 	}
 	f.sink(pbx.Synced{})
 	return nil
+}
+
+// askCalls asks those who are said to be in a call, because the event that ends it may be lost.
+func (f *follower) askCalls(ctx context.Context) error {
+	for some := range slices.Chunk(slices.Collect(maps.Keys(f.calls)), helping) {
+		asked := time.Now()
+		answers, err := f.askAll(ctx, opWatch, some)
+		if err != nil {
+			return err
+		}
+		for i, ext := range some {
+			if answers[i] != nil { // else it is gone, which is for the next beat
+				f.doubt(ext, answers[i].inCall(), asked)
+			}
+		}
+		if err := f.heed(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// doubt ends a call of which events have told and an answer knows nothing: unless the
+// answer may have been too early, or answers never tell of calls here.
+func (f *follower) doubt(ext identity.Extension, inCall bool, asked time.Time) {
+	f.tells = f.tells || inCall
+	if !inCall && f.tells && asked.Sub(f.since[ext]) > f.config.Settle {
+		f.tellCall(ext, false)
+	}
 }
 
 func (f *follower) readStatuses(ctx context.Context) error {
@@ -344,6 +381,7 @@ func (f *follower) take(ctx context.Context, h heard, look bool) error {
 		f.wanted[s.ext] = true
 		if s.call != nil {
 			f.tellCall(s.ext, *s.call)
+			f.since[s.ext] = time.Now()
 		}
 		if s.presence == nil {
 			continue

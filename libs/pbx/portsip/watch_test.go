@@ -261,3 +261,64 @@ func TestAWatchBehindASystemComesBackAfterADrop(t *testing.T) {
 	}
 	w.until(t, "what is so after a restart", func(is tale) bool { return is.calls["201"] == 0 })
 }
+
+// What was told of a call is asked with each beat, for an event may be lost.
+func TestTheLostEndOfACallIsSeenByAsking(t *testing.T) {
+	for name, c := range map[string]struct {
+		phones   portsipsim.Config
+		statuses Statuses
+	}{
+		"where lists tell statuses": {phones: portsipsim.Config{FilterDND: true}},
+		"where each user is asked":  {statuses: ByPresence},
+		"22.3":                      {phones: portsipsim.Config{Minor: 3, ListsDND: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.phones.Extensions = 3
+			sim := start(t, c.phones)
+			sim.StartCall("200")
+			w := watch(t, open(t, quickly(sim, c.statuses)))
+			sim.StartCall("201")
+			w.until(t, "of both calls", func(is tale) bool { return is.calls["200"] == 1 && is.calls["201"] == 1 })
+			said := w.told().syncs
+			w.until(t, "that they go on", func(is tale) bool { return is.syncs > said+2 })
+			sim.InjectMessage(portsipsim.MessageFault{Kind: portsipsim.Lost, Only: "extension_call"})
+			sim.EndCalls("200")
+			sim.EndCalls("201")
+			w.until(t, "of their ends", func(is tale) bool { return is.calls["200"] == 0 && is.calls["201"] == 0 })
+			if n := w.told().events; n != 4 {
+				t.Errorf("%d events about two calls", n)
+			}
+		})
+	}
+}
+
+// That somebody is in no call is not believed of an answer that may be too early, nor of a
+// phone system that never says the opposite: a call that events tell of is not ended by it.
+func TestAnAnswerThatKnowsLessThanAnEventEndsNoCall(t *testing.T) {
+	const call = `{"event_type":"extension_call","extension":"sip:200@x","call_status":"ON_CALL"}`
+	for name, c := range map[string]struct {
+		phones portsipsim.Config
+		settle time.Duration
+		want   int
+	}{
+		"which comes soon after the event":   {portsipsim.Config{}, time.Hour, 1},
+		"from one that tells no calls":       {portsipsim.Config{NoCalls: true}, time.Millisecond, 1},
+		"but a second one, a while after it": {portsipsim.Config{}, time.Millisecond, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.phones.Extensions, c.phones.FilterDND = 2, true
+			sim := start(t, c.phones)
+			sim.StartCall("201")
+			config := quickly(sim, "")
+			config.Settle = c.settle
+			w := watch(t, open(t, config))
+			sim.Say(call)
+			w.until(t, "of the call", func(is tale) bool { return is.events > 1 })
+			said := w.told().syncs
+			w.until(t, "that this was all, more than once", func(is tale) bool { return is.syncs > said+3 })
+			if is := w.told(); is.calls["200"] != c.want || is.calls["201"] != 1 {
+				t.Errorf("in calls are %v", is.calls)
+			}
+		})
+	}
+}

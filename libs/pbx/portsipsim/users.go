@@ -133,6 +133,7 @@ func (s *Sim) status(u *user) map[string]any {
 	switch {
 	case u.offline:
 		status, presence = "OFFLINE", "OFFLINE"
+	case s.config.NoCalls:
 	case u.calls > 0 && s.config.Minor >= 3:
 		status, presence = "OTHER_CALL", "OTHER_CALL"
 	case u.calls > 0:

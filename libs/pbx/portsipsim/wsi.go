@@ -10,10 +10,21 @@ import (
 	"github.com/coder/websocket"
 
 	"offhook.dev/libs/core/identity"
+	"offhook.dev/libs/pbx/simfault"
 )
+
+// MessageFault is a way for messages of the websocket not to arrive as they should.
+type MessageFault struct {
+	Kind  EventFaultKind // Lost, or Late: until LateMessages lets it go
+	Only  string         // the event_type that it meets; "": all
+	After int            // how many that it would meet it lets pass first
+	Times int            // how many it meets; 0: all, until ClearMessageFaults
+}
 
 // watchers are the open websockets.
 type watchers struct {
+	faults *simfault.Queue[MessageFault]
+
 	mu  sync.Mutex
 	all map[*watcher]bool
 }
@@ -25,12 +36,15 @@ type watcher struct {
 
 	// mu of watchers guards the rest.
 	queue  [][]byte
+	late   [][]byte
 	wants  map[identity.Extension]bool
 	signed bool
 	serial int
 }
 
-func newWatchers() *watchers { return &watchers{all: map[*watcher]bool{}} }
+func newWatchers() *watchers {
+	return &watchers{faults: simfault.New[MessageFault](), all: map[*watcher]bool{}}
+}
 
 func (w *watchers) open() *watcher {
 	w.mu.Lock()
@@ -66,6 +80,18 @@ func (one *watcher) send(message []byte) {
 	}
 }
 
+// tell sends an event to one of them, or does with it what is wrong today. mu is held.
+func (w *watchers) tell(one *watcher, event map[string]any) {
+	fault, _ := w.faults.Take(func(f MessageFault) bool { return f.Only == "" || f.Only == event["event_type"] })
+	switch fault.Kind {
+	case Lost:
+	case Late:
+		one.late = append(one.late, jsonOf(event))
+	default:
+		one.send(jsonOf(event))
+	}
+}
+
 func (w *watchers) take(one *watcher) [][]byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -77,6 +103,27 @@ func (w *watchers) take(one *watcher) [][]byte {
 // CutWatches breaks the websockets of those who watch, without a word, and returns
 // how many there were.
 func (s *Sim) CutWatches() int { return s.watchers.cut() }
+
+// InjectMessage adds a fault of the websocket.
+func (s *Sim) InjectMessage(f MessageFault) { s.watchers.faults.Add(f, f.After, f.Times) }
+
+// ClearMessageFaults ends all faults of the websocket. LateMessages sends what is late.
+func (s *Sim) ClearMessageFaults() { s.watchers.faults.Clear() }
+
+// LateMessages sends the messages that were held back, and says how many there were.
+func (s *Sim) LateMessages() int {
+	s.watchers.mu.Lock()
+	defer s.watchers.mu.Unlock()
+	n := 0
+	for one := range s.watchers.all {
+		n += len(one.late)
+		for _, message := range one.late {
+			one.send(message)
+		}
+		one.late = nil
+	}
+	return n
+}
 
 // Say sends a message of any kind to all who watch.
 func (s *Sim) Say(message string) {
@@ -107,7 +154,7 @@ func (s *Sim) publish(ext identity.Extension, message map[string]any) {
 	defer s.watchers.mu.Unlock()
 	for one := range s.watchers.all {
 		if one.wants[ext] {
-			one.send(jsonOf(message))
+			s.watchers.tell(one, message)
 		}
 	}
 }
@@ -234,5 +281,5 @@ func (s *Sim) snapshot(one *watcher, exts []identity.Extension) {
 		rows = append(rows, map[string]any{"extension": s.world.uri(ext), "extension_id": u.id, "call_status": call, "online": !u.offline,
 			"push_online": false, "presence": s.world.spelled(u.presence), "presence_note": u.note, "time": now()})
 	}
-	one.send(jsonOf(map[string]any{"event_type": "extension_status", "status": rows, "tenant_id": "MQ"}))
+	s.watchers.tell(one, map[string]any{"event_type": "extension_status", "status": rows, "tenant_id": "MQ"})
 }
