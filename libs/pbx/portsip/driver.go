@@ -54,8 +54,9 @@ type Config struct {
 	Timeout     time.Duration  // of one HTTP request; 0 means 15 s
 	PerSecond   float64        // requests a second at the most, for whatever; 0 means the constant of this name
 	Beat        time.Duration  // how often a watch proves that it lives; 0 means 20 s, at most pbx.WatchBeat
-	// Settle is how long a watch waits for calls that are under way to be told, and after which
-	// it looks again where an event said something else than what it read; 0 means 2 s.
+	// Settle is how long a watch waits for more once it was told of a few of the calls that are
+	// under way, and after which it looks again where an event said something else than what it
+	// read; 0 means 2 s.
 	Settle time.Duration
 	// Reading is how long a watch by websocket that has to ask each user for the status does
 	// that before it says that it is live, and reads on with the next beats; 0 means 15 s.

@@ -128,7 +128,7 @@ type follower struct {
 	*teller
 	conn   *websocket.Conn
 	in     chan heard
-	wanted map[identity.Extension]bool      // those subscribed to; true once something was said of one
+	wanted map[identity.Extension]bool      // those subscribed to; true once it was said how one is
 	said   map[identity.Extension]string    // the presences that events named last
 	since  map[identity.Extension]time.Time // when an event last said of somebody whether there is a call
 	tells  bool                             // whether anybody who was asked has ever been in a call
@@ -321,8 +321,12 @@ func (f *follower) subscribe(ctx context.Context, there map[identity.Extension]b
 			f.wanted[ext] = false
 		}
 	}
-	for begin := 0; begin < len(fresh); begin += subscribed {
-		some := fresh[begin:min(begin+subscribed, len(fresh))]
+	if len(fresh) == 0 {
+		return nil
+	}
+	// No command is about a few only, of whom perhaps nothing is ever said.
+	commands := (len(fresh) + subscribed - 1) / subscribed
+	for some := range slices.Chunk(fresh, (len(fresh)+commands-1)/commands) {
 		bounded, cancel := context.WithTimeoutCause(ctx, f.config.Timeout, errNoAnswer)
 		err := say(bounded, f.conn, map[string]any{"command": "subscribe", "topics": []string{"extension_events"}, "extensions": some})
 		if err != nil {
@@ -339,28 +343,36 @@ func (f *follower) subscribe(ctx context.Context, there map[identity.Extension]b
 	return nil
 }
 
-// settle waits as subscribe says.
+// settle waits as subscribe says. While nothing was said of any of them it is not known who is in
+// a call, however long that takes: without it the watch ends, and no call with it.
 func (f *follower) settle(ctx context.Context, some []identity.Extension) error {
-	quiet := time.NewTimer(f.config.Settle)
-	defer quiet.Stop()
+	patience := time.NewTimer(f.config.Timeout)
+	defer patience.Stop()
 	for {
-		missing := false
+		missing := 0
 		for _, ext := range some {
-			missing = missing || !f.wanted[ext]
+			if !f.wanted[ext] {
+				missing++
+			}
 		}
-		if !missing {
+		if missing == 0 {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-quiet.C:
-			return nil
+		case <-patience.C:
+			if missing < len(some) {
+				return nil
+			}
+			return fault.Errorf(fault.Unavailable, opWatch, "nothing is said of the extensions that were subscribed to: %w", errNoAnswer)
 		case h := <-f.in:
 			if err := f.take(ctx, h, false); err != nil {
 				return err
 			}
-			quiet.Reset(f.config.Settle)
+			if slices.ContainsFunc(some, func(ext identity.Extension) bool { return f.wanted[ext] }) {
+				patience.Reset(f.config.Settle)
+			}
 		}
 	}
 }
@@ -378,7 +390,9 @@ func (f *follower) take(ctx context.Context, h heard, look bool) error {
 		if _, ok := f.wanted[s.ext]; !ok {
 			continue
 		}
-		f.wanted[s.ext] = true
+		if h.message.kind == "extension_status" { // others may be faster than what is the case
+			f.wanted[s.ext] = true
+		}
 		if s.call != nil {
 			f.tellCall(s.ext, *s.call)
 			f.since[s.ext] = time.Now()

@@ -28,6 +28,7 @@ type tale struct {
 	calls    map[identity.Extension]int
 	statuses map[identity.Extension]presence.Status
 	events   int                        // about calls
+	ends     int                        // of these, that there is none
 	after    map[identity.Extension]int // how often it had said that this was all before the newest about a call
 }
 
@@ -82,6 +83,9 @@ func (w *watched) hear(e pbx.WatchEvent) {
 	case pbx.CallEvent:
 		w.all.calls[e.Extension], w.all.after[e.Extension] = e.Calls, w.all.syncs
 		w.all.events++
+		if !e.Active() {
+			w.all.ends++
+		}
 	case pbx.StatusEvent:
 		w.all.statuses[e.Extension] = e.Status
 	case pbx.Synced:
@@ -318,6 +322,69 @@ func TestAnAnswerThatKnowsLessThanAnEventEndsNoCall(t *testing.T) {
 			w.until(t, "that this was all, more than once", func(is tale) bool { return is.syncs > said+3 })
 			if is := w.told(); is.calls["200"] != c.want || is.calls["201"] != 1 {
 				t.Errorf("in calls are %v", is.calls)
+			}
+		})
+	}
+}
+
+// What is the case may be told late: until then nobody knows of whom nothing is said.
+func TestALateSnapshotEndsNoCall(t *testing.T) {
+	sim := start(t, portsipsim.Config{Extensions: 3, FilterDND: true})
+	config := quickly(sim, "")
+	w := watchBehind(t, open(t, config))
+	w.until(t, "that this was all", func(is tale) bool { return is.syncs > 0 })
+	sim.StartCall("200")
+	w.until(t, "of a call", func(is tale) bool { return is.calls["200"] == 1 })
+	sim.InjectMessage(portsipsim.MessageFault{Kind: portsipsim.Late, Only: "extension_status", Times: 1})
+	sim.CutWatches()
+	w.until(t, "anything yet", func(tale) bool { return sim.Subscribed() == 3 })
+	sim.Choose("201", presence.Lunch) // which is told before what is the case
+	time.Sleep(3 * config.Settle)
+	said := w.told().syncs
+	if n := sim.LateMessages(); n != 1 {
+		t.Fatalf("%d messages were late", n)
+	}
+	w.until(t, "that this is all again", func(is tale) bool { return is.syncs > said })
+	if is := w.told(); is.ends != 0 || is.calls["200"] != 1 {
+		t.Errorf("the end of a call was told that goes on: %+v", is)
+	}
+}
+
+func TestAWatchOfWhichNothingIsSaidIsUnavailable(t *testing.T) {
+	for name, c := range map[string]struct {
+		says string
+		live bool
+	}{
+		"of nobody":                     {"", false},
+		"a presence, and not who calls": {`{"event_type":"extension_presence","extension":"sip:200@x","presence":"AWAY"}`, false},
+		"of nobody known":               {`{"event_type":"extension_status","status":[{"extension":"sip:777@x","call_status":""}]}`, false},
+		"of some":                       {`{"event_type":"extension_status","status":[{"extension":"sip:200@x","call_status":"ON_CALL"}]}`, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sim := start(t, portsipsim.Config{Extensions: 3, FilterDND: true})
+			sim.InjectMessage(portsipsim.MessageFault{Kind: portsipsim.Lost, Only: "extension_status"})
+			config := quickly(sim, "")
+			config.Timeout, config.Beat = 3*time.Second, time.Hour
+			d, w := open(t, config), newWatched()
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() { w.ended <- d.Watch(ctx, w.hear) }()
+			t.Cleanup(func() {
+				cancel()
+				<-w.ended
+			})
+			for sim.Subscribed() < 3 {
+				time.Sleep(time.Millisecond)
+			}
+			if c.says != "" {
+				sim.Say(c.says)
+			}
+			if c.live {
+				w.until(t, "that this was all", func(is tale) bool { return is.syncs == 1 && is.calls["200"] == 1 })
+				return
+			}
+			w.ends(t, fault.Unavailable)
+			if n := w.told().syncs; n != 0 {
+				t.Errorf("it was live %d times", n)
 			}
 		})
 	}
