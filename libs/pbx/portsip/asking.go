@@ -2,6 +2,7 @@ package portsip
 
 import (
 	"context"
+	"encoding/json"
 
 	"golang.org/x/sync/errgroup"
 
@@ -48,7 +49,7 @@ func (d *Driver) see(ctx context.Context, op string, ext identity.Extension) (s 
 		return nil, err
 	}
 	err = d.withID(ctx, op, ext, func(id string) (err error) {
-		s, err = d.ask(ctx, op, id)
+		s, err = d.ask(ctx, op, id, d.technique == oneByOne)
 		return err
 	})
 	if err != nil && (fault.KindOf(err) == fault.NotFound || fault.KindOf(err) == fault.Gone) {
@@ -57,8 +58,8 @@ func (d *Driver) see(ctx context.Context, op string, ext identity.Extension) (s 
 	return s, err
 }
 
-// ask asks how the user with an id is.
-func (d *Driver) ask(ctx context.Context, op, id string) (*seen, error) {
+// ask asks how the user with an id is, also of the switch if the answer is to tell it.
+func (d *Driver) ask(ctx context.Context, op, id string, withSwitch bool) (*seen, error) {
 	s := new(seen)
 	if err := d.wire.get(ctx, op, d.admin, userPath(id)+"/status", nil, s); err != nil {
 		return nil, err
@@ -67,5 +68,25 @@ func (d *Driver) ask(ctx context.Context, op, id string) (*seen, error) {
 		return nil, fault.Errorf(fault.Unavailable, op, "%w: it is about no status", errSenseless)
 	}
 	d.available.read(s.Presence)
-	return s, nil
+	if !withSwitch || s.DND != nil || d.config.Statuses == ByOwn {
+		return s, nil
+	}
+	on, err := d.switchOf(ctx, op, id)
+	s.DND = &on
+	return s, err
+}
+
+// switchOf reads the switch where the user is, for the description promises it nowhere. That it is
+// off must not be taken from an answer without it: what we switched on would look as if a
+// person had switched it off.
+func (d *Driver) switchOf(ctx context.Context, op, id string) (bool, error) {
+	m, err := d.members(ctx, op, id)
+	if err != nil {
+		return false, err
+	}
+	var on *bool
+	if json.Unmarshal(m["enable_dnd"], &on) != nil || on == nil {
+		return false, fault.Errorf(fault.Unavailable, op, "%w: neither the user nor its status tells enable_dnd", errSenseless)
+	}
+	return *on, nil
 }

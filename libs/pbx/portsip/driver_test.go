@@ -159,6 +159,46 @@ func TestHowStatusesOfAllAreReadIsFoundOut(t *testing.T) {
 	}
 }
 
+// What we switched on never looks as if a person had switched it off, only because an answer
+// does not tell the switch. As the users themselves nobody switches it.
+func TestAStatusWithoutTheSwitchIsReadFromTheUser(t *testing.T) {
+	for name, c := range map[string]struct {
+		phones   portsipsim.Config
+		statuses Statuses
+	}{
+		"each user is asked":       {portsipsim.Config{}, ""},
+		"lists tell the switch":    {portsipsim.Config{ListsDND: true}, ""},
+		"lists can be filtered":    {portsipsim.Config{FilterDND: true}, ""},
+		"with presences":           {portsipsim.Config{}, ByPresence},
+		"which the switch changes": {portsipsim.Config{Linked: true, Minor: 3}, ByPresence},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.phones.Extensions, c.phones.NoSwitch = 2, true
+			sim := start(t, c.phones)
+			config := configFor(sim)
+			config.Statuses = c.statuses
+			d := open(t, config)
+			if err := d.SetStatus(t.Context(), "200", presence.DND); err != nil {
+				t.Fatal(err)
+			}
+			for ext, want := range map[identity.Extension]presence.Status{"200": presence.DND, "201": presence.Available} {
+				if s, err := d.Status(t.Context(), ext); s != want || err != nil {
+					t.Errorf("%s shows %v, not %v: %v", ext, s, want, err)
+				}
+			}
+			shows := map[identity.Extension]presence.Status{}
+			err := d.Statuses(t.Context(), func(ext identity.Extension, s presence.Status) error { shows[ext] = s; return nil })
+			if err != nil || shows["200"] != presence.DND || shows["201"] != presence.Available {
+				t.Errorf("listed %v: %v", shows, err)
+			}
+			sim.SetField("200", "enable_dnd", nil)
+			if s, err := d.Status(t.Context(), "200"); fault.KindOf(err) != fault.Unavailable {
+				t.Errorf("one that is told nowhere: %v, %v", s, err)
+			}
+		})
+	}
+}
+
 // A status is written without the loss of anything else, whatever the phone system does
 // with members that are not named, and what is secret does not come back.
 func TestAStatusCostsNothingElse(t *testing.T) {

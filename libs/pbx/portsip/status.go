@@ -128,7 +128,7 @@ func (d *Driver) Status(ctx context.Context, ext identity.Extension) (presence.S
 }
 
 func (d *Driver) statusOf(ctx context.Context, op, id string) (presence.Status, error) {
-	s, err := d.ask(ctx, op, id)
+	s, err := d.ask(ctx, op, id, true)
 	if err != nil {
 		return presence.Unset, err
 	}

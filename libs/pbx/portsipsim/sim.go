@@ -60,6 +60,7 @@ type Config struct {
 	EchoBodies bool   // refusals quote what was sent
 	NoAck      bool   // a subscription is answered by the events alone
 	Newest     bool   // users and entries are listed newest first
+	NoSwitch   bool   // the status of a user does not tell enable_dnd
 	NoCalls    bool   // the status of a user tells no calls, events do
 	NoMS365    bool   // the tenant has no Microsoft 365 integration, and no answer about it
 

@@ -141,7 +141,11 @@ func (s *Sim) status(u *user) map[string]any {
 	case u.ringing && s.config.Minor >= 3:
 		presence = "RINGING"
 	}
-	return map[string]any{"status": status, "presence": presence, "presence_note": u.note, "registration": []any{}, "enable_dnd": u.dnd(), "enable_acb": false}
+	told := map[string]any{"status": status, "presence": presence, "presence_note": u.note, "registration": []any{}, "enable_acb": false}
+	if !s.config.NoSwitch {
+		told["enable_dnd"] = u.dnd()
+	}
+	return told
 }
 
 func setPresence(s *Sim, r request, self *user, _ []string) (int, any, error) {
