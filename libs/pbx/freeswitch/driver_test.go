@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"reflect"
 	"slices"
@@ -106,6 +107,23 @@ func TestWhatThereIs(t *testing.T) {
 	fusion := open(t, sim, Config{Profile: FusionPBX, Command: script})
 	if c := fusion.Capabilities(); c.Volatile || c.Powers.Write != presence.SetOf(presence.Available, presence.DND) {
 		t.Errorf("%+v", c)
+	}
+}
+
+// Directories are written by many hands, and FreeSWITCH passes on what they have written.
+func TestNamesAreReadInEitherCharset(t *testing.T) {
+	sim := start(t, freeswitchsim.Config{Extensions: 5})
+	d := open(t, sim, Config{})
+	want := map[identity.Extension]string{"1000": "Extension 1000"}
+	for ext, c := range map[identity.Extension][2]string{
+		"1001": {"J\xf6rg Gro\xdf", "Jörg Groß"}, "1002": {"Jörg Groß", "Jörg Groß"}, "1003": {"\x8aim\xe1nek \"\x81\"", "Šimánek \"\ufffd\""}, "1004": {"\x1b[31m\xc2\x85", "[31m"},
+	} {
+		sim.Rename(ext, c[0])
+		want[ext] = c[1]
+	}
+	got := make(map[identity.Extension]string)
+	if err := d.Extensions(t.Context(), func(e directory.Extension) error { got[e.Number] = e.DisplayName; return nil }); err != nil || !maps.Equal(got, want) {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"syscall"
+	"unicode"
 
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/pbx"
@@ -85,7 +86,7 @@ func refusal(op string, reply esl.Reply) error {
 // clean is a part of what was received that can be shown to people.
 func clean(text string) string {
 	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == '\ufffd' {
+		if unicode.IsControl(r) {
 			return ' '
 		}
 		return r

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/identity"
@@ -115,7 +116,7 @@ func FuzzUsers(f *testing.F) {
 		all, err := parseUsers(text, "x")
 		seen := map[identity.Extension]bool{}
 		for _, e := range all {
-			if _, bad := identity.ParseExtension(string(e.Number)); bad != nil || seen[e.Number] || err != nil || strings.ContainsAny(e.DisplayName, "\r\n") {
+			if _, bad := identity.ParseExtension(string(e.Number)); bad != nil || seen[e.Number] || err != nil || strings.ContainsAny(e.DisplayName, "\r\n") || !utf8.ValidString(e.DisplayName) {
 				t.Errorf("%+v, %v", e, err)
 			}
 			seen[e.Number] = true

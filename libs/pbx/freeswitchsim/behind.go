@@ -102,7 +102,16 @@ func (s *Sim) Remove(ext identity.Extension) {
 func (s *Sim) Add(ext identity.Extension) {
 	s.state.Lock()
 	defer s.state.Unlock()
-	s.world.users = append(s.world.users, &user{number: ext})
+	s.world.users = append(s.world.users, newUser(ext))
+}
+
+// Rename gives a user another name, of bytes that may be of any charset.
+func (s *Sim) Rename(ext identity.Extension, name string) {
+	s.state.Lock()
+	defer s.state.Unlock()
+	if u := s.world.byNumber(ext); u != nil {
+		u.name = name
+	}
 }
 
 // Ring makes a channel that rings and returns its id; Answer connects it, Hold and Unhold

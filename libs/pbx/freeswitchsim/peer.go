@@ -2,10 +2,10 @@ package freeswitchsim
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -93,8 +93,37 @@ func (p *peer) hears(name string) bool {
 func (p *peer) event(name string, headers map[string]string) {
 	all := map[string]string{"Event-Name": name, "Core-UUID": "2379c0b2-d1a9-465b-bdc6-ca55275591fb", "FreeSWITCH-Hostname": "pbx", "Event-Calling-Line-Number": "1"}
 	maps.Copy(all, headers)
-	body, _ := json.Marshal(all)
+	body := object(all)
 	p.write(fmt.Sprintf("Content-Length: %d\nContent-Type: text/event-json\n\n%s", len(body), body))
+}
+
+// object is JSON as cJSON prints it: what is no ASCII stays as it is, whatever its charset.
+func object(all map[string]string) string {
+	var b strings.Builder
+	for i, name := range slices.Sorted(maps.Keys(all)) {
+		b.WriteByte("{,"[min(i, 1)])
+		quote(&b, name)
+		b.WriteByte(':')
+		quote(&b, all[name])
+	}
+	b.WriteByte('}')
+	return b.String()
+}
+
+func quote(b *strings.Builder, text string) {
+	b.WriteByte('"')
+	for _, c := range []byte(text) {
+		switch {
+		case c == '"' || c == '\\':
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case c < ' ':
+			fmt.Fprintf(b, "\\u%04x", c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	b.WriteByte('"')
 }
 
 // serve speaks with a peer until it leaves.

@@ -28,6 +28,7 @@ const linesKept = 1000
 // user is one user of the directory.
 type user struct {
 	number   identity.Extension
+	name     string // of the caller id
 	variable string // of do-not-disturb, as it is stored
 	cached   string // as it is told
 	known    bool   // cached is so
@@ -52,9 +53,13 @@ type Stats struct {
 func newWorld(config Config) world {
 	w := world{config: config, hash: make(map[string]string), lamps: make(map[string]Lamp)}
 	for i := range config.Extensions {
-		w.users = append(w.users, &user{number: identity.Extension(strconv.Itoa(config.FirstNumber + i))})
+		w.users = append(w.users, newUser(identity.Extension(strconv.Itoa(config.FirstNumber+i))))
 	}
 	return w
+}
+
+func newUser(ext identity.Extension) *user {
+	return &user{number: ext, name: "Extension " + string(ext)}
 }
 
 // forget is what a restart does.
@@ -195,7 +200,7 @@ func (w *world) listUsers(arg string) string {
 	for _, u := range w.users {
 		for _, group := range groups {
 			if !w.config.Unlisted && (len(words) < 2 || words[0] == "domain" && strings.EqualFold(words[1], w.config.Domain)) {
-				fmt.Fprintf(&b, "%s|default|%s|%s|error/user_not_registered|techsupport|Extension %s|%s\n", u.number, w.config.Domain, group, u.number, u.number)
+				fmt.Fprintf(&b, "%s|default|%s|%s|error/user_not_registered|techsupport|%s|%s\n", u.number, w.config.Domain, group, u.name, u.number)
 			}
 		}
 	}

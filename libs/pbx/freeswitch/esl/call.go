@@ -206,9 +206,9 @@ func ended(err error) error {
 func (c *Conn) accept(f frame) error {
 	switch f.kind {
 	case typeReply:
-		return c.answer(Reply(f.reply), false)
+		return c.answer(Reply(readable(f.reply)), false)
 	case typeAPI:
-		return c.answer(Reply(f.body), true)
+		return c.answer(Reply(readable(string(f.body))), true)
 	case typeJSON:
 		e, err := ParseEvent(f.body)
 		if err != nil {

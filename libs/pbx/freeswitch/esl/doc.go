@@ -12,7 +12,7 @@
 // What it guarantees: a command with a line break in it never leaves (it would be two
 // commands). A call says whether it was sent (LostError), because what was sent may have
 // been done. The password is in no error. Nothing is allocated because the other side
-// merely announces it.
+// merely announces it. What is received is handed on as UTF-8.
 //
 // Duties of the caller: to connect again, and to be done with an event soon (Config.Hear):
 // nothing is read meanwhile.

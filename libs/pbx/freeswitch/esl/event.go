@@ -3,6 +3,7 @@ package esl
 import (
 	"encoding/json"
 	"fmt"
+	"unicode/utf8"
 )
 
 // Event is an event, as far as drivers of phone systems need it. Names are those of
@@ -38,8 +39,12 @@ func (t *text) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// ParseEvent reads an event as `event json` has it: one object of texts.
+// ParseEvent reads an event as `event json` has it: one object of texts. FreeSWITCH writes
+// bytes above 0x7f as they are (cJSON), of whatever charset; JSON has only one.
 func ParseEvent(data []byte) (Event, error) {
+	if !utf8.Valid(data) {
+		data = []byte(readable(string(data)))
+	}
 	var e struct {
 		Name        text `json:"Event-Name"`
 		Job         text `json:"Job-UUID"`

@@ -3,12 +3,14 @@ package esl
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"offhook.dev/libs/pbx/internal/reading/readingtest"
 )
@@ -151,11 +153,11 @@ func FuzzFrame(f *testing.F) {
 	})
 }
 
-// FuzzEvent: an event has a name or is refused.
+// FuzzEvent: an event has a name or is refused, and is UTF-8.
 func FuzzEvent(f *testing.F) {
 	f.Add(`{"Event-Name":"PRESENCE_IN","from":"1000@x"}`)
 	f.Fuzz(func(t *testing.T, text string) {
-		if e, err := ParseEvent([]byte(text)); (err == nil) != (e.Name != "") {
+		if e, err := ParseEvent([]byte(text)); (err == nil) != (e.Name != "") || !utf8.ValidString(fmt.Sprint(e)) {
 			t.Errorf("%+v, %v", e, err)
 		}
 	})
