@@ -2,6 +2,7 @@ package freeswitch
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -62,11 +63,9 @@ func Open(ctx context.Context, config Config) (*Driver, error) {
 	return d, nil
 }
 
-// probe is a key of mod_hash that is nobody's.
-const probe = "offhook-probe"
-
-// explore finds out what there is. With mod_hash it keeps something that is nobody's, and
-// looks whether it is told.
+// explore finds out what there is. With mod_hash it keeps something that is nobody's, looks
+// whether it is told, and takes it away again: under a key of its own each time, so that
+// who does the same at the same time (the doctor) does not take it away before.
 func (d *Driver) explore(ctx context.Context, op string) error {
 	conn, err := d.link.get(ctx, op)
 	if err != nil {
@@ -74,8 +73,9 @@ func (d *Driver) explore(ctx context.Context, op string) error {
 	}
 	commands := []esl.Command{esl.API("version")}
 	h, plain := d.store.(hash)
+	probe := identity.Extension("offhook-probe-" + rand.Text())
 	if plain {
-		commands = append(commands, esl.API("hash insert/"+h.Realm+"/"+probe+"@"+h.Domain+"/available"), h.dump())
+		commands = append(commands, esl.API("hash insert/"+h.key(probe)+"/available"), h.dump(), esl.API("hash delete/"+h.key(probe)))
 	}
 	replies, err := conn.Do(ctx, commands...)
 	if err != nil {

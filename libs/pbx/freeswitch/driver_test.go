@@ -110,6 +110,19 @@ func TestWhatThereIs(t *testing.T) {
 	}
 }
 
+func TestNothingIsLeftOfTheBeginning(t *testing.T) {
+	for name, config := range map[string]freeswitchsim.Config{"a dump of a realm": {}, "an old dump": {OldDump: true}} {
+		sim := start(t, config)
+		d := open(t, sim, Config{})
+		if d.dumps == config.OldDump {
+			t.Errorf("%s: it is told at once: %v", name, d.dumps)
+		}
+		if inserts, kept := sim.Commands("api hash insert/offhook/offhook-probe-"), sim.Kept(); inserts != 1 || kept != 0 {
+			t.Errorf("%s: %d values were put into mod_hash, and %d are left", name, inserts, kept)
+		}
+	}
+}
+
 // Directories are written by many hands, and FreeSWITCH passes on what they have written.
 func TestNamesAreReadInEitherCharset(t *testing.T) {
 	sim := start(t, freeswitchsim.Config{Extensions: 5})

@@ -32,6 +32,13 @@ func (s *Sim) Stored(realm string, ext identity.Extension) string {
 	return s.world.hash[realm+"_"+string(ext)+"@"+s.config.Domain]
 }
 
+// Kept is how many values mod_hash has, of any realm.
+func (s *Sim) Kept() int {
+	s.state.Lock()
+	defer s.state.Unlock()
+	return len(s.world.hash)
+}
+
 // Variable is the variable of do-not-disturb as calls see it.
 func (s *Sim) Variable(ext identity.Extension) string {
 	s.state.Lock()
