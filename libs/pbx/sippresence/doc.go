@@ -27,11 +27,12 @@
 // Between the calls a keeper refreshes what was published, four publications at a
 // time and at most fifty a second, at 50 to 80 % of the lifetime that the server
 // granted; if the server has forgotten a publication (a restart), it is published anew
-// then, unless all that is known of it was kept by an earlier process. What was kept is
-// prolonged only if the server shows that status still. A server that names a time
-// (Retry-After) is left alone until then. Who reads Unset before need not wait for that:
-// writing again is the same as writing. After a write whose effect is unknown nothing of that
-// extension is published anew until it is written again.
+// then, unless all that is known of it was kept by an earlier process, or it has expired
+// meanwhile: who was asleep, or cut off, for so long does not know what others show by now.
+// What was kept is prolonged only if the server shows that status still. A server that names
+// a time (Retry-After) is left alone until then. Who reads Unset before need not wait for
+// that: writing again is the same as writing. After a write whose effect is unknown nothing of
+// that extension is published anew until it is written again.
 //
 // All documents of an extension carry the same tuple and person id, so that a
 // publication whose entity tag was lost (the answer never came) does not stand
@@ -71,6 +72,11 @@
 // do not show Unset for an extension that does not exist.
 //
 // # Duties of the caller
+//
+// One process at a time works the extensions: what was published or refreshed last is what the
+// server shows. Who can lose them to another says until when they are its own (Until); after
+// that the keepers send nothing, and Close takes nothing back. Who reads Unset where it has
+// written writes again.
 //
 // The account must be allowed to publish for every extension: the From of a
 // PUBLISH is the extension's address, the credentials are those of Config. The

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unicode"
 
 	"offhook.dev/libs/core/directory"
@@ -30,6 +31,7 @@ type driver struct {
 	table    *table
 	shortest atomic.Int64 // the Min-Expires that the server named, a time.Duration
 	teller   teller
+	until    atomic.Pointer[func() time.Time] // see Until; nil: for ever
 
 	stop  context.CancelFunc // of the keeper
 	kept  chan struct{}      // closed when the keeper has ended
@@ -58,7 +60,7 @@ func Open(ctx context.Context, config Config) (pbx.Driver, error) {
 	if kept == nil {
 		kept = forgetful{}
 	}
-	table, err := newTable(ctx, kept, config.Lamps)
+	table, err := newTable(ctx, kept, config)
 	if err != nil {
 		return nil, errors.Join(err, kept.Close())
 	}

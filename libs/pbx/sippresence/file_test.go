@@ -182,14 +182,16 @@ func TestAStaleFileCostsOneReadingAndShowsNothingOld(t *testing.T) {
 func TestWhatTheServerConfirmsIsPutBackLater(t *testing.T) {
 	t.Parallel()
 	file := newShelf()
-	s, d := pair(t, func(b *behaviour, c *Config) { brief(b, c); c.Publications = file })
+	s, d := pair(t, func(_ *behaviour, c *Config) { c.Publications = file })
 	set(t, d, "201", presence.DND)
 	d.Close()
 	config := s.config(UDP)
-	config.Publications, config.Expires = file, time.Second
+	config.Publications = file
 	next := open(t, config)
+	dueNow(next, "201", Presence)
 	eventually(t, "it is confirmed", func() bool { p := held(next, "201"); return p.ETag != "" && !p.hearsay })
 	s.forget()
+	dueNow(next, "201", Presence)
 	eventually(t, "it is shown again", func() bool { return strings.Contains(s.document("201"), "busy") })
 	if file.closed != 1 {
 		t.Errorf("what keeps was closed %d times", file.closed)

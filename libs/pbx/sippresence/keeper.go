@@ -165,8 +165,12 @@ func (k *keeper) look(ctx context.Context, r *row) {
 	if k.event == Dialog {
 		patience = lampTimeout
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, errKeeper)
+	ctx, cancel := k.ours(ctx, patience, errKeeper)
 	defer cancel()
+	if ctx.Err() != nil {
+		k.table.postpone(r, time.Now().Add(firstRest))
+		return
+	}
 	next, err := k.renew(ctx, r)
 	k.table.settle(r, next, err)
 	switch {
@@ -188,10 +192,10 @@ func (k *keeper) look(ctx context.Context, r *row) {
 func (k *keeper) renew(ctx context.Context, r *row) (Publication, error) {
 	held := k.table.held(r)
 	if k.event == Dialog {
-		if show, wrong := k.table.lamp(r); wrong {
+		switch show, wrong := k.table.lamp(r); {
+		case wrong:
 			return k.publish(ctx, "sippresence: lamp", held, show)
-		}
-		if !k.table.lamps.Has(held.Status) {
+		case !k.table.lamps.Has(held.Status), held.over(time.Now()):
 			return held, nil
 		}
 	}
@@ -209,7 +213,7 @@ func (k *keeper) renew(ctx context.Context, r *row) (Publication, error) {
 // removeAll takes back what is published, as far as there is time. What is left
 // expires. A lamp is turned off rather than taken back, because phones are told of that.
 func (d *driver) removeAll(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removalTimeout)
+	ctx, cancel := d.ours(context.WithoutCancel(ctx), removalTimeout, errClosed)
 	defer cancel()
 	for _, r := range d.table.living() {
 		if r.take(ctx) != nil {

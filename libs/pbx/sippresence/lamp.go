@@ -27,8 +27,9 @@ func (t *table) wantLamp(ext identity.Extension, s presence.Status) {
 	if s == presence.Unset {
 		s = presence.Available // the server shows nobody's status: no reason for a lamp
 	}
-	r.want = s
-	if t.wrongLamp(r, time.Now()) {
+	now := time.Now()
+	r.want, r.believed = s, now.Add(t.litFor)
+	if t.wrongLamp(r, now) {
 		t.scheduleLamp(r)
 	}
 }
@@ -42,7 +43,7 @@ func (t *table) wrongLamp(r *row, now time.Time) bool {
 	case r.want == presence.Unset:
 		return false
 	case t.lamps.Has(r.want):
-		return r.doubt || !lit || !r.held.Expires.After(now)
+		return r.doubt || !lit || r.held.over(now)
 	default:
 		return r.doubt || lit
 	}
@@ -75,7 +76,7 @@ func (t *table) settleLamp(r *row, err error) {
 		t.schedule(r, r.notUntil)
 	case t.wrongLamp(r, now):
 		t.scheduleLamp(r) // after an error the keeper postpones it
-	case t.lamps.Has(r.held.Status):
+	case t.lamps.Has(r.held.Status) && !r.held.over(now):
 		t.schedule(r, now.Add(fraction(r.held.Expires.Sub(now), 0.5, 0.8)))
 	default:
 		t.schedule(r, time.Time{})
@@ -95,11 +96,17 @@ func (t *table) goDark() {
 	}
 }
 
-// lamp says what the keeper is to do with a lamp: show that of a status, or prolong it.
+// lamp says what the keeper is to do with a lamp: show that of a status, or prolong it. A
+// status lights none when a lamp's lifetime has passed since it was known: who comes so late
+// has slept, or the server was away, and the next reading tells.
 func (t *table) lamp(r *row) (show presence.Status, wrong bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return r.want, t.wrongLamp(r, time.Now())
+	now := time.Now()
+	if t.lamps.Has(r.want) && t.wrongLamp(r, now) && over(r.believed, now) {
+		r.want = presence.Unset
+	}
+	return r.want, t.wrongLamp(r, now)
 }
 
 // writes counts for follow what was published for an extension's status: its tag changes

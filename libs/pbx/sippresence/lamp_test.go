@@ -215,10 +215,12 @@ func TestAServerSaysWhenToComeBack(t *testing.T) {
 
 func TestAForgottenLampIsLitAgain(t *testing.T) {
 	t.Parallel()
-	s, d := pair(t, func(b *behaviour, c *Config) { lit(b, c); brief(b, c) })
+	s, d := pair(t, lit)
 	set(t, d, "201", presence.DND)
 	eventually(t, "the lamp is red", lampIs(s, "201", "confirmed"))
+	quiet(t, d, "201")
 	s.forget()
+	dueNow(d, "201", Dialog)
 	eventually(t, "the lamp is red again", lampIs(s, "201", "confirmed"))
 }
 

@@ -47,7 +47,7 @@ func dues(t *table) []time.Time {
 
 func TestThousandsAreSpreadBeforeTheyExpire(t *testing.T) {
 	began := time.Now()
-	all, err := newTable(t.Context(), thousands(5000, time.Hour), 0)
+	all, err := newTable(t.Context(), thousands(5000, time.Hour), Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

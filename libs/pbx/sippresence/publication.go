@@ -27,7 +27,14 @@ func unpublished(ext identity.Extension, event Event) Publication {
 }
 
 // living says whether the server can still have it.
-func (p Publication) living(now time.Time) bool { return p.ETag != "" && p.Expires.After(now) }
+func (p Publication) living(now time.Time) bool { return p.ETag != "" && !p.over(now) }
+
+// over says whether its lifetime has ended.
+func (p Publication) over(now time.Time) bool { return over(p.Expires, now) }
+
+// over says whether a time has come, by either clock: the monotonic one stands still while
+// a machine sleeps, and the other one can be set back.
+func over(at, now time.Time) bool { return !at.After(now) || !at.Round(0).After(now.Round(0)) }
 
 // Publications keeps publications over restarts of Offhook. It is an optimisation:
 // what it loses, or is late to keep, costs one question, one 412 or a second publication

@@ -76,9 +76,14 @@ func (d *driver) publish(ctx context.Context, op string, held Publication, s pre
 
 // refresh prolongs what is published. If the server has forgotten it, it is
 // published anew, unless it is unknown what that was, or known only from what an
-// earlier process kept: that may be older than the last thing it published.
+// earlier process kept: that may be older than the last thing it published. So may be what
+// has expired meanwhile: who comes so late has slept, or the server was away, and a status
+// of before is its user's to write again.
 func (d *driver) refresh(ctx context.Context, op string, held Publication) (Publication, error) {
-	if held.living(time.Now()) {
+	if held.over(time.Now()) {
+		return unpublished(held.Extension, held.Event), nil
+	}
+	if held.ETag != "" {
 		address, err := d.line.config.address(held.Extension)
 		if err != nil {
 			return held, fault.New(fault.Invalid, op, err)
@@ -114,15 +119,13 @@ func (d *driver) refresh(ctx context.Context, op string, held Publication) (Publ
 // any more, because Offhook is gone or its tag was lost, shall not be red for long; one
 // that is turned off need only be so until the phones have heard of it.
 func (d *driver) lifetime(e Event, s presence.Status) time.Duration {
-	expires := d.line.config.Expires
 	switch {
 	case e != Dialog:
+		return d.line.config.Expires
 	case d.line.config.Lamps.Has(s):
-		expires = min(expires, litLifetime)
-	default:
-		expires = min(expires, darkLifetime)
+		return d.table.litFor
 	}
-	return expires
+	return min(d.line.config.Expires, darkLifetime)
 }
 
 // exchange sends one PUBLISH and what RFC 3903 section 4.1 says about its answer:

@@ -27,6 +27,7 @@ type row struct {
 
 	// Of lamps only, guarded by table.mu too.
 	want     presence.Status // whose lamp is to be shown; Unset: nobody knows
+	believed time.Time       // until when that lights a lamp
 	doubt    bool            // the server may show something else than what is held
 	notUntil time.Time       // the server refused it: nothing is sent before
 }
@@ -54,8 +55,9 @@ type subject struct {
 
 // table remembers what was published.
 type table struct {
-	kept  Publications
-	lamps presence.Set // the statuses that light lamps; empty: there are no lamps
+	kept   Publications
+	lamps  presence.Set  // the statuses that light lamps; empty: there are no lamps
+	litFor time.Duration // a lamp lives
 
 	mu      sync.Mutex
 	rows    map[subject]*row
@@ -66,8 +68,8 @@ type table struct {
 // newTable goes on from what was kept. A status that has expired meanwhile is nobody's
 // present state any more. A lamp that was kept was lit, and phones may show it still; it is
 // put right as soon as its extension's status is known.
-func newTable(ctx context.Context, kept Publications, lamps presence.Set) (*table, error) {
-	t := &table{kept: kept, lamps: lamps, rows: make(map[subject]*row),
+func newTable(ctx context.Context, kept Publications, config Config) (*table, error) {
+	t := &table{kept: kept, lamps: config.Lamps, litFor: min(config.Expires, litLifetime), rows: make(map[subject]*row),
 		agendas: map[Event]*agenda{Presence: newAgenda(), Dialog: newAgenda()}}
 	all, err := kept.All(ctx)
 	if err != nil {
@@ -84,7 +86,7 @@ func newTable(ctx context.Context, kept Publications, lamps presence.Set) (*tabl
 		case p.Event != Dialog:
 			r.listed = true
 			t.schedule(r, now.Add(fraction(p.Expires.Sub(now), 0, 0.5)))
-		case lamps == 0: // there are none any more
+		case t.lamps == 0: // there are none any more
 			r.doubt, r.want = true, presence.Available
 			t.schedule(r, now)
 		default:

@@ -119,6 +119,7 @@ func (s *system) connect(ctx context.Context) error {
 		}
 		s.pbx = wrapped
 		listen(driver, s.log)
+		s.bind(driver)
 		return nil
 	})
 }
@@ -130,6 +131,14 @@ func listen(driver pbx.Driver, log *slog.Logger) {
 		teller.Tell(func(err error) {
 			log.Warn("phone system: it serves less than is configured", "kind", fault.KindOf(err).String(), "error", err)
 		})
+	}
+}
+
+// bind tells a driver that sends things by itself until when the phone system is ours, as
+// every request is bound to the lease.
+func (s *system) bind(driver pbx.Driver) {
+	if sender, ok := driver.(interface{ Until(until func() time.Time) }); ok {
+		sender.Until(func() time.Time { return s.lease.Until().Add(-margin) })
 	}
 }
 
