@@ -49,7 +49,7 @@ func kindOf(status int) fault.Kind {
 	return fault.Invalid // 3xx too: a redirect is not followed
 }
 
-// noLamps says whether a final response to a PUBLISH of Event: dialog means that there
+// noLamps says whether a final response to a request for Event: dialog means that there
 // will never be lamps on this server: it does not know the event (489, RFC 3903 section
 // 6), its documents (415), or anything like it.
 func noLamps(status int) bool {

@@ -31,14 +31,23 @@ type fetch struct {
 	notify chan *sip.Request // holds the first one
 }
 
-// shown asks the server what an extension shows (RFC 6665 section 4.4.3). The
-// Call-ID and the tag cannot be guessed, so a NOTIFY that has both is the answer.
+// shown asks the server what an extension shows.
 func (l *line) shown(ctx context.Context, op string, ext identity.Extension) (presence.Status, error) {
+	notify, err := l.fetch(ctx, op, Presence, ext)
+	if err != nil {
+		return presence.Unset, err
+	}
+	return read(op, notify)
+}
+
+// fetch asks the server for the NOTIFY of an event (RFC 6665 section 4.4.3). The Call-ID and
+// the tag cannot be guessed, so a NOTIFY that has both is the answer.
+func (l *line) fetch(ctx context.Context, op string, event Event, ext identity.Extension) (*sip.Request, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, fetchPatience, errNoNotify)
 	defer cancel()
-	req, err := l.subscribe(ext)
+	req, err := l.subscribe(event, ext)
 	if err != nil {
-		return presence.Unset, fault.New(fault.Invalid, op, err)
+		return nil, fault.New(fault.Invalid, op, err)
 	}
 	tag, _ := req.From().Params.Get("tag")
 	f := &fetch{tag: tag, notify: make(chan *sip.Request, 1)}
@@ -54,28 +63,28 @@ func (l *line) shown(ctx context.Context, op string, ext identity.Extension) (pr
 
 	res, err := l.do(ctx, op, req)
 	if err != nil {
-		return presence.Unset, err
+		return nil, err
 	}
 	if !res.IsSuccess() {
-		return presence.Unset, refused(op, Presence, res)
+		return nil, refused(op, event, res)
 	}
 	select {
 	case notify := <-f.notify: // maybe long here: it may overtake the response
-		return read(op, notify)
+		return notify, nil
 	case <-l.life.Done():
-		return presence.Unset, fault.New(fault.Unavailable, op, errClosed)
+		return nil, fault.New(fault.Unavailable, op, errClosed)
 	case <-ctx.Done():
-		return presence.Unset, fault.New(fault.KindOf(ctx.Err()), op, context.Cause(ctx))
+		return nil, fault.New(fault.KindOf(ctx.Err()), op, context.Cause(ctx))
 	}
 }
 
-func (l *line) subscribe(ext identity.Extension) (*sip.Request, error) {
+func (l *line) subscribe(event Event, ext identity.Extension) (*sip.Request, error) {
 	address, err := l.config.address(ext)
 	if err != nil {
 		return nil, err
 	}
-	req := newRequest(sip.SUBSCRIBE, Presence, address, l.config.watcher())
-	req.AppendHeader(sip.NewHeader("Accept", pidfType))
+	req := newRequest(sip.SUBSCRIBE, event, address, l.config.watcher())
+	req.AppendHeader(sip.NewHeader("Accept", event.contentType()))
 	req.AppendHeader(sip.NewHeader("Expires", "0"))
 	return req, nil
 }

@@ -43,6 +43,21 @@ func TestLampsOfAKamailio(t *testing.T) {
 		})
 	}
 
+	t.Run("it says that it serves them, and phones hear nothing of that", func(t *testing.T) {
+		lamp := k.WatchCalls(t, "317")
+		lamp.Sees(t, kamailiotest.Dark)
+		for _, transport := range []Transport{UDP, TCP, TLS} {
+			if err := open(t, k.config(transport)).(*driver).Lamps(t.Context(), "317"); err != nil {
+				t.Error(err)
+			}
+		}
+		k.Call(t, "317", "real", "confirmed")
+		lamp.Sees(t, kamailiotest.Red)
+		if told := lamp.Documents(); len(told) != 2 { // the one at the beginning, and the call
+			t.Errorf("the lamp was told %q", told)
+		}
+	})
+
 	t.Run("a lamp stays red over its refreshes", func(t *testing.T) {
 		config := k.config(TCP)
 		config.Lamps, config.Expires = presence.SetOf(presence.DND), 5*time.Second
@@ -145,6 +160,9 @@ func TestAKamailioWithoutDialogs(t *testing.T) {
 	}
 	config := kamailio{k}.config(TCP)
 	config.Lamps = presence.SetOf(presence.DND)
+	if err := open(t, kamailio{k}.config(UDP)).(*driver).Lamps(t.Context(), "321"); !errors.Is(err, errNoLamps) {
+		t.Errorf("asked for lamps it says %v", err)
+	}
 	d, w := open(t, config), k.Watch(t, "321")
 	told := make(chan error, 10)
 	d.(*driver).Tell(func(err error) { told <- err })

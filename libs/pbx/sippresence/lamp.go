@@ -1,6 +1,7 @@
 package sippresence
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"time"
@@ -17,6 +18,14 @@ const (
 	// it did not reach just then. It is not prolonged: lamps are dark by themselves.
 	darkLifetime = time.Minute
 )
+
+// Lamps asks whether the server serves Event: dialog for an extension, whether or not lamps
+// are configured: an error says why not. It is asked as a phone would that does not go on
+// watching, which changes nothing for anybody.
+func (d *driver) Lamps(ctx context.Context, ext identity.Extension) error {
+	_, err := d.line.fetch(ctx, "sippresence: lamps", Dialog, ext)
+	return err
+}
 
 // wantLamp makes the keeper show the lamp of a status.
 func (t *table) wantLamp(ext identity.Extension, s presence.Status) {

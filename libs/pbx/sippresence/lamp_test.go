@@ -169,6 +169,39 @@ func TestAServerWithoutLampsIsToldOfOnceAndLeftAlone(t *testing.T) {
 	}
 }
 
+// Who only asks changes nothing, and needs no lamps of its own.
+func TestAServerCanBeAskedForLamps(t *testing.T) {
+	cases := []struct {
+		name   string
+		answer int // to Event: dialog; 0: it is served
+		kind   fault.Kind
+		says   string
+	}{
+		{"one that serves them", 0, fault.Unknown, ""},
+		{"one without the event", 489, fault.Invalid, "presence_dialoginfo"},
+		{"one that does not know the documents", 415, fault.Invalid, "presence_dialoginfo"},
+		{"one whose account may not watch", 403, fault.Denied, "may not"},
+		{"one that knows no such extension", 404, fault.NotFound, "404"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s, d := pair(t, func(b *behaviour, _ *Config) { b.noDialog = c.answer })
+			switch err := d.(*driver).Lamps(t.Context(), "201"); {
+			case c.kind == fault.Unknown:
+				if err != nil {
+					t.Error(err)
+				}
+			default:
+				wantKind(t, err, c.kind)
+				if !strings.Contains(fmt.Sprint(err), c.says) {
+					t.Errorf("%v does not say %q", err, c.says)
+				}
+			}
+			wantMessages(t, s, message{method: "SUBSCRIBE", user: "201", dialog: true})
+		})
+	}
+}
+
 func TestARefusedLampIsToldOnceAndTriedLater(t *testing.T) {
 	s, d := pair(t, lit)
 	e := listen(d)

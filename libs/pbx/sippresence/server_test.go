@@ -362,6 +362,10 @@ func (s *server) publish(req *sip.Request, u *user) *sip.Response {
 
 // subscribe answers a fetch.
 func (s *server) subscribe(req *sip.Request, tx sip.ServerTransaction, u *user, fault pbxtest.Fault) {
+	if now := s.now(); digestOf(req).dialog && now.noDialog != 0 {
+		_ = tx.Respond(code(now.noDialog)(req))
+		return
+	}
 	res := code(200, "Expires", "0")(req)
 	s.mu.Lock()
 	body := u.body
@@ -396,14 +400,15 @@ func (s *server) notify(subscribe *sip.Request, res *sip.Response, body string) 
 	req.AppendHeader(&sip.ToHeader{Address: res.From().Address, Params: res.From().Params})
 	id := sip.CallIDHeader(subscribe.CallID().Value())
 	req.AppendHeader(&id)
-	req.AppendHeader(sip.NewHeader("Event", "presence"))
+	event := subscribe.GetHeader("Event").Value()
+	req.AppendHeader(sip.NewHeader("Event", event))
 	now, reason := s.now(), "timeout"
 	if now.notifyReason != "" {
 		reason = now.notifyReason
 	}
 	req.AppendHeader(sip.NewHeader("Subscription-State", "terminated;reason="+reason))
 	if body != "" {
-		kind := pidfType
+		kind := map[string]string{"presence": pidfType, "dialog": dialogType}[event]
 		if now.notifyType != "" {
 			kind = now.notifyType
 		}

@@ -43,6 +43,7 @@ type settings struct {
 	old       bool // a version of before the driver
 	silent    bool // nobody may be told of changes
 	unlisted  bool // it lists nobody
+	dark      bool // it serves no lamps
 }
 
 // file is a file that holds text.
@@ -129,7 +130,7 @@ var hospital = map[string]func(*testing.T, settings) *patient{
 			func() string { return sim.Stored("offhook", "1000") }, nil}
 	},
 	"sip-presence": func(t *testing.T, s settings) *patient {
-		server := kamailiotest.Start(t, kamailiotest.Options{Authority: s.authority})
+		server := kamailiotest.Start(t, kamailiotest.Options{Authority: s.authority, NoDialogs: s.dark})
 		if server == nil {
 			return nil
 		}
@@ -264,6 +265,17 @@ func TestEachKindOfPhoneSystemIsExaminedInItsOwnWords(t *testing.T) {
 		{claim: "it syncs calendars itself", spoil: func(_ *testing.T, p *patient) { p.syncs(pbx.SyncState{Calendar: true}) },
 			want: all("3cx portsip", want{"OH-PBX-004", "problem", "two masters", "switch its presence and calendar sync off"})},
 		{claim: "its answers tell what it is", want: map[string]want{"sip-presence": {"OH-PBX-010", "ok", "", ""}}},
+		{claim: "it serves no lamps, which are configured", made: settings{dark: true}, spoil: lit,
+			want: map[string]want{"sip-presence": {"OH-PBX-014", "problem", "489", "presence_dialoginfo"}}},
+		{claim: "it serves no lamps, and lists nobody", made: settings{dark: true, unlisted: true}, spoil: lit,
+			want: map[string]want{"sip-presence": {"OH-PBX-014", "problem", "489", "options.lamps of system hq"}}},
+		{claim: "it serves no lamps, and nobody asks for them", made: settings{dark: true},
+			want: map[string]want{"sip-presence": {"OH-PBX-003", "ok", "", ""}}},
+		{claim: "it serves no lamps, and the list of them is empty", made: settings{dark: true},
+			spoil: func(_ *testing.T, p *patient) { p.entry.Options["lamps"] = []any{} },
+			want:  map[string]want{"sip-presence": {"OH-PBX-003", "ok", "", ""}}},
+		{claim: "it serves the lamps that are configured", spoil: lit,
+			want: map[string]want{"sip-presence": {"OH-PBX-014", "ok", "", ""}}},
 		{claim: "all is well",
 			want: all("3cx portsip asterisk freeswitch sip-presence", want{"OH-PBX-003", "ok", "", ""})},
 	}
@@ -285,7 +297,7 @@ func TestEachKindOfPhoneSystemIsExaminedInItsOwnWords(t *testing.T) {
 					bears = append(bears, "OH-PBX-009") // no session has looked at the certificate before
 				}
 				if made.unlisted {
-					bears = append(bears, "OH-PBX-007")
+					bears = append(bears, "OH-PBX-003", "OH-PBX-007")
 				}
 				links := link(cmp.Or(c.links, string(p.ext)))
 				says(t, examined(t, p.entry, cmp.Or(c.mode, presence.TeamsToPBX), links), w, bears...)
@@ -309,6 +321,9 @@ func TestItIsSaidWhatStatusesDoToCalls(t *testing.T) {
 		}
 	}
 }
+
+// lit configures lamps.
+func lit(_ *testing.T, p *patient) { p.entry.Options["lamps"] = []any{"dnd"} }
 
 // all is the same of each of some drivers.
 func all(drivers string, w want) map[string]want {

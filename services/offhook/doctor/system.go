@@ -44,6 +44,7 @@ func (d *run) system(ctx context.Context, c config.Config, s config.System) {
 		return
 	}
 	p.server()
+	p.lamps(ctx)
 	p.inventory(ctx)
 	p.watch(ctx)
 	p.routes(ctx)
@@ -157,6 +158,56 @@ func (p *patient) readLinked(ctx context.Context, code, check string) bool {
 	}
 	p.warn(p.group, code, check, "no extension is listed, so nobody's status is shown", adviceFor(p.config.Driver).nobody)
 	return true
+}
+
+// lamplighter is a driver that can say whether the server serves lamps.
+type lamplighter interface {
+	Lamps(context.Context, identity.Extension) error
+}
+
+// lamps says whether those that are configured are served: where they are not they stay
+// dark, which the service has told only once.
+func (p *patient) lamps(ctx context.Context) {
+	const code, check = "OH-PBX-014", "lamps"
+	lamplighter, ok := p.driver.(lamplighter)
+	ext := p.somebody()
+	if !ok || !hasLamps(p.config) || ext == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err := lamplighter.Lamps(ctx, ext)
+	switch {
+	case err == nil:
+		p.ok(p.group, code, "lamps are served")
+	case fault.KindOf(err) == fault.Invalid:
+		p.problem(p.group, code, check, err, "load the server's module for dialog-info (Kamailio: presence_dialoginfo), or remove options.lamps of system "+p.config.ID)
+	default:
+		p.problem(p.group, code, check, err, p.fix(err, reading))
+	}
+}
+
+// hasLamps says whether there are statuses that light lamps.
+func hasLamps(s config.System) bool {
+	lamps := s.Options["lamps"]
+	list, ok := lamps.([]any)
+	return lamps != nil && (!ok || len(list) > 0)
+}
+
+// somebody is an extension as an example: one that is listed, else one that is linked; ""
+// if there is none.
+func (p *patient) somebody() identity.Extension {
+	if p.sample != "" {
+		return p.sample
+	}
+	for _, t := range p.tended {
+		for _, l := range t.Links {
+			if l.System == p.config.ID {
+				return identity.Extension(l.Extension)
+			}
+		}
+	}
+	return ""
 }
 
 // inventory lists extensions, and looks for those that links name.
