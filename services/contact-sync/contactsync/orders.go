@@ -168,14 +168,15 @@ func (t *tenant) begin(ctx context.Context, o wire.SyncOrder) error {
 	if refusal.State != "" {
 		return t.tell(ctx, refusal, o)
 	}
-	if err := t.prepare(ctx, o.Force); err != nil {
+	trouble, err := t.prepare(ctx, o.Force)
+	if err != nil {
 		return err
 	}
 	if o.Force {
 		shown.Total, shown.Brake.Held = shown.Total+shown.Brake.Held, 0
 	}
 	now := t.s.bus.Now()
-	j := &job{Order: o, Plan: shown.ID, Total: shown.Total, Held: shown.Brake.Held, Trouble: t.sum().Trouble, Began: now, moved: now}
+	j := &job{Order: o, Plan: shown.ID, Total: shown.Total, Held: shown.Brake.Held, Trouble: trouble, Began: now, moved: now}
 	value, err := json.Marshal(j)
 	if err != nil {
 		return fault.New(fault.Invalid, "contacts order", err)
@@ -317,17 +318,18 @@ func (t *tenant) recount(ctx context.Context) error {
 	})
 }
 
-// prepare has an order try again what went wrong before. With force, also everything is
-// deleted that the brake holds back now, and what stays in books that the configuration
-// does not ask for any more.
-func (t *tenant) prepare(ctx context.Context, force bool) error {
+// prepare has an order try again what went wrong before, and counts what is not tried again:
+// by the very change that lets the rest be, since that can go wrong again at once. With force,
+// also everything is deleted that the brake holds back now, and what stays in books that the
+// configuration does not ask for any more.
+func (t *tenant) prepare(ctx context.Context, force bool) (trouble int, err error) {
 	if !force && t.sum().Trouble == 0 {
-		return nil
+		return 0, nil
 	}
-	return t.everyBook(ctx, func(v stored) error {
-		stands, r := t.standing(v), t.rulesFor(true)
+	err = t.everyBook(ctx, func(v stored) error {
+		stands, r, left := t.standing(v), t.rulesFor(true), 0
 		leaves := force && !stands.wanted && stands.leave == stay
-		return t.change(ctx, v, func(b *book) (changed bool) {
+		err := t.change(ctx, v, func(b *book) (changed bool) {
 			if leaves && b.flight == "" {
 				b.leave()
 				changed = true
@@ -336,9 +338,15 @@ func (t *tenant) prepare(ctx context.Context, force bool) error {
 				b.lift()
 				changed = true
 			}
-			return stands.served && b.forgive(r) != nil || changed
+			forgiven := stands.served && b.forgive(r) != nil
+			counts, _ := b.count(r, t.s.bus.Now())
+			left = counts.Trouble
+			return forgiven || changed
 		})
+		trouble += left
+		return err
 	})
+	return trouble, err
 }
 
 // standing is what a book that is at rest is to its mailbox.
