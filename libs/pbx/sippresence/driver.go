@@ -33,9 +33,10 @@ type driver struct {
 	teller   teller
 	until    atomic.Pointer[func() time.Time] // see Until; nil: for ever
 
-	stop  context.CancelFunc // of the keeper
-	kept  chan struct{}      // closed when the keeper has ended
-	close func() error
+	stop    context.CancelFunc // of the keeper
+	kept    chan struct{}      // closed when the keeper has ended
+	closing atomic.Bool        // who gets a row's turn now writes nothing any more
+	close   func() error
 }
 
 // inventoried is a driver that was told its extensions. SIP presence has no
@@ -184,6 +185,9 @@ func (d *driver) SetStatus(ctx context.Context, ext identity.Extension, s presen
 		return fault.New(fault.KindOf(err), op, context.Cause(ctx))
 	}
 	defer r.give()
+	if d.closing.Load() {
+		return fault.New(fault.Unavailable, op, errClosed)
+	}
 	next, err := d.publish(ctx, op, d.table.held(r), s)
 	d.table.settle(r, next, err)
 	return err
@@ -194,6 +198,7 @@ func (d *driver) SetStatus(ctx context.Context, ext identity.Extension, s presen
 func (d *driver) Close() error { return d.close() }
 
 func (d *driver) shut() error {
+	d.closing.Store(true)
 	d.stop()
 	<-d.kept
 	return errors.Join(d.line.close(), d.table.kept.Close())

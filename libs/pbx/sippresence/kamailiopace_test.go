@@ -55,7 +55,7 @@ func TestManyAreRefreshedOnAKamailio(t *testing.T) {
 	}
 	each(func(ext identity.Extension) error { return d.SetStatus(t.Context(), ext, presence.DND) })
 	before, began := relay.transactions(), time.Now()
-	for _, r := range d.table.living() {
+	for _, r := range d.table.all() {
 		d.table.mu.Lock()
 		d.table.schedule(r, began)
 		d.table.mu.Unlock()
@@ -73,12 +73,12 @@ func TestManyAreRefreshedOnAKamailio(t *testing.T) {
 	}
 	took := time.Since(began)
 	eventually(t, "the last one is answered", func() bool {
-		for _, r := range d.table.living() {
+		for _, r := range d.table.all() {
 			if held := d.table.held(r); held.Expires.Before(began.Add(config.Expires)) {
 				return false
 			}
 		}
-		return len(d.table.living()) == n
+		return len(d.table.all()) == n
 	})
 	// A publication that had died would be two transactions; so are those that are under way
 	// when a nonce ends.

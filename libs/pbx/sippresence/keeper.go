@@ -210,25 +210,44 @@ func (k *keeper) renew(ctx context.Context, r *row) (Publication, error) {
 	return k.refresh(ctx, "sippresence: refresh", held)
 }
 
-// removeAll takes back what is published, as far as there is time. What is left
-// expires. A lamp is turned off rather than taken back, because phones are told of that.
+// removeAll takes back what is published, as far as there is time; what is left expires.
+// What is being written comes last, when that has ended.
 func (d *driver) removeAll(ctx context.Context) {
 	ctx, cancel := d.ours(context.WithoutCancel(ctx), removalTimeout, errClosed)
 	defer cancel()
-	for _, r := range d.table.living() {
+	var written []*row
+	for _, r := range d.table.all() {
+		select {
+		case <-r.turn:
+			d.takeBack(ctx, r)
+			r.give()
+		default:
+			written = append(written, r)
+		}
+	}
+	for _, r := range written {
 		if r.take(ctx) != nil {
 			return
 		}
-		held := d.table.held(r)
-		next, err := unpublished(held.Extension, held.Event), error(nil)
-		if held.Event == Dialog {
-			next, err = d.publish(ctx, "sippresence: close", held, presence.Available)
-		} else {
-			err = d.remove(ctx, "sippresence: close", held)
-		}
-		if err == nil {
-			d.table.settle(r, next, nil)
-		}
+		d.takeBack(ctx, r)
 		r.give()
+	}
+}
+
+// takeBack removes what the server has of a row. A lamp is turned off rather than taken
+// back, because phones are told of that. The caller has the turn.
+func (d *driver) takeBack(ctx context.Context, r *row) {
+	if ctx.Err() != nil || !d.table.remains(r) {
+		return
+	}
+	held := d.table.held(r)
+	next, err := unpublished(held.Extension, held.Event), error(nil)
+	if held.Event == Dialog {
+		next, err = d.publish(ctx, "sippresence: close", held, presence.Available)
+	} else {
+		err = d.remove(ctx, "sippresence: close", held)
+	}
+	if err == nil {
+		d.table.settle(r, next, nil)
 	}
 }

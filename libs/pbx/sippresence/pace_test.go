@@ -55,7 +55,7 @@ func TestThousandsAreSpreadBeforeTheyExpire(t *testing.T) {
 		t.Error("after a start: " + wrong)
 	}
 	began = time.Now()
-	for _, r := range all.living() {
+	for _, r := range all.all() {
 		next := all.held(r)
 		next.ETag, next.Expires = "next", began.Add(time.Hour)
 		all.settle(r, next, nil)

@@ -320,6 +320,59 @@ func TestDatagrams(t *testing.T) {
 	})
 }
 
+// slowly scripts what the server does with a publication: it says whose it is, and takes it
+// when it is let go on.
+func slowly(s *server, named chan<- string, goOn <-chan struct{}) func(*sip.Request) *sip.Response {
+	return func(req *sip.Request) *sip.Response {
+		named <- req.Recipient.User
+		<-goOn
+		s.mu.Lock()
+		u := s.users[req.Recipient.User]
+		s.mu.Unlock()
+		return s.publish(req, u)
+	}
+}
+
+// What is written while Close takes things back is either refused or taken back too.
+func TestAWriteBesideClosingLeavesNothing(t *testing.T) {
+	t.Run("to what was taken back already", func(t *testing.T) {
+		s, d := pair(t, func(_ *behaviour, c *Config) { c.RemoveOnClose = true })
+		set(t, d, "201", presence.DND)
+		set(t, d, "202", presence.DND)
+		named, goOn, held, closed := make(chan string, 2), make(chan struct{}), make(chan struct{}), make(chan error, 1)
+		close(goOn)
+		s.answer(slowly(s, named, goOn), slowly(s, named, held))
+		go func() { closed <- d.Close() }()
+		first, _ := <-named, <-named
+		wantKind(t, d.SetStatus(t.Context(), identity.Extension(first), presence.Away), fault.Unavailable)
+		close(held)
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+		if left := s.document("201") + s.document("202"); left != "" {
+			t.Errorf("the server shows\n%s", left)
+		}
+	})
+	t.Run("that is under way, for the first time", func(t *testing.T) {
+		s, d := pair(t, func(_ *behaviour, c *Config) { c.RemoveOnClose = true })
+		set(t, d, "202", presence.DND)
+		named, goOn := make(chan string, 2), make(chan struct{})
+		s.answer(slowly(s, named, goOn))
+		written, closed := make(chan error, 1), make(chan error, 1)
+		go func() { written <- d.SetStatus(t.Context(), "201", presence.DND) }()
+		<-named
+		go func() { closed <- d.Close() }()
+		eventually(t, "what nobody writes is taken back meanwhile", func() bool { return s.document("202") == "" })
+		close(goOn)
+		if err := errors.Join(<-written, <-closed); err != nil {
+			t.Error(err)
+		}
+		if left := s.document("201"); left != "" {
+			t.Errorf("the server shows\n%s", left)
+		}
+	})
+}
+
 func TestClosing(t *testing.T) {
 	t.Run("removes what was published where that is configured", func(t *testing.T) {
 		s, d := pair(t, func(_ *behaviour, c *Config) { c.RemoveOnClose = true })

@@ -2,6 +2,7 @@ package sippresence
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -238,17 +239,18 @@ func (t *table) listed() []identity.Extension {
 	return extensions
 }
 
-// living returns what the server still has, and lamps of which that is in doubt.
-func (t *table) living() []*row {
+// all returns all rows.
+func (t *table) all() []*row {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var all []*row
-	for _, r := range t.rows {
-		if r.held.living(time.Now()) || r.doubt {
-			all = append(all, r)
-		}
-	}
-	return all
+	return slices.Collect(maps.Values(t.rows))
+}
+
+// remains says whether the server still has something of a row, or may have a lamp.
+func (t *table) remains(r *row) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return r.held.living(time.Now()) || r.doubt
 }
 
 // fraction is a random part of d between from and to, so that what was published
