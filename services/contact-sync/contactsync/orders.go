@@ -319,13 +319,11 @@ func (t *tenant) recount(ctx context.Context) error {
 }
 
 // prepare has an order try again what went wrong before, and counts what is not tried again:
-// by the very change that lets the rest be, since that can go wrong again at once. With force,
-// also everything is deleted that the brake holds back now, and what stays in books that the
-// configuration does not ask for any more.
+// by the very change that lets the rest be, since that can go wrong again at once. It is the
+// books that are asked, since what is known of a mailbox that is just being read may be less.
+// With force also everything is deleted that the brake holds back now, and what stays in books
+// that the configuration does not ask for any more.
 func (t *tenant) prepare(ctx context.Context, force bool) (trouble int, err error) {
-	if !force && t.sum().Trouble == 0 {
-		return 0, nil
-	}
 	err = t.everyBook(ctx, func(v stored) error {
 		stands, r, left := t.standing(v), t.rulesFor(true), 0
 		leaves := force && !stands.wanted && stands.leave == stay
