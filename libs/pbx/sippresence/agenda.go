@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// agenda is what the keeper of one event is to look at, and when. It is guarded by
-// table.mu.
+// agenda is what one keeper is to look at, and when. It is guarded by table.mu.
 type agenda struct {
 	rows    rows
 	changed chan struct{} // holds a token when another row became the first
@@ -25,12 +24,18 @@ func (a *agenda) due() (time.Time, bool) {
 // first takes the first row off.
 func (a *agenda) first() *row { return heap.Pop(&a.rows).(*row) }
 
+// drop takes a row off, if it is on.
+func (a *agenda) drop(r *row) {
+	if r.place != nowhere {
+		heap.Remove(&a.rows, r.place)
+	}
+}
+
 // put gives a row the place that belongs to its time, none if that is zero.
 func (a *agenda) put(r *row) {
 	switch {
-	case r.next.IsZero() && r.place != nowhere:
-		heap.Remove(&a.rows, r.place)
 	case r.next.IsZero():
+		a.drop(r)
 	case r.place == nowhere:
 		heap.Push(&a.rows, r)
 	default:

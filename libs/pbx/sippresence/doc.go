@@ -49,12 +49,13 @@
 //
 // # Lamps
 //
-// With Config.Lamps a keeper of its own publishes dialog-info (RFC 4235, Event: dialog)
+// With Config.Lamps keepers of their own publish dialog-info (RFC 4235, Event: dialog)
 // beside presence: a call that is confirmed while the extension shows one of those
-// statuses, and that is terminated afterwards. It follows what is written and what is
-// read, within moments; its failures are nobody's but Tell's, because SetStatus has
-// shown the status then and its error would say otherwise. Where the server does not
-// serve the event there are no lamps until the driver is opened again.
+// statuses, and that is terminated afterwards. Lamps follow what is written and what is
+// read, two at a time and before any is prolonged, at the pace of the server; their failures
+// are nobody's but Tell's, because SetStatus has shown the status then and its error would
+// say otherwise. Where the server does not serve the event there are no lamps until the driver
+// is opened again.
 //
 // A lamp is turned off by a document, not by taking the publication back: Kamailio
 // (5.6.3) tells phones of a removal by sending them the removed document once more,

@@ -94,3 +94,42 @@ func TestManyAreRefreshedOnAKamailio(t *testing.T) {
 	})
 	t.Logf("%d publications were refreshed in %v, %.1f a second", n, took, float64(n)/took.Seconds())
 }
+
+// As many as come out of their meetings, or go into them, at the same time are seen to at
+// once: the last lamp is right when the last status is, but for a moment.
+func TestManyLampsAreLitOnAKamailio(t *testing.T) {
+	t.Parallel()
+	server := kamailiotest.Start(t, kamailiotest.Options{Memory: 256})
+	if server == nil {
+		return
+	}
+	n := publications(t)
+	config := kamailio{server}.config(UDP)
+	config.Lamps = presence.SetOf(presence.DND)
+	d := open(t, config).(*driver)
+	last := identity.Extension(strconv.Itoa(10000 + n - 1))
+	lamp := server.WatchCalls(t, last)
+	for _, c := range []struct {
+		status presence.Status
+		colour kamailiotest.Colour
+	}{{presence.DND, kamailiotest.Red}, {presence.Available, kamailiotest.Dark}} {
+		began := time.Now()
+		pbxbench.InTurns(n, 2, func(i int) bool {
+			if err := d.SetStatus(t.Context(), identity.Extension(strconv.Itoa(10000+i)), c.status); err != nil {
+				t.Error(err)
+				return false
+			}
+			return true
+		})
+		written := time.Since(began)
+		for i := range n {
+			quiet(t, d, identity.Extension(strconv.Itoa(10000+i)))
+		}
+		lamp.Sees(t, c.colour)
+		took := time.Since(began)
+		t.Logf("%d statuses were written in %v, their lamps were %s %v later", n, written, c.colour, took-written)
+		if allowed := written + time.Duration(n)*keeperGap/4 + time.Second; took > allowed {
+			t.Errorf("it took %v, %v are allowed", took, allowed)
+		}
+	}
+}

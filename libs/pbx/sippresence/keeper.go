@@ -11,11 +11,15 @@ import (
 )
 
 const (
-	// keeperGap paces a keeper: at most fifty publications a second.
+	// keeperGap paces refreshes, for which nobody waits: at most fifty a second.
 	keeperGap = 20 * time.Millisecond
-	// keeperLanes is how many of them are under way at a time, so that a server which
-	// takes long for each keeps up with thousands.
+	// keeperLanes is how many refreshes are under way at a time, so that a server which takes
+	// long for each keeps up with thousands.
 	keeperLanes = 4
+	// lampLanes is how many lamps are lit and turned off at a time, which people wait for: as
+	// many as pbx-writer has statuses under way where nothing else is configured. There is no
+	// other pace for these than the server's.
+	lampLanes = 2
 	// keeperTimeout bounds one publication, lampTimeout one of a lamp, for which a status
 	// of the same extension may have to wait.
 	keeperTimeout = 10 * time.Second
@@ -69,20 +73,28 @@ func (r *recovery) over() time.Time {
 	return r.until
 }
 
-// keeper shows what is published for one event, for as long as the driver lives. That of
-// lamps does not stop that of presence where a server has trouble with the one only.
+// keeper sees to what is on one agenda, for as long as the driver lives.
 type keeper struct {
 	*driver
 	event    Event
-	recovery recovery
+	agenda   *agenda
+	lanes    chan struct{} // holds a token for each that is taken
+	gap      time.Duration // between the beginnings of two publications
+	recovery *recovery
 }
 
 // keep runs the keepers until ctx ends; then it removes what is published if configured.
+// Those of lamps do not stop that of statuses where a server has trouble with the one event
+// only, and lamps that are wrong do not wait for those that are prolonged.
 func (d *driver) keep(ctx context.Context) {
 	defer close(d.kept)
 	var keepers sync.WaitGroup
-	for _, event := range []Event{Presence, Dialog} {
-		k := &keeper{driver: d, event: event}
+	var statuses, lamps recovery
+	for _, k := range []*keeper{
+		{driver: d, event: Presence, agenda: d.table.statuses, lanes: make(chan struct{}, keeperLanes), gap: keeperGap, recovery: &statuses},
+		{driver: d, event: Dialog, agenda: d.table.lit, lanes: make(chan struct{}, keeperLanes), gap: keeperGap, recovery: &lamps},
+		{driver: d, event: Dialog, agenda: d.table.changes, lanes: make(chan struct{}, lampLanes), recovery: &lamps},
+	} {
 		keepers.Go(func() { k.run(ctx) })
 	}
 	keepers.Wait()
@@ -95,28 +107,27 @@ func (d *driver) keep(ctx context.Context) {
 func (k *keeper) run(ctx context.Context) {
 	var under sync.WaitGroup
 	defer under.Wait()
-	lanes := make(chan struct{}, keeperLanes) // holds a token for each lane that is taken
 	last := time.Now()
-	for k.wait(ctx, last.Add(keeperGap)) {
+	for k.wait(ctx, last.Add(k.gap)) {
 		select {
 		case <-ctx.Done():
 			return
-		case lanes <- struct{}{}:
+		case k.lanes <- struct{}{}:
 		}
 		now := time.Now()
 		var r *row
 		if !k.recovery.over().After(now) { // it may have begun to rest while it waited for a lane
-			r = k.table.begin(k.event, now)
+			r = k.table.begin(k.agenda, now)
 		}
 		if r == nil {
-			<-lanes
+			<-k.lanes
 			continue
 		}
 		last = now
 		under.Go(func() {
 			k.look(ctx, r)
 			k.table.end(r)
-			<-lanes
+			<-k.lanes
 		})
 	}
 }
@@ -126,13 +137,13 @@ func (k *keeper) run(ctx context.Context) {
 func (k *keeper) wait(ctx context.Context, earliest time.Time) bool {
 	for {
 		var due <-chan time.Time // nil, which never comes, if there is nothing to do
-		if at, any := k.table.due(k.event); any {
+		if at, any := k.table.due(k.agenda); any {
 			due = time.After(time.Until(latest(at, earliest, k.recovery.over())))
 		}
 		select {
 		case <-ctx.Done():
 			return false
-		case <-k.table.agendas[k.event].changed: // there is an earlier one
+		case <-k.agenda.changed: // there is an earlier one
 		case <-due:
 			return true
 		}

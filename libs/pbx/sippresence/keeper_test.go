@@ -133,7 +133,7 @@ func TestWhatIsRefusedIsLeftAlone(t *testing.T) {
 	eventually(t, "two refreshes", func() bool { return len(refreshes(s, 2)) >= 2 })
 	own := d.(*driver)
 	eventually(t, "nothing is due soon", func() bool {
-		at, any := own.table.due(Presence)
+		at, any := due(d, Presence)
 		return any && time.Until(at) > time.Minute && time.Until(at) <= refusedRest && len(own.table.listed()) == 1
 	})
 }

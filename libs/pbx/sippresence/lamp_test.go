@@ -62,7 +62,7 @@ func TestWithoutConfiguredLampsThereIsNone(t *testing.T) {
 	s, d := pair(t, nil)
 	set(t, d, "201", presence.DND)
 	reads(t, d, "201", presence.DND)
-	if _, any := d.(*driver).table.due(Dialog); any || len(lamps(s)) != 0 {
+	if _, any := due(d, Dialog); any || len(lamps(s)) != 0 {
 		t.Errorf("the server received %+v", lamps(s))
 	}
 }
@@ -162,7 +162,7 @@ func TestAServerWithoutLampsIsToldOfOnceAndLeftAlone(t *testing.T) {
 					reads(t, d, ext, status)
 				}
 			}
-			if _, any := d.(*driver).table.due(Dialog); any || len(lamps(s)) != 1 || len(e.all()) != 1 {
+			if _, any := due(d, Dialog); any || len(lamps(s)) != 1 || len(e.all()) != 1 {
 				t.Errorf("more is due: %v; the server received %+v, told %v", any, lamps(s), e.all())
 			}
 		})
@@ -209,12 +209,9 @@ func TestARefusedLampIsToldOnceAndTriedLater(t *testing.T) {
 	set(t, d, "201", presence.DND)
 	set(t, d, "202", presence.DND)
 	eventually(t, "both were tried", func() bool { return len(lamps(s)) == 2 })
-	own := d.(*driver).table
 	eventually(t, "both are left alone", func() bool {
-		own.mu.Lock()
-		defer own.mu.Unlock()
-		at, _ := own.agendas[Dialog].due()
-		return len(own.agendas[Dialog].rows) == 2 && time.Until(at) > time.Minute
+		at, any := due(d, Dialog)
+		return any && time.Until(at) > time.Minute
 	})
 	reads(t, d, "201", presence.DND) // which is no reason to try again at once
 	set(t, d, "202", presence.DND)

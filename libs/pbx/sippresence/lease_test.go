@@ -30,6 +30,19 @@ func dueNow(d pbx.Driver, ext identity.Extension, event Event) {
 	own.schedule(r, time.Now())
 }
 
+// due is when a keeper looks at the next publication for an event, false if there is none.
+func due(d pbx.Driver, event Event) (at time.Time, any bool) {
+	own := d.(*driver).table
+	own.mu.Lock()
+	defer own.mu.Unlock()
+	for _, r := range own.rows {
+		if r.held.Event == event && !r.next.IsZero() && (!any || r.next.Before(at)) {
+			at, any = r.next, true
+		}
+	}
+	return at, any
+}
+
 // unscheduled says whether the keeper has nothing to do with an extension any more.
 func unscheduled(d pbx.Driver, ext identity.Extension, event Event) func() bool {
 	own := d.(*driver).table
@@ -126,8 +139,8 @@ func TestWhoHasLostTheExtensionsSendsNothingOnAKamailio(t *testing.T) {
 	dueNow(one, "231", Presence)
 	dueNow(one, "231", Dialog)
 	eventually(t, "it was their turn", func() bool {
-		at, _ := one.(*driver).table.due(Presence)
-		lamp, _ := one.(*driver).table.due(Dialog)
+		at, _ := due(one, Presence)
+		lamp, _ := due(one, Dialog)
 		return time.Until(at) > firstRest/2 && time.Until(lamp) > firstRest/2
 	})
 	if err := one.Close(); err != nil {
@@ -156,8 +169,8 @@ func TestWhatNoCallerWaitsForEndsWithTheOwner(t *testing.T) {
 	dueNow(d, "201", Presence)
 	dueNow(d, "201", Dialog)
 	eventually(t, "it was their turn", func() bool {
-		at, _ := d.(*driver).table.due(Presence)
-		lamp, _ := d.(*driver).table.due(Dialog)
+		at, _ := due(d, Presence)
+		lamp, _ := due(d, Dialog)
 		return time.Until(at) > 0 && time.Until(lamp) > 0
 	})
 	if sent := s.messages()[before:]; len(sent) > 0 {

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emiago/sipgo/sip"
+
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
 )
@@ -107,6 +109,62 @@ func TestWhatIsLateIsNotSentAtOnce(t *testing.T) {
 	}
 	if sent := sentBy(s, "PUBLISH"); len(sent) != late || slices.ContainsFunc(sent, func(m message) bool { return m.body || m.etag == "" }) {
 		t.Errorf("%d were sent for %d", len(sent), late)
+	}
+}
+
+// What people look at does not wait for what they see already.
+func TestALampIsLitBeforeOthersAreProlonged(t *testing.T) {
+	t.Parallel()
+	const late = 200
+	extensions := []identity.Extension{"201"}
+	for i := range late {
+		extensions = append(extensions, identity.Extension(fmt.Sprint(10000+i)))
+	}
+	s := newServer(t, extensions...)
+	config := s.config(UDP)
+	config.Lamps = presence.SetOf(presence.DND)
+	d := open(t, config)
+	for _, ext := range extensions[1:] {
+		set(t, d, ext, presence.DND)
+	}
+	for _, ext := range extensions[1:] {
+		quiet(t, d, ext)
+	}
+	before := len(lamps(s))
+	for _, ext := range extensions[1:] {
+		dueNow(d, ext, Dialog)
+	}
+	set(t, d, "201", presence.DND)
+	eventually(t, "the lamp is red", lampIs(s, "201", "confirmed"))
+	if sent := len(lamps(s)) - before; sent > late/4 {
+		t.Errorf("%d others were prolonged before", sent)
+	}
+}
+
+func TestAFewLampsAreLitAtATime(t *testing.T) {
+	t.Parallel()
+	extensions := []identity.Extension{"301", "302", "303", "304", "305"}
+	s := newServer(t, extensions...)
+	config := s.config(UDP)
+	config.Lamps = presence.SetOf(presence.DND)
+	d := open(t, config)
+	goOn := make(chan struct{})
+	for range lampLanes {
+		s.answerLamps(func(req *sip.Request) *sip.Response { <-goOn; return code(500)(req) })
+	}
+	for _, ext := range extensions {
+		set(t, d, ext, presence.DND) // which waits for no lamp but its own
+	}
+	eventually(t, "some are under way", func() bool { return len(lamps(s)) == lampLanes })
+	for range 3 {
+		reads(t, d, "305", presence.DND)
+	}
+	if under := len(lamps(s)); under != lampLanes {
+		t.Errorf("%d are under way", under)
+	}
+	close(goOn)
+	for _, ext := range extensions {
+		eventually(t, "the lamp is red", lampIs(s, ext, "confirmed"))
 	}
 }
 

@@ -23,6 +23,7 @@ type row struct {
 	held   Publication
 	listed bool      // something was published, or may have been
 	next   time.Time // when the keeper looks at it; zero: never
+	on     *agenda   // that it was put on last, or nil
 	place  int       // on the agenda, or nowhere
 	busy   bool      // the keeper looks at it now, and it is on no agenda
 
@@ -60,10 +61,12 @@ type table struct {
 	lamps  presence.Set  // the statuses that light lamps; empty: there are no lamps
 	litFor time.Duration // a lamp lives
 
-	mu      sync.Mutex
-	rows    map[subject]*row
-	agendas map[Event]*agenda
-	dark    bool // the server does not serve lamps
+	mu       sync.Mutex
+	rows     map[subject]*row
+	statuses *agenda // those that are to be refreshed
+	lit      *agenda // lamps that are to be refreshed
+	changes  *agenda // lamps that are wrong
+	dark     bool    // the server does not serve lamps
 }
 
 // newTable goes on from what was kept. A status that has expired meanwhile is nobody's
@@ -71,7 +74,7 @@ type table struct {
 // put right as soon as its extension's status is known.
 func newTable(ctx context.Context, kept Publications, config Config) (*table, error) {
 	t := &table{kept: kept, lamps: config.Lamps, litFor: min(config.Expires, litLifetime), rows: make(map[subject]*row),
-		agendas: map[Event]*agenda{Presence: newAgenda(), Dialog: newAgenda()}}
+		statuses: newAgenda(), lit: newAgenda(), changes: newAgenda()}
 	all, err := kept.All(ctx)
 	if err != nil {
 		return nil, fault.New(fault.KindOf(err), "sippresence: open", err)
@@ -174,25 +177,40 @@ func (t *table) settleStatus(r *row, before Publication, err error) {
 // schedule makes the keeper look at a row at a time, never if that is zero.
 func (t *table) schedule(r *row, at time.Time) {
 	r.next = at
-	if !r.busy { // else end does the rest
-		t.agendas[r.held.Event].put(r)
+	if r.busy { // end does the rest
+		return
 	}
+	on := t.agenda(r)
+	if r.on != nil && r.on != on {
+		r.on.drop(r)
+	}
+	r.on = on
+	on.put(r)
 }
 
-// due returns when the keeper of an event is to look at the next row, false if there is
-// none.
-func (t *table) due(event Event) (time.Time, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.agendas[event].due()
+// agenda is on which a row belongs.
+func (t *table) agenda(r *row) *agenda {
+	switch {
+	case r.held.Event != Dialog:
+		return t.statuses
+	case t.wrongLamp(r, time.Now()):
+		return t.changes
+	}
+	return t.lit
 }
 
-// begin takes the next row off the agenda if its time has come, nil otherwise. end must
-// be called.
-func (t *table) begin(event Event, now time.Time) *row {
+// due returns when the next row of an agenda is to be looked at, false if there is none.
+func (t *table) due(agenda *agenda) (time.Time, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	agenda := t.agendas[event]
+	return agenda.due()
+}
+
+// begin takes the next row off an agenda if its time has come, nil otherwise. end must be
+// called.
+func (t *table) begin(agenda *agenda, now time.Time) *row {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if at, any := agenda.due(); !any || at.After(now) {
 		return nil
 	}
