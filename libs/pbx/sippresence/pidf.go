@@ -32,13 +32,17 @@ var activities = []struct {
 	{presence.Away, "away"},
 }
 
+// declaration begins a presence document: it must be there, and should name the encoding
+// (RFC 3863 section 4.1). RFC 4235 (section 4) wants none of dialog-info.
+const declaration = `<?xml version="1.0" encoding="UTF-8"?>`
+
 // compose writes the document that shows s for an address. It is compact because
-// a datagram holds 1300 bytes (XML 1.0 in UTF-8 needs no declaration), and uses the literal prefixes dm and rpid because
+// a datagram holds 1300 bytes, and uses the literal prefixes dm and rpid because
 // FreeSWITCH looks for those instead of the namespaces.
 func compose(address string, s presence.Status) []byte {
 	var b bytes.Buffer
 	b.Grow(512) // most documents fit
-	b.WriteString(`<presence xmlns="` + pidfSpace + `" xmlns:dm="` + dataSpace + `" xmlns:rpid="` + rpidSpace + `" entity="`)
+	b.WriteString(declaration + `<presence xmlns="` + pidfSpace + `" xmlns:dm="` + dataSpace + `" xmlns:rpid="` + rpidSpace + `" entity="`)
 	_ = xml.EscapeText(&b, []byte(address)) // a bytes.Buffer takes everything
 	b.WriteString(`"><tuple id="offhook-t"><status><basic>open</basic></status></tuple><dm:person id="offhook-p">`)
 	for _, a := range activities {

@@ -42,6 +42,9 @@ func TestDocuments(t *testing.T) {
 					t.Fatal(err)
 				}
 				got := compose("sip:201@pbx.example.com", status)
+				if !bytes.HasPrefix(got, []byte("<?xml version=")) { // RFC 3863 section 4.1
+					t.Errorf("it begins with no XML declaration:\n%s", got)
+				}
 				if *update {
 					a.Files[i].Data, f.Data, changed = got, got, true
 				} else if !bytes.Equal(got, f.Data) {
