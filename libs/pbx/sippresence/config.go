@@ -47,7 +47,7 @@ type Config struct {
 	// Domain is the SIP domain of the extensions.
 	Domain string
 	// AOR is the address of record of an extension, with {ext} and {domain} in it;
-	// "" is DefaultAOR. It must be a sip or sips URI.
+	// "" is DefaultAOR. It must be a sip URI, or a sips URI where the transport is TLS.
 	AOR string
 
 	// Username and Password answer digest challenges (RFC 3261 section 22). Without
@@ -159,8 +159,10 @@ func (c Config) completed() (Config, error) {
 	judged.AOR = c.AOR
 	if !strings.Contains(c.AOR, "{ext}") {
 		problem("aor", "%q has no {ext} in it", c.AOR)
-	} else if _, err := judged.address("1"); err != nil {
+	} else if example, err := judged.address("1"); err != nil {
 		problem("aor", "%q is not a sip address", c.AOR)
+	} else if example.Scheme == "sips" && c.Transport != TLS {
+		problem("aor", "%q is a sips address, which is for tls only", c.AOR)
 	}
 	for _, ext := range c.Extensions {
 		if _, err := judged.address(ext); err != nil {

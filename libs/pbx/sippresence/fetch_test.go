@@ -2,6 +2,8 @@ package sippresence
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,5 +90,43 @@ func TestStatusesListsWhatWasPublishedOrConfiguredAndIsThere(t *testing.T) {
 	})
 	if err != nil || len(got) != 2 || got["201"] != presence.DND || got["202"] != presence.Away {
 		t.Errorf("listed %v (%v)", got, err)
+	}
+}
+
+// Who asks about a sips address wants the answer as safely (RFC 3261 section 8.1.1.8).
+func TestTheNotifyIsAskedForWhereTheSubscribeComesFrom(t *testing.T) {
+	cases := []struct {
+		name      string
+		transport Transport
+		aor       string
+		want      string // with the port as "PORT"
+	}{
+		{"a sip address by udp", UDP, "", "sip:offhook@127.0.0.1:PORT"},
+		{"a sip address by tcp", TCP, "", "sip:offhook@127.0.0.1:PORT;transport=tcp"},
+		{"a sip address by tls", TLS, "", "sip:offhook@127.0.0.1:PORT;transport=tls"},
+		{"a sips address", TLS, "sips:{ext}@{domain}", "sips:offhook@127.0.0.1:PORT"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s := newServer(t, "201")
+			config := s.config(c.transport)
+			config.AOR = c.aor
+			d := open(t, config)
+			contact := make(chan *sip.ContactHeader, 1)
+			s.answer(func(req *sip.Request) *sip.Response {
+				contact <- req.Contact()
+				return code(403)(req)
+			})
+			_, err := d.Status(t.Context(), "201")
+			wantKind(t, err, fault.Denied)
+			got := (<-contact).Address
+			if got.Port == 0 {
+				t.Error("it names no port")
+			}
+			if text := strings.Replace(got.String(), fmt.Sprint(got.Port), "PORT", 1); text != c.want {
+				t.Errorf("it names %s", text)
+			}
+			reads(t, d, "201", presence.Unset)
+		})
 	}
 }

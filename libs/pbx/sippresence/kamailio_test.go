@@ -98,6 +98,15 @@ func TestKamailio(t *testing.T) {
 		})
 	}
 
+	t.Run("an address may be a sips one", func(t *testing.T) {
+		config := k.config(TLS)
+		config.AOR = "sips:{ext}@{domain}"
+		d, w := open(t, config), k.WatchOver(t, string(TLS), "220")
+		set(t, d, "220", presence.DND)
+		w.Sees(t, presence.DND)
+		reads(t, d, "220", presence.DND)
+	})
+
 	t.Run("its answers tell its version", func(t *testing.T) {
 		d := open(t, k.config(UDP))
 		server := d.(interface{ Server() string }).Server

@@ -139,7 +139,7 @@ func (l *line) reach(ctx context.Context, way *route, req *sip.Request) (done fu
 	if err != nil {
 		return nil, err
 	}
-	req.AppendHeader(l.contact(way.host, conn))
+	req.AppendHeader(l.contact(req.Recipient, way.host, conn))
 	return func() { _, _ = conn.TryClose() }, nil // gives back our reference
 }
 
@@ -214,10 +214,12 @@ func unanswerable(op string, err error) error {
 	return fault.Errorf(fault.Denied, op, "the digest challenge cannot be answered: %w", err)
 }
 
-func (l *line) contact(host string, conn sip.Connection) *sip.ContactHeader {
+// contact is where a connection is reached, for a request about an address. For a sips one
+// it has to be sips (RFC 3261 section 8.1.1.8), which is tls without saying so.
+func (l *line) contact(about sip.Uri, host string, conn sip.Connection) *sip.ContactHeader {
 	_, port, _ := sip.ParseAddr(conn.LocalAddr().String()) // an address of the net package
-	contact := &sip.ContactHeader{Address: sip.Uri{Scheme: "sip", User: "offhook", Host: host, Port: port}}
-	if l.config.Transport != UDP {
+	contact := &sip.ContactHeader{Address: sip.Uri{Scheme: about.Scheme, User: "offhook", Host: host, Port: port}}
+	if l.config.Transport != UDP && about.Scheme != "sips" {
 		contact.Address.UriParams = sip.NewParams()
 		contact.Address.UriParams.Add("transport", string(l.config.Transport))
 	}
