@@ -198,6 +198,7 @@ func TestALampThatSleptThroughItsLifeFollowsTheNextReading(t *testing.T) {
 			eventually(t, "it has expired", func() bool { return s.call("201") == "" })
 			before := len(lamps(s))
 			wake()
+			eventually(t, "the status is given up", unscheduled(d, "201", Presence)) // a reading beside that says nothing of the lamp
 			eventually(t, "the lamp is given up", unscheduled(d, "201", Dialog))
 			if sent := lamps(s)[before:]; len(sent) > 0 {
 				t.Errorf("the server received %+v", sent)
