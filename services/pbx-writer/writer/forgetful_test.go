@@ -37,7 +37,7 @@ func (s *stage) blamed(want bool) {
 // do so in a row it is the phone system, and what it forgets is wanted all the same.
 func TestAPhoneSystemThatTakesStatusesAndForgetsThemIsFoundOut(t *testing.T) {
 	s := newStage(t, suspicious+2)
-	s.opts.MinutePass = time.Second // sooner, and who writes again and again would be taken for a fight
+	s.opts.MinutePass = 3 * time.Second // more often, and who writes again and again would be taken for a fight
 	s.run("a")
 	s.phones.stand(saysYes)
 	for i := range suspicious + 2 {
