@@ -94,7 +94,7 @@ func (a *app) newDoctor() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "doctor",
 		Short:   "Check an installation and say how to mend what is wrong",
-		Long:    "Checks the configuration, the broker, Microsoft 365 and every phone system, and asks Offhook, where it\nruns, how its lanes do and what its plans are. It changes nothing, unless --write allows a trial: an\nextension is then made to show the status that it shows already.\nExit code 0: all well; 1: problems; 2: the checks could not be run.",
+		Long:    "Checks the configuration, the broker, Microsoft 365 and every phone system, and asks Offhook, where it\nruns, how its lanes do and what its plans are. It changes nothing that stays, unless --write allows a trial: an\nextension is then made to show the status that it shows already.\nExit code 0: all well; 1: problems; 2: the checks could not be run.",
 		Example: "  offhook doctor --config offhook.yaml\n  offhook doctor --write hq/204\n  offhook doctor -o json",
 		Args:    cobra.NoArgs,
 	}
