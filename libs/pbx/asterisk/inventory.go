@@ -5,15 +5,13 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode/utf8"
-
-	"golang.org/x/text/encoding/charmap"
 
 	"offhook.dev/libs/core/directory"
 	"offhook.dev/libs/core/fault"
 	"offhook.dev/libs/core/identity"
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/pbx/asterisk/ami"
+	"offhook.dev/libs/pbx/internal/charset"
 )
 
 // few is how many presences are read one by one rather than all there are.
@@ -139,7 +137,7 @@ func (d *Driver) boxes(ctx context.Context, op string, s *session) (map[identity
 // box is what the voicemail box of an extension says of whose it is.
 func box(ext identity.Extension, m ami.Message) directory.Extension {
 	var e directory.Extension
-	e.Mail = readable(m.Get("Email"))
+	e.Mail = charset.UTF8(m.Get("Email"))
 	e.FirstName, e.LastName, e.DisplayName = names(ext, m.Get("Fullname"))
 	return e
 }
@@ -147,7 +145,7 @@ func box(ext identity.Extension, m ami.Message) directory.Extension {
 // names takes a name apart that is one text: the last word is the last name. The number
 // stands for no name at all.
 func names(number identity.Extension, text string) (first, last, display string) {
-	text = strings.TrimSpace(readable(text))
+	text = strings.TrimSpace(charset.UTF8(text))
 	if text == string(number) {
 		return "", "", ""
 	}
@@ -155,24 +153,4 @@ func names(number identity.Extension, text string) (first, last, display string)
 		return strings.TrimSpace(text[:at]), text[at+1:], text
 	}
 	return "", text, text
-}
-
-// readable is a text as UTF-8. Asterisk passes on the bytes of its database and its files,
-// which in practice are UTF-8 or Windows-1252 (which has all of Latin-1), and says nowhere
-// which. So a byte that is no UTF-8 is taken for Windows-1252: one by one, because a name
-// that Asterisk has cut within a letter is only spoilt at its end.
-func readable(text string) string {
-	if utf8.ValidString(text) {
-		return text
-	}
-	var b strings.Builder
-	for len(text) > 0 {
-		r, size := utf8.DecodeRuneInString(text)
-		if r == utf8.RuneError && size == 1 {
-			r = charmap.Windows1252.DecodeByte(text[0])
-		}
-		b.WriteRune(r)
-		text = text[size:]
-	}
-	return b.String()
 }

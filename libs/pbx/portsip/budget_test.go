@@ -78,9 +78,7 @@ func TestUsersAreAskedSomeAtATime(t *testing.T) {
 	go func() {
 		listed <- d.Statuses(ctx, func(identity.Extension, presence.Status) error { return nil })
 	}()
-	for ctx.Err() == nil && sim.Stats().Requests < before+1+askers {
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, "so many are asked", func() bool { return sim.Stats().Requests >= before+1+askers })
 	cancel()
 	if err := <-listed; fault.KindOf(err) != fault.Cancelled {
 		t.Errorf("got %v", err)

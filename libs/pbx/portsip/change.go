@@ -39,7 +39,7 @@ var told = map[string]bool{
 }
 
 // writable are the members that a change sends back: all that have a value, also those
-// that newer versions have and nobody here knows.
+// that newer versions have and nobody here knows. The others are taken out of m.
 func (m members) writable() members {
 	for name, value := range m {
 		if told[name] || strings.HasPrefix(name, "avatar_") || string(value) == "null" {

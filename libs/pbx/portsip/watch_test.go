@@ -111,6 +111,19 @@ func (w *watched) until(t *testing.T, what string, so func(tale) bool) {
 	}
 }
 
+// eventually waits until something is so.
+func eventually(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	for !so() {
+		select {
+		case <-deadline:
+			t.Fatalf("it never came to this: %s", what)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
 // ends waits for the end of a watch.
 func (w *watched) ends(t *testing.T, kind fault.Kind) {
 	t.Helper()
@@ -330,23 +343,34 @@ func TestAnAnswerThatKnowsLessThanAnEventEndsNoCall(t *testing.T) {
 // What is the case may be told late: until then nobody knows of whom nothing is said.
 func TestALateSnapshotEndsNoCall(t *testing.T) {
 	sim := start(t, portsipsim.Config{Extensions: 3, FilterDND: true})
-	config := quickly(sim, "")
-	w := watchBehind(t, open(t, config))
-	w.until(t, "that this was all", func(is tale) bool { return is.syncs > 0 })
-	sim.StartCall("200")
-	w.until(t, "of a call", func(is tale) bool { return is.calls["200"] == 1 })
-	sim.InjectMessage(portsipsim.MessageFault{Kind: portsipsim.Late, Only: "extension_status", Times: 1})
-	sim.CutWatches()
-	w.until(t, "anything yet", func(tale) bool { return sim.Subscribed() == 3 })
-	sim.Choose("201", presence.Lunch) // which is told before what is the case
-	time.Sleep(3 * config.Settle)
-	said := w.told().syncs
-	if n := sim.LateMessages(); n != 1 {
-		t.Fatalf("%d messages were late", n)
-	}
-	w.until(t, "that this is all again", func(is tale) bool { return is.syncs > said })
-	if is := w.told(); is.ends != 0 || is.calls["200"] != 1 {
-		t.Errorf("the end of a call was told that goes on: %+v", is)
+	for name, c := range map[string]struct {
+		kind portsipsim.EventFaultKind
+		when func(t *testing.T) // the snapshot comes
+	}{
+		"after something else": {portsipsim.Late, func(t *testing.T) {
+			eventually(t, "one is late", func() bool { return sim.LateMessages() == 1 })
+		}},
+		"with the next attempt": {portsipsim.Lost, func(*testing.T) {}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := quickly(sim, "")
+			config.Timeout = 2 * time.Second // forty times Settle
+			w := watchBehind(t, open(t, config))
+			w.until(t, "that this was all", func(is tale) bool { return is.syncs > 0 })
+			sim.StartCall("200")
+			w.until(t, "of a call", func(is tale) bool { return is.calls["200"] == 1 })
+			sim.InjectMessage(portsipsim.MessageFault{Kind: c.kind, Only: "extension_status", Times: 1})
+			sim.CutWatches()
+			w.until(t, "anything yet", func(tale) bool { return sim.Subscribed() == 3 })
+			said := w.told().syncs
+			sim.Choose("201", presence.Lunch) // which is told before what is the case
+			c.when(t)
+			w.until(t, "that this is all again", func(is tale) bool { return is.syncs > said })
+			if is := w.told(); is.ends != 0 || is.calls["200"] != 1 {
+				t.Errorf("the end of a call was told that goes on: %+v", is)
+			}
+			sim.ClearMessageFaults()
+		})
 	}
 }
 
@@ -372,9 +396,7 @@ func TestAWatchOfWhichNothingIsSaidIsUnavailable(t *testing.T) {
 				cancel()
 				<-w.ended
 			})
-			for sim.Subscribed() < 3 {
-				time.Sleep(time.Millisecond)
-			}
+			eventually(t, "all are subscribed to", func() bool { return sim.Subscribed() == 3 })
 			if c.says != "" {
 				sim.Say(c.says)
 			}

@@ -161,17 +161,7 @@ func (p *publisher) request(ctx context.Context, i int, credentials string) (*si
 	if err != nil {
 		return nil, err
 	}
-	defer tx.Terminate()
-	for {
-		select {
-		case res := <-tx.Responses():
-			if !res.IsProvisional() {
-				return res, nil
-			}
-		case <-tx.Done():
-			return nil, tx.Err()
-		}
-	}
+	return await(ctx, tx)
 }
 
 // write makes n writes.

@@ -1,7 +1,6 @@
 package writer
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -14,7 +13,6 @@ import (
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/pbx"
 	"offhook.dev/libs/pbx/memory"
-	"offhook.dev/libs/pbx/portsip"
 	"offhook.dev/libs/pbx/threecx"
 	"offhook.dev/libs/run"
 	"offhook.dev/libs/topology"
@@ -32,9 +30,9 @@ type driver struct {
 	// listens says at which address of this machine a system is listened to, and which key
 	// says so, "" if none; nil: at none.
 	listens func(config.System) (key, address string)
-	// perSecond bounds the requests a second where the configuration does not; 0: nothing
-	// does.
-	perSecond float64
+	// counts: the driver keeps pace.per_second itself, because a call may be several requests
+	// and a watch sends some of its own.
+	counts bool
 }
 
 // drivers is every driver there is: to add one, add its line. A configuration name
@@ -42,7 +40,7 @@ type driver struct {
 var drivers = map[string]driver{
 	"3cx":          {open: openThreeCX, check: checkThreeCX},
 	"sip-presence": {open: openSIPPresence, resume: resumeSIPPresence, check: checkSIPPresence},
-	"portsip":      {open: openPortSIP, resume: resumePortSIP, check: checkPortSIP, listens: portSIPListens, perSecond: portsip.PerSecond},
+	"portsip":      {open: openPortSIP, resume: resumePortSIP, check: checkPortSIP, listens: portSIPListens, counts: true},
 	"asterisk":     {open: openAsterisk, check: checkAsterisk},
 	"freeswitch":   {open: openFreeSWITCH, check: checkFreeSWITCH},
 	"memory":       {open: openMemory, check: checkMemory},
@@ -99,13 +97,16 @@ func FromConfig(c config.Config) (Options, error) {
 			return Options{}, fmt.Errorf("system %s: there is no driver %q", s.ID, s.Driver)
 		}
 		conf := SystemConfig{
-			ID: identity.System(s.ID), Pace: pbx.Pace{InFlight: s.Pace.InFlight, PerSecond: cmp.Or(s.Pace.PerSecond, driver.perSecond)},
+			ID: identity.System(s.ID), Pace: pbx.Pace{InFlight: s.Pace.InFlight, PerSecond: s.Pace.PerSecond},
 			Open: func(ctx context.Context) (pbx.Driver, error) {
 				if driver.resume != nil {
 					return driver.resume(ctx, s, c.DataDir)
 				}
 				return driver.open(ctx, s)
 			},
+		}
+		if driver.counts {
+			conf.Pace.PerSecond = 0
 		}
 		conf.IgnoreNativeSync, _ = s.Options["ignore_native_sync"].(bool)
 		for _, t := range s.Tenants {

@@ -17,7 +17,6 @@ import (
 	"offhook.dev/libs/core/presence"
 	"offhook.dev/libs/loopback"
 	"offhook.dev/libs/pbx"
-	"offhook.dev/libs/pbx/portsip"
 	"offhook.dev/libs/pbx/portsipsim"
 	"offhook.dev/libs/secret"
 )
@@ -28,21 +27,24 @@ func branch() config.System {
 		Options: map[string]any{"domain": "pbx.example.com"}}
 }
 
-func TestARateIsTheAdministratorsOrTheDrivers(t *testing.T) {
-	ours, without := branch(), branch()
-	ours.Pace.PerSecond, without.ID, without.Driver = 20, "hq", "memory"
-	o, err := FromConfig(config.Config{Systems: []config.System{branch(), ours, without}})
+// PortSIP counts requests, of which a call may be several: the driver counts them, and nobody
+// else.
+func TestARateIsKeptWhereRequestsAreCounted(t *testing.T) {
+	ours, another := branch(), branch()
+	ours.Pace.PerSecond, another.Pace.PerSecond, another.ID, another.Driver = 20, 20, "hq", "memory"
+	o, err := FromConfig(config.Config{Systems: []config.System{branch(), ours, another}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range []float64{portsip.PerSecond, 20, 0} {
+	for i, want := range []float64{0, 0, 20} {
 		if got := o.Systems[i].Pace.PerSecond; got != want {
-			t.Errorf("system %d may send %g requests a second, not %g", i, got, want)
+			t.Errorf("system %d may make %g calls a second, not %g", i, got, want)
 		}
 	}
-	// PortSIP counts requests, of which a call may be several: the driver counts them as well.
-	if c, _, _ := portSIPConfig(ours); c.PerSecond != 20 {
-		t.Errorf("the driver may send %g requests a second", c.PerSecond)
+	for s, want := range map[*config.System]float64{&ours: 20, new(branch()): 0} { // 0: the driver's own
+		if c, _, _ := portSIPConfig(*s); c.PerSecond != want {
+			t.Errorf("the driver may send %g requests a second, not %g", c.PerSecond, want)
+		}
 	}
 }
 

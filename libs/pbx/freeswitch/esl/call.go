@@ -9,6 +9,8 @@ import (
 	"io"
 	"syscall"
 	"time"
+
+	"offhook.dev/libs/pbx/internal/charset"
 )
 
 // LostError is a call without an answer. If it was sent, it may have been done.
@@ -206,9 +208,9 @@ func ended(err error) error {
 func (c *Conn) accept(f frame) error {
 	switch f.kind {
 	case typeReply:
-		return c.answer(Reply(readable(f.reply)), false)
+		return c.answer(Reply(charset.UTF8(f.reply)), false)
 	case typeAPI:
-		return c.answer(Reply(readable(string(f.body))), true)
+		return c.answer(Reply(charset.UTF8(string(f.body))), true)
 	case typeJSON:
 		e, err := ParseEvent(f.body)
 		if err != nil {

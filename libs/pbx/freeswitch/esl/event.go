@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"unicode/utf8"
+
+	"offhook.dev/libs/pbx/internal/charset"
 )
 
 // Event is an event, as far as drivers of phone systems need it. Names are those of
@@ -43,7 +45,7 @@ func (t *text) UnmarshalJSON(data []byte) error {
 // bytes above 0x7f as they are (cJSON), of whatever charset; JSON has only one.
 func ParseEvent(data []byte) (Event, error) {
 	if !utf8.Valid(data) {
-		data = []byte(readable(string(data)))
+		data = []byte(charset.UTF8(string(data)))
 	}
 	var e struct {
 		Name        text `json:"Event-Name"`

@@ -4,27 +4,7 @@ import (
 	"io"
 	"net"
 	"testing"
-	"unicode/utf8"
 )
-
-func TestWhatIsNoUTF8IsWindows1252(t *testing.T) {
-	for text, want := range map[string]string{
-		"":                                "",
-		"J\xc3\xb6rg":                     "Jörg",
-		"J\xf6rg":                         "Jörg",
-		"Jos\xe9":                         "José",
-		"\xc4\xd6\xdc\xe4\xf6\xfc\xdf":    "ÄÖÜäöüß",
-		"O\x92Brien \x80":                 "O’Brien €",
-		"\x8aim\xe1nek|Jörg\nJ\xf6rg|Bé|": "Šimánek|Jörg\nJörg|Bé|",
-		"\xe9\xe8\xe7":                    "éèç",
-		"\xed\xa0\x80":                    "í\u00a0€", // half of a pair is no UTF-8
-		"\ufffd":                          "\ufffd",   // it was lost before
-	} {
-		if got := readable(text); got != want {
-			t.Errorf("%q: %q", text, got)
-		}
-	}
-}
 
 func TestAnswersAreUTF8(t *testing.T) {
 	c := led(t, func(conn net.Conn, read func()) {
@@ -38,15 +18,4 @@ func TestAnswersAreUTF8(t *testing.T) {
 			t.Errorf("%q, %v", replies, err)
 		}
 	}
-}
-
-// FuzzReadable: whatever it is, it is UTF-8 afterwards, and UTF-8 is left alone.
-func FuzzReadable(f *testing.F) {
-	f.Add("J\xf6rg Jörg")
-	f.Fuzz(func(t *testing.T, text string) {
-		got := readable(text)
-		if !utf8.ValidString(got) || utf8.ValidString(text) && got != text || readable(got) != got {
-			t.Errorf("%q: %q", text, got)
-		}
-	})
 }
