@@ -54,9 +54,9 @@ func (f *forgetful) health() error {
 	return errForgetful
 }
 
-// undone says whether the phone system has undone our last write to a line, by the first
-// reading after it. l.mu is held.
-func (s *system) undone(l *line, status presence.Status) bool {
+// judge takes the first reading after our last write to a line into account, and says whether
+// the phone system has undone that write. Other readings say nothing. l.mu is held.
+func (s *system) judge(l *line, status presence.Status) bool {
 	written := l.ledger.Effect
 	if !l.unseen || written == nil {
 		return false

@@ -171,7 +171,7 @@ func (s *system) see(ctx context.Context, l *line, status presence.Status, began
 	if !began.After(l.blind) || began.Before(l.began) {
 		return false, nil
 	}
-	undone := s.undone(l, status)
+	undone := s.judge(l, status)
 	r := reading{status: status, began: began, restarted: undone || l.origin == presence.Revert || l.origin != "" && generation != l.generation}
 	next, origin, used := l.ledger.observe(r)
 	if !used {
