@@ -153,7 +153,7 @@ func (l Life) lately(from []int, at int, seen Seen) [][]int {
 
 // longAgo are those that differ in one of the events before that which may still decide.
 func (l Life) longAgo(from []int, at int, seen Seen) [][]int {
-	return l.others(from, seen, func(i int) bool { return l.Events[i].At < at-reach && (l.crowded(i) || l.unmasks(i)) })
+	return l.others(from, seen, func(i int) bool { return l.Events[i].At < at-reach && (l.crowded(i) || l.unmasks(i) || l.reopens(i)) })
 }
 
 // others goes through the events in turns, so that the likeliest of each come first.
@@ -192,10 +192,11 @@ func (l Life) seenAs(i int, seen Seen) (how []int) {
 	for lateness := 1; lateness <= late && e.Kind != Boundary; lateness++ {
 		with(lateness)
 	}
-	if (e.Kind == Talks || e.Kind == Chooses) && (crowded || unmasks) || e.writesAgain() && crowded {
+	reopens := e.writesAgain() && (crowded || l.reopens(i))
+	if (e.Kind == Talks || e.Kind == Chooses) && (crowded || unmasks) || reopens {
 		with(swift)
 	}
-	if e.writesAgain() && crowded || e.Kind == Chooses && unmasks {
+	if reopens || e.Kind == Chooses && unmasks {
 		with(ahead)
 	}
 	if l.unpins(i) {
@@ -253,6 +254,14 @@ func (l Life) unpins(i int) bool {
 // under way then covers it.
 func (l Life) crowded(i int) bool {
 	return i+1 < len(l.Events) && l.Events[i+1].At-l.Events[i].At < Bound || i > 0 && l.Events[i].At-l.Events[i-1].At < Bound
+}
+
+// reopens says whether Teams can be read again when Graph writes again: what happened in Teams
+// while it could not is read for the first time in the tick in which what is wanted is
+// written, and may be hidden by that for as long as it shows.
+func (l Life) reopens(i int) bool {
+	e := l.Events[i]
+	return e.writesAgain() && slices.ContainsFunc(l.Hidden, func(s Span) bool { return s.To == e.At })
 }
 
 // unmasks says whether a mask may end when something else happens: that of this event,
