@@ -192,11 +192,10 @@ func (l Life) seenAs(i int, seen Seen) (how []int) {
 	for lateness := 1; lateness <= late && e.Kind != Boundary; lateness++ {
 		with(lateness)
 	}
-	reopens := e.writesAgain() && (crowded || l.reopens(i))
-	if (e.Kind == Talks || e.Kind == Chooses) && (crowded || unmasks) || reopens {
+	if (e.Kind == Talks || e.Kind == Chooses) && (crowded || unmasks) || e.writesAgain() && crowded {
 		with(swift)
 	}
-	if reopens || e.Kind == Chooses && unmasks {
+	if e.writesAgain() && crowded || e.Kind == Chooses && unmasks {
 		with(ahead)
 	}
 	if l.unpins(i) {

@@ -189,15 +189,15 @@ func TestWhatHappenedWhileGraphWasAwayIsReadUnlessItIsHiddenAtOnce(t *testing.T)
 	}{"a call is written": {1, true}, "nothing is": {0, false}} {
 		t.Run(name, func(t *testing.T) {
 			l, _ := judged("both",
-				Event{At: 10, Kind: Shows, Says: inACall}, Event{At: 20, Kind: Talks, Calls: test.calls}, Event{At: 26, Kind: Chooses, Says: "available"},
-				Event{At: 32, Kind: Shows}, Event{At: 40, Kind: Boundary, Says: writesAgain}, Event{At: 60, Kind: Shows, Says: "DoNotDisturb/Presenting"})
-			l.Ticks, l.Refused, l.Hidden = 110, []Span{{From: 16, To: 40}}, []Span{{From: 16, To: 40}}
+				Event{At: 10, Kind: Shows, Says: inACall}, Event{At: 18, Kind: Talks, Calls: test.calls}, Event{At: 26, Kind: Chooses, Says: "available"},
+				Event{At: 32, Kind: Shows}, Event{At: 40, Kind: Boundary, Says: writesAgain}, Event{At: 85, Kind: Shows, Says: "DoNotDisturb/Presenting"})
+			l.Ticks, l.Refused, l.Hidden = 130, []Span{{From: 16, To: 40}}, []Span{{From: 16, To: 40}}
 			seen := NewSeen(l)
 			seen.Missed = make([]bool, len(l.Events))
 			w := l.play(make([]int, len(l.Events)))
 			copy(seen.Lines[0], w.lines[0])
 			copy(seen.Teams, w.shown)
-			if slices.Contains(w.lines[0][64:], "available") {
+			if slices.Contains(w.lines[0][89:], "available") {
 				t.Fatalf("who saw Teams close does not silence the phone: %q", w.lines[0])
 			}
 			seen.shows("available", 26, l.Ticks) // what was chosen over a call in Teams stands if Teams was never seen without one
