@@ -35,8 +35,9 @@ const longestText = 100
 const routeFields = "Name,CustomMessage,AvailableRoute,AwayRoute,OfficeHoursAutoQueueLogOut"
 
 // Routes tells in words where the calls of an extension go under each status, whether it
-// leaves its queues, and which text is shown with the status, if one is. It is for people who check an installation (`offhook doctor`) and
-// is no power of phone systems; each extension has profiles of its own. Two requests.
+// leaves its queues, and which text is shown with the status, if one is. It is for people who
+// check an installation (`offhook doctor`) and is no power of phone systems; each extension has
+// profiles of its own. Two requests.
 func (d *Driver) Routes(ctx context.Context, ext identity.Extension) (map[presence.Status]string, error) {
 	const op = "threecx: routes"
 	u, err := d.lookUp(ctx, op, ext, statusFields)
